@@ -1,0 +1,49 @@
+"""Metric depth, with honest uncertainty, from several differently focused images of a real camera.
+
+    import dfd
+    capture = dfd.read_capture("stack/")
+    result = dfd.estimate_depth(capture)
+    result.depth, result.depth_sigma        # metres
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("depth-from-defocus")
+except PackageNotFoundError:  # a source tree on PYTHONPATH, not installed
+    __version__ = "0+source"
+
+_PUBLIC = {
+    "read_capture": "dfd.pipeline",
+    "estimate_depth": "dfd.pipeline",
+    "compare": "dfd.evaluate",
+    "simulate": None,
+    "ThinLens": "dfd.optics",
+    "Psf": "dfd.psf",
+    "Noise": "dfd.noise",
+    "CameraSettings": "dfd.settings",
+    "Value": "dfd.settings",
+    "LensProfile": "dfd.profile",
+    "View": "dfd.capture",
+    "Capture": "dfd.capture",
+    "FocalStack": "dfd.capture",
+    "AperturePair": "dfd.capture",
+    "DualPixelPair": "dfd.capture",
+    "DifferentialQuad": "dfd.capture",
+    "DepthMap": "dfd.depthmap",
+}
+"""Public name -> the module that holds it (None: the name is a module); loaded when first used."""
+
+__all__ = [*sorted(_PUBLIC), "__version__"]
+
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'dfd' has no attribute {name!r}")
+    home = _PUBLIC[name]
+    return import_module(f"dfd.{name}") if home is None else getattr(import_module(home), name)
+
+
+def __dir__():
+    return __all__

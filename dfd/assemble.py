@@ -1,0 +1,146 @@
+"""From files to a registered capture: decode, match brightness, predict breathing, align, estimate the noise."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dfd import imaging, noise, prepare
+from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack, View
+from dfd.io import frames as reader
+from dfd.io.sources import Source
+from dfd.io.transforms import read_transforms
+from dfd.noise import Noise
+from dfd.settings import Value
+
+PREVIEW_PX = 1024
+"""A preview is reduced by a whole factor until its longer side is at most this."""
+
+_MOVED_KINDS = ("focal-stack", "aperture-pair", "views")
+"""Kinds whose frames may have moved against each other; in the others the displacement is the signal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A capture ready to be solved, and how it was made.
+
+    capture      registered linear images and their views
+    matrices     (K, 3, 3) output px -> frame px;   gains   K factors that brightness was multiplied by
+    transforms   what transforms.json holds, or None when frames were taken as they are
+    reduction    whole factor by which the images were made smaller (1 = none)
+    """
+
+    source: Source
+    capture: Capture
+    matrices: np.ndarray
+    gains: np.ndarray
+    transforms: list[dict] | None
+    reduction: int
+    warnings: tuple[str, ...]
+
+    def colour(self, index: int) -> np.ndarray:
+        """(H, W, 3 or 1) float32 linear colours of frame `index`, registered; decoded anew, so nothing is kept."""
+        image = imaging.reduce(reader.read_colour(self.source.frames[index]), self.reduction)
+        return imaging.warp(image * np.float32(self.gains[index]), self.matrices[index])
+
+
+def prepare_capture(source: Source, *, align="auto", preview=False, progress=None) -> Prepared:
+    """Decode the frames of a source, match their brightness and bring them into the reference's pixel grid."""
+    frames = source.frames
+    if source.scale == "affine" and source.kind != "dual-pixel":
+        raise ValueError(f"{frames[0].path.parent}: kind {source.kind} needs the optics of every frame; add "
+                         + "; ".join(source.missing))
+    report = (lambda *_: None) if progress is None else progress
+    height, width = reader.image_size(frames[0].path)
+    reduction = math.ceil(max(height, width) / PREVIEW_PX) if preview else 1
+    settings = [_reduced(frame.settings, reduction) for frame in frames]
+    lenses = [source.profile.thin_lens(item) for item in settings] if source.scale == "metric" else None
+    planes = _decode(frames, reduction, report)
+    images = [plane.image for plane in planes]
+    gains = prepare.brightness_factors(settings, lenses, reference=source.reference)
+    images = [image * np.float32(gain) for image, gain in zip(images, gains, strict=True)]
+    breathing = prepare.predicted_breathing(lenses, source.reference, images[0].shape)
+    matrices, transforms, notes = _register(source, images, breathing, align, report)
+    sensor = _noises(source, planes, images, reduction)
+    images = [imaging.warp(image, matrix) for image, matrix in zip(images, matrices, strict=True)]
+    residual = prepare.residual_gains(images, source.reference)
+    stack = np.stack([image * np.float32(gain) for image, gain in zip(images, residual, strict=True)])
+    gains = gains * residual
+    views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), source.psf,
+                  sensor[k].scaled(float(residual[k])), _coordinate(source, lenses, k)) for k in range(len(frames))]
+    if transforms is not None:
+        transforms = [item | {"gain": float(gain)} for item, gain in zip(transforms, gains, strict=True)]
+    return Prepared(source, _capture(source, stack, views), matrices, gains, transforms, reduction, notes)
+
+
+def _reduced(settings, factor):
+    """What the camera says of an image whose pixels are `factor` times as large."""
+    pitch = settings.pixel_pitch
+    if factor == 1 or pitch is None:
+        return settings
+    return replace(settings, pixel_pitch=Value(pitch.value * factor, pitch.sigma and pitch.sigma * factor, pitch.source))
+
+
+def _decode(frames, reduction, report):
+    """The luminance of every frame, decoded in threads (the readers release the GIL), in order."""
+
+    def decode(frame):
+        plane = reader.read_luminance(frame)
+        return replace(plane, image=imaging.reduce(plane.image, reduction)) if reduction > 1 else plane
+
+    planes = []
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        for plane in pool.map(decode, frames):
+            planes.append(plane)
+            report("decode", len(planes), len(frames))
+    return planes
+
+
+def _register(source, images, breathing, align, report):
+    """(matrices output px -> frame px, transforms without gains or None, warnings)."""
+    names = [frame.path.name for frame in source.frames]
+    if align == "none":
+        return np.stack([np.eye(3)] * len(images)), None, ()
+    if align != "auto":
+        stored = read_transforms(align, names, images[0].shape)
+        return stored.matrices, prepare.describe(names, stored), ()
+    if source.kind not in _MOVED_KINDS:
+        return np.stack(breathing), None, ()
+    found = prepare.align(images, reference=source.reference, initial=breathing,
+                          progress=lambda *at: report("align", *at))
+    return found.matrices, prepare.describe(names, found), found.notes
+
+
+def _noises(source, planes, images, reduction):
+    """The noise of each image before its brightness was matched: the camera's numbers, else from the images."""
+    taps = planes[0].taps if reduction == 1 else (1.0,)
+    if source.gain_e_per_dn is None or source.read_noise_e is None:
+        return [noise.estimate(np.stack(images), taps=taps)] * len(images)
+    pixels = reduction**2
+    return [Noise.from_camera(source.gain_e_per_dn * pixels, source.read_noise_e * reduction, plane.dn_range).filtered(taps)
+            for plane in planes]
+
+
+def _coordinate(source, lenses, index):
+    """Place of a frame on the sweep; None where the kind has none."""
+    if source.kind != "focal-stack":
+        return None
+    if source.scale == "metric":
+        return lenses[index].focus
+    if source.scale == "stage":
+        return source.frames[index].settings.stage_position.value
+    return float(index)
+
+
+def _capture(source, images, views) -> Capture:
+    if source.kind == "focal-stack":
+        return FocalStack(images, views, source.scale)
+    if source.kind == "aperture-pair":
+        return AperturePair(images, views, source.scale, side=source.side)
+    if source.kind == "dual-pixel":
+        return DualPixelPair(images, views, source.scale, kappa=source.kappa)
+    return (DifferentialQuad if source.kind == "differential-quad" else Capture)(images, views, source.scale)

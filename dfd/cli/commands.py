@@ -1,0 +1,256 @@
+"""The `dfd` command: arguments, progress, exit codes; the work is done elsewhere.
+
+Exit 0: done.  2: the call or its input is wrong, or Ctrl-C.  1: the job failed for another reason.  An error is one line.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dfd import __version__
+from dfd.cli.terminal import Progress, describe_table, metrics_table, say, solvers_table, summary
+
+app = typer.Typer(name="dfd", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
+                  help="Metric depth, with honest uncertainty, from several differently focused images.")
+
+
+class Kind(StrEnum):
+    """Capture kinds, as in capture.toml."""
+
+    AUTO = "auto"
+    FOCAL_STACK = "focal-stack"
+    APERTURE_PAIR = "aperture-pair"
+    DUAL_PIXEL = "dual-pixel"
+    DIFFERENTIAL_QUAD = "differential-quad"
+    VIEWS = "views"
+
+
+class Device(StrEnum):
+    """Where the arithmetic runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Side(StrEnum):
+    """On which side of focus the scene lies."""
+
+    NEAR = "near"
+    FAR = "far"
+
+
+class Origin(StrEnum):
+    """Where depth is measured from."""
+
+    PUPIL = "pupil"
+    SENSOR = "sensor"
+
+
+class Fit(StrEnum):
+    """What `dfd compare` may fit on the reference."""
+
+    NONE = "none"
+    OFFSET = "offset"
+    AFFINE = "affine"
+    MONOTONE = "monotone"
+
+
+class Format(StrEnum):
+    """File formats of a simulation."""
+
+    DNG = "dng"
+    TIFF = "tiff"
+    NPY = "npy"
+
+
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="folder to write; must not exist")]
+Force = Annotated[bool, typer.Option("--force", help="replace DIR if it is a result of dfd")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
+
+
+@app.command()
+def depth(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="a folder, image files, or a capture.toml")],
+    output: Output,
+    kind: Annotated[Kind, typer.Option(help="capture kind")] = Kind.AUTO,
+    solver: Annotated[str, typer.Option(metavar="NAME", help="auto, or a name that `dfd solvers` lists")] = "auto",
+    lens: Annotated[Path | None, typer.Option(metavar="PROFILE.json", help="lens profile")] = None,
+    device: Annotated[Device, typer.Option(help="where the arithmetic runs; cuda never falls back")] = Device.AUTO,
+    focus_distances: Annotated[str | None, typer.Option(
+        metavar="M,M,...", help="focus distance of every file [m], natural file order, e.g. 0.5,0.55,0.6")] = None,
+    align: Annotated[str, typer.Option(
+        metavar="auto|none|FILE", help="auto; none: frames are registered; FILE: transforms.json of a run")] = "auto",
+    reference: Annotated[int | None, typer.Option(
+        metavar="N", help="frame whose pixel grid the maps have, 0 = first in input order [default: the middle]")] = None,
+    side: Annotated[Side | None, typer.Option(help="aperture pair: the scene lies near or far of focus")] = None,
+    near: Annotated[float | None, typer.Option(metavar="M", help="nearest depth to keep [m from the origin]")] = None,
+    far: Annotated[float | None, typer.Option(metavar="M", help="farthest depth to keep [m from the origin]")] = None,
+    origin: Annotated[Origin, typer.Option(help="measure depth from the entrance pupil or the sensor mark")] = Origin.PUPIL,
+    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="tiff, png or npy; 0 = leave this pixel out")] = None,
+    min_confidence: Annotated[float, typer.Option(
+        metavar="0..1", min=0, max=1, help="pixels below this confidence become unknown")] = 0.0,
+    fill: Annotated[bool, typer.Option("--fill", help="fill unknown depth from its surroundings (sigma stays unknown)")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="quick look: images reduced to at most 1024 px")] = False,
+    force: Force = False,
+):
+    """Turn a capture into a depth map with its uncertainty: the main job."""
+    from dfd.pipeline import run
+    from dfd.report import write_report
+
+    with Progress() as progress:
+        outcome = run(
+            inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),
+            align=align, reference=reference, side=side, near=near, far=far, origin=origin, mask=mask,
+            min_confidence=min_confidence, fill_unknown=fill, preview=preview, force=force, extras=(write_report,),
+            progress=progress,
+        )
+    summary(outcome, output)
+
+
+@app.command()
+def info(
+    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="a folder, image files, or a capture.toml")],
+    lens: Annotated[Path | None, typer.Option(metavar="PROFILE.json", help="lens profile")] = None,
+    as_json: AsJson = False,
+):
+    """Show what EXIF and capture.toml say, per value its source and sigma, and what is missing for metres."""
+    from dfd.io.describe import describe
+
+    describe_table(describe(files, lens=lens), as_json=as_json)
+
+
+@app.command()
+def compare(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help="folder of `dfd depth`, or a depth file")],
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="tiff, pfm, npy, npz, png, or a folder of dfd")],
+    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="tiff, png or npy; 0 = leave this pixel out")] = None,
+    align: Annotated[Fit, typer.Option(help="what may be fitted on the reference first")] = Fit.NONE,
+    border: Annotated[int, typer.Option(metavar="PX", min=0, help="pixels to leave out at each edge")] = 0,
+    scale: Annotated[float | None, typer.Option(metavar="M", help="metres per unit of an integer reference file")] = None,
+    as_json: AsJson = False,
+):
+    """Judge a depth map by a reference: errors, density, honesty of sigma."""
+    from dfd.evaluate import compare as judge
+    from dfd.io.maps import read_map, read_mask
+
+    figures = judge(read_map(result), read_map(reference, scale=scale), mask=None if mask is None else read_mask(mask),
+                    align=align.value, border=border)
+    metrics_table(figures, as_json=as_json)
+
+
+@app.command()
+def simulate(
+    output: Output,
+    kind: Annotated[Kind, typer.Option(help="capture kind")] = Kind.FOCAL_STACK,
+    scene: Annotated[str, typer.Option(help="plane, slant, step, sphere, thin, slant-sphere or demo")] = "demo",
+    preset: Annotated[str, typer.Option(help="camera: 50mm-f2.8, 50mm-f4-12um, macro-100mm or phone")] = "50mm-f2.8",
+    file_format: Annotated[Format, typer.Option("--format", help="Bayer DNG, 16-bit TIFF, or npy")] = Format.DNG,
+    noise: Annotated[float, typer.Option(metavar="E", min=0, help="full well [electrons]; 0 = no noise")] = 20000.0,
+    size: Annotated[str, typer.Option(metavar="WxH", help="image size [px]")] = "600x400",
+    frames: Annotated[int | None, typer.Option(metavar="N", help="frames of a focal stack [default: 16]")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the scene and of the noise")] = 0,
+    force: Force = False,
+):
+    """Render a capture of a textured scene by ray tracing, with its exact depth."""
+    from dfd.io.results import check_target
+    from dfd.io.simulated import write_simulation
+    from dfd.simulate import simulate_capture
+
+    check_target(output, force=force, marker="truth.json")
+    with Progress() as progress:
+        simulation = simulate_capture(
+            "focal-stack" if kind is Kind.AUTO else kind.value, scene=scene, preset=preset, size=_size(size),
+            noise=noise, seed=seed, frames=frames, progress=lambda *at: progress("render", *at))
+        write_simulation(simulation, output, format=file_format.value, force=force)
+    say(f"{output}: {len(simulation.lenses)} {file_format.value} frames of scene {scene}, capture.toml, truth.tiff")
+
+
+@app.command()
+def demo(output: Output, force: Force = False):
+    """Run the main job on an embedded scene: render a RAW (DNG) focal stack, solve it, compare with the truth."""
+    from dfd.cli.demo import run_demo
+
+    with Progress() as progress:
+        outcome, figures = run_demo(output, force=force, progress=progress)
+    summary(outcome, output)
+    say(f"against the exact truth: median relative error {figures['median_relative_error']:.3%}, mean "
+        f"{figures['mean_relative_error']:.3%}, {figures['density']:.1%} of the pixels known, "
+        f"{figures['coverage_1_sigma']:.0%} of the errors within one sigma (ideal 68%)")
+
+
+@app.command()
+def solvers(as_json: AsJson = False):
+    """List the solvers: name, kinds of capture, one line, paper."""
+    from dfd.solvers import SOLVERS
+
+    solvers_table(SOLVERS.values(), as_json=as_json)
+
+
+@app.callback()
+def top(
+    version: Annotated[bool, typer.Option("--version", help="print the version", is_eager=True)] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="show where an error came from")] = False,
+):
+    """Metric depth, with honest uncertainty, from several differently focused images."""
+    if version:
+        say(f"dfd {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the `dfd` command."""
+    sys.exit(call(sys.argv[1:]))
+
+
+def call(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; errors become one line on stderr."""
+    show = "--traceback" in arguments
+    try:
+        app([item for item in arguments if item != "--traceback"] or ["--help"], standalone_mode=False, prog_name="dfd")
+        return 0
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.exceptions.TyperException as error:
+        return _fail(f"{error.format_message()}; see {_help(arguments)}", 2, show)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted; nothing was written", 2, show)
+    except (ValueError, TypeError, OSError) as error:
+        return _fail(str(error) or type(error).__name__, 2, show)
+    except Exception as error:  # a bug or a lack of memory: the job failed, the call was right
+        return _fail(f"{type(error).__name__}: {error}; run again with --traceback to see where", 1, show)
+
+
+def _help(arguments):
+    command = next((item for item in arguments if item in {row.callback.__name__ for row in app.registered_commands}), "")
+    return " ".join(filter(None, ("dfd", command, "--help")))
+
+
+def _fail(message, code, show):
+    if show:
+        import traceback
+
+        traceback.print_exc()
+    print(f"dfd: {' '.join(str(message).split())}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _numbers(text):
+    if text is None:
+        return None
+    try:
+        return [float(item) for item in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--focus-distances ({text}) must be metres separated by commas, such as 0.5,0.55,0.6") from None
+
+
+def _size(text):
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise ValueError(f"--size ({text}) must be WIDTHxHEIGHT in px, such as 600x400")
+    return int(parts[1]), int(parts[0])

@@ -1,0 +1,150 @@
+"""A depth map: values, their 1-sigma, and an honest name for what they are.  NaN, and NaN alone, means unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from html import escape
+
+import numpy as np
+
+from dfd.backend import array_module, to_numpy
+from dfd.capture import SCALES
+
+
+@dataclass(frozen=True, eq=False)
+class DepthMap:
+    """(H, W) float32 `values` and `sigma` in the unit of `scale`.
+
+    metric   inverse depth [dioptre] from the entrance pupil; `.depth` and `.depth_sigma` give metres
+    stage    position on the rail at which the point is in focus [m]
+    steps    frame index, fractional;  affine   px of signed coc or disparity, positive = nearer than focus
+    method   the name of the solver
+    Raises ValueError when shapes differ, sigma is negative, or the scale is unknown; TypeError for another dtype.
+    """
+
+    values: np.ndarray
+    sigma: np.ndarray
+    scale: str
+    method: str = ""
+
+    def __post_init__(self):
+        xp = array_module(self.values, self.sigma)
+        for name in ("values", "sigma"):
+            array = getattr(self, name)
+            if str(array.dtype) != "float32":
+                raise TypeError(f"{name} ({array.dtype}) of a depth map must be float32")
+        if self.values.ndim != 2 or self.values.shape != self.sigma.shape:
+            raise ValueError(f"values {tuple(self.values.shape)} and sigma {tuple(self.sigma.shape)} must be two equal "
+                             "(H, W) maps")
+        if self.scale not in SCALES:
+            raise ValueError(f"scale ({self.scale!r}) must be one of {', '.join(SCALES)}")
+        if bool(xp.any(self.sigma < 0)):
+            raise ValueError("sigma must be zero or positive where it is known, and NaN elsewhere")
+        if xp is np:
+            for name in ("values", "sigma"):
+                frozen = getattr(self, name).view()
+                frozen.flags.writeable = False
+                object.__setattr__(self, name, frozen)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return tuple(self.values.shape)
+
+    @property
+    def unit(self) -> str:
+        """Unit of values and sigma."""
+        return SCALES[self.scale]
+
+    @property
+    def valid(self):
+        """(H, W) bool: a value is known here."""
+        return array_module(self.values).isfinite(self.values)
+
+    @property
+    def inverse_depth(self):
+        """(H, W) float32 dioptres from the entrance pupil.  Raises ValueError unless the scale is metric."""
+        self._need_metric("inverse_depth")
+        return self.values
+
+    @property
+    def depth(self):
+        """(H, W) float32 metres along the optical axis from the entrance pupil; a value at or below 0 dioptre is inf.
+
+        Raises ValueError unless the scale is metric.
+        """
+        self._need_metric("depth")
+        xp = array_module(self.values)
+        with np.errstate(divide="ignore"):
+            return xp.where(self.values <= 0, xp.float32(np.inf), 1 / self.values).astype(np.float32)
+
+    @property
+    def depth_sigma(self):
+        """(H, W) float32 metres: half the interval between the depths at inverse_depth +- sigma; inf where it is open.
+
+        Raises ValueError unless the scale is metric.
+        """
+        self._need_metric("depth_sigma")
+        xp = array_module(self.values)
+        near, far = self.values + self.sigma, self.values - self.sigma
+        with np.errstate(divide="ignore", invalid="ignore"):
+            half = (1 / far - 1 / near) / 2
+        return xp.where(far <= 0, xp.float32(np.inf), half).astype(np.float32)
+
+    @property
+    def confidence(self):
+        """(H, W) float32 in 0..1: s0^2 / (s0^2 + sigma^2), s0 the median sigma; 0 where unknown. Monotone in sigma."""
+        xp = array_module(self.values)
+        known = self.valid & xp.isfinite(self.sigma)
+        if not bool(known.any()):
+            return xp.zeros(self.shape, dtype=np.float32)
+        typical = xp.maximum(xp.median(self.sigma[known]), np.float32(1e-30))
+        ratio = xp.where(known, self.sigma, 0) / typical
+        return xp.where(known, 1 / (1 + ratio**2), 0).astype(np.float32)
+
+    def keep(self, mask) -> DepthMap:
+        """A copy that is unknown (NaN) where `mask`, (H, W) bool on the same device, is False."""
+        if tuple(mask.shape) != self.shape:
+            raise ValueError(f"mask {tuple(mask.shape)} must have the size of the depth map {self.shape}")
+        xp = array_module(self.values, mask)
+        unknown = xp.float32(np.nan)
+        return replace(self, values=xp.where(mask, self.values, unknown), sigma=xp.where(mask, self.sigma, unknown))
+
+    def numpy(self) -> DepthMap:
+        """The same map with NumPy arrays."""
+        return replace(self, values=to_numpy(self.values), sigma=to_numpy(self.sigma))
+
+    def save(self, path) -> None:
+        """Write values, sigma, scale and method to a NumPy .npz file."""
+        with open(path, "wb") as file:
+            np.savez_compressed(file, values=to_numpy(self.values), sigma=to_numpy(self.sigma), scale=self.scale,
+                                method=self.method)
+
+    @classmethod
+    def load(cls, path) -> DepthMap:
+        """Read a file that `save` wrote.  Raises OSError when it is not one."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(stored["values"], stored["sigma"], str(stored["scale"]), str(stored["method"]))
+        except (KeyError, ValueError, EOFError) as error:
+            raise OSError(f"{path}: not a depth map saved by DepthMap.save ({error})") from error
+
+    def _need_metric(self, name):
+        if self.scale != "metric":
+            raise ValueError(f"{name} needs a metric result, this one has scale {self.scale} [{self.unit}]; read "
+                             ".values, or give focus_distance_m, focal_length_mm, f_number and pixel_pitch_um "
+                             "of the frames")
+
+    def __repr__(self):
+        height, width = self.shape
+        return f"DepthMap({width} x {height} px, scale {self.scale} [{self.unit}], method {self.method!r})"
+
+    def _repr_html_(self):
+        host = self.numpy()
+        known = host.values[host.valid]
+        middle = f"{np.median(known):.5g}" if known.size else "-"
+        spread = f"{np.nanmedian(host.sigma):.3g}" if known.size else "-"
+        rows = (("known", f"{known.size / host.values.size:.1%}"), (f"median [{self.unit}]", middle),
+                (f"median sigma [{self.unit}]", spread), ("method", self.method))
+        cells = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+        return f"<p>{escape(repr(self))}</p><table>{cells}</table>"

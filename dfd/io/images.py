@@ -1,0 +1,239 @@
+"""Read TIFF, PNG, JPEG and npy into linear float32, in the orientation that the file stores; write TIFF.
+
+A display-referred file is undone with the inverse of the sRGB curve (IEC 61966-2-1) before anything else is done to it;
+luminance is the Rec. 709 sum of linear RGB.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dfd.io.integrity import check_jpeg, check_png, check_tiff, is_tiff
+
+FORMATS = {".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg",
+           ".npy": "npy"}
+"""File suffix (lower case) -> format read here."""
+
+REC709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""Luminance weights of linear R, G, B."""
+
+_GREY, _RGB = 1, 2  # TIFF PhotometricInterpretation: black is zero, RGB
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """values (H, W) or (H, W, 3) float32, linear, 0 = black, 1 = white; dn_range = white - black in file units."""
+
+    values: np.ndarray
+    dn_range: float
+
+
+def read_image(path, *, linear: bool | None = None, black_level=None, white_level: float | None = None) -> Picture:
+    """Read one image file.
+
+    linear        pixel values are proportional to light; None: `default_linear`
+    black_level   file units, one number or one per channel; None: 0
+    white_level   file units; None: the largest value of the file's integers, 1 for floats
+    Raises OSError for a file that is missing, cut, damaged or not an image; ValueError for NaN or infinite pixels and
+    for levels that do not fit.
+    """
+    path = Path(path)
+    data, full_scale = _DECODERS[file_format(path)](path)
+    linear = default_linear(path) if linear is None else linear
+    if data.ndim == 3 and data.shape[2] in (2, 4):  # alpha
+        data = data[..., :-1]
+    if data.ndim == 3 and data.shape[2] == 1:
+        data = data[..., 0]
+    if data.ndim not in (2, 3) or (data.ndim == 3 and data.shape[2] != 3) or 0 in data.shape:
+        raise OSError(f"{path}: an array of shape {data.shape} is not a grey or RGB image")
+    _check_finite(path, data)
+    black, white = _levels(path, data, full_scale, black_level, white_level)
+    return Picture(_linearise(data, black, white, linear), float(white - black.mean()))
+
+
+def luminance(values: np.ndarray) -> np.ndarray:
+    """(H, W) float32 of linear grey (H, W) or RGB (H, W, 3)."""
+    return values if values.ndim == 2 else values @ REC709
+
+
+def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:
+    """Inverse of the sRGB curve; the line near black continues below 0, the power above 1."""
+    power = ((np.maximum(encoded, 0.04045) + 0.055) / 1.055) ** 2.4
+    return np.where(encoded <= 0.04045, encoded / 12.92, power)
+
+
+def default_linear(path) -> bool:
+    """True for npy, for float and for 16-bit TIFF; False for 8-bit TIFF, PNG and JPEG.  Reads the header only."""
+    kind = file_format(path)
+    return kind == "npy" or (kind == "tiff" and max(directory.bits for directory in check_tiff(path)) > 8)
+
+
+def image_size(path) -> tuple[int, int]:
+    """(H, W) px of an image file, from its header; OSError as in `read_image`."""
+    path, kind = Path(path), file_format(path)
+    if kind == "tiff":
+        first = check_tiff(path)[0]
+        return first.height, first.width
+    if kind == "npy":
+        return _open_npy(path).shape[:2]
+    return (check_png if kind == "png" else check_jpeg)(path, path.read_bytes())
+
+
+def file_format(path) -> str:
+    """"tiff", "png", "jpeg" or "npy", by suffix.  Raises OSError for a file that is missing, empty or another kind."""
+    path = Path(path)
+    if not path.is_file():
+        raise OSError(f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}; check the path")
+    if path.stat().st_size == 0:
+        raise OSError(f"{path}: 0 bytes; the file is empty, copy it again")
+    try:
+        return FORMATS[path.suffix.lower()]
+    except KeyError:
+        raise OSError(f"{path}: not an image that dfd reads; it reads TIFF, PNG, JPEG, npy and RAW files, "
+                      "known by their suffix") from None
+
+
+def _decode_tiff(path):
+    """First image of a TIFF; plain grey and RGB by tifffile, every other kind (LZW, palette, CMYK) by OpenCV."""
+    import tifffile
+
+    if not is_tiff(path):
+        raise OSError(f"{path}: not a TIFF file; is its name right?")
+    check_tiff(path)
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages.first
+            _check_single(path, file.pages)
+            plain = page.photometric in (_GREY, _RGB)
+            bits = page.bitspersample
+            data = np.moveaxis(page.asarray(), 0, -1) if plain and page.planarconfig == 2 and page.samplesperpixel > 1 \
+                else page.asarray() if plain else None
+    except OSError:
+        raise
+    except Exception as error:  # tifffile raises many kinds; a codec that is not installed among them
+        if "imagecodecs" not in str(error):
+            raise OSError(f"{path}: cannot be read as TIFF ({error}); save it again, uncompressed") from error
+        data, bits = None, None
+    if data is None:
+        return _decode_opencv(path, path.read_bytes())
+    return data, _full_scale(path, data.dtype, bits)
+
+
+def _check_single(path, pages):
+    """One picture per file: further pages of the same size would be frames that nobody asked for."""
+    sizes = [(page.imagelength, page.imagewidth) for page in pages if hasattr(page, "imagelength")]
+    if sizes.count(sizes[0]) > 1:
+        raise OSError(f"{path}: holds {sizes.count(sizes[0])} images of {sizes[0][1]} x {sizes[0][0]} px; save one "
+                      "file per frame")
+
+
+def _decode_png(path):
+    data = path.read_bytes()
+    check_png(path, data)
+    return _decode_opencv(path, data)
+
+
+def _decode_jpeg(path):
+    data = path.read_bytes()
+    check_jpeg(path, data)
+    return _decode_opencv(path, data)
+
+
+def _decode_opencv(path, data):
+    """(H, W[, 3 or 4]) in RGB order.  IMREAD_UNCHANGED keeps depth and alpha, and ignores the EXIF orientation."""
+    import cv2
+
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise OSError(f"{path}: cannot be decoded ({error.err}); the file is damaged, copy it again") from error
+    if image is None:
+        raise OSError(f"{path}: cannot be decoded; the file is damaged or not an image, copy it again")
+    if image.ndim == 3 and image.shape[2] >= 3:
+        image = image[..., [2, 1, 0, 3][:image.shape[2]]]
+    return image, _full_scale(path, image.dtype, None)
+
+
+def _decode_npy(path):
+    data = np.array(_open_npy(path))
+    return data, _full_scale(path, data.dtype, None)
+
+
+def _open_npy(path):
+    try:
+        data = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy raises ValueError, EOFError, SyntaxError, ... on damaged headers
+        raise OSError(f"{path}: cannot be read as npy ({error}); the file is cut or not an array") from error
+    if not isinstance(data, np.ndarray) or data.ndim not in (2, 3):
+        raise OSError(f"{path}: an array of shape {getattr(data, 'shape', '?')} is not an image; "
+                      "save (H, W) or (H, W, 3)")
+    return data
+
+
+_DECODERS = {"tiff": _decode_tiff, "png": _decode_png, "jpeg": _decode_jpeg, "npy": _decode_npy}
+
+
+def _full_scale(path, dtype, bits) -> float:
+    """White of a file that does not say: the largest integer of its bits, 1 for floats."""
+    if dtype.kind == "f":
+        return 1.0
+    if dtype.kind != "u":
+        raise OSError(f"{path}: pixels of type {dtype} are not an image; save unsigned integers or floats")
+    return float(2 ** (bits if isinstance(bits, int) and 0 < bits <= 8 * dtype.itemsize else 8 * dtype.itemsize) - 1)
+
+
+def _check_finite(path, data):
+    if data.dtype.kind == "f":
+        bad = int(data.size - np.count_nonzero(np.isfinite(data)))
+        if bad:
+            raise ValueError(f"{path}: {bad} of {data.size} values are NaN or infinite, none is allowed; "
+                             "replace them before solving")
+
+
+def _levels(path, data, full_scale, black_level, white_level):
+    """Black per channel (or one) and white, in file units."""
+    channels = 1 if data.ndim == 2 else data.shape[2]
+    black = np.atleast_1d(np.asarray(0.0 if black_level is None else black_level, np.float64))
+    white = full_scale if white_level is None else float(white_level)
+    if black.size not in (1, channels):
+        raise ValueError(f"{path}: black_level has {black.size} numbers, the image {channels} channels; "
+                         "give one number or one per channel")
+    if not white > black.max():
+        raise ValueError(f"{path}: white_level ({white:g}) must exceed black_level ({black.max():g}), in file units; "
+                         "set both in [camera] of capture.toml")
+    return black, white
+
+
+def _linearise(data, black, white, linear):
+    """File units to linear light; integers through one table per channel, which is exact and fast."""
+    if data.dtype.kind == "f" or data.dtype.itemsize > 2:
+        scaled = (data - black if black.size > 1 else data - black[0]) / (white - black)
+        return (scaled if linear else srgb_to_linear(scaled)).astype(np.float32)
+    codes = np.arange(2 ** (8 * data.dtype.itemsize), dtype=np.float64)
+    tables = [(codes - level) / (white - level) for level in black]
+    tables = [(table if linear else srgb_to_linear(table)).astype(np.float32) for table in tables]
+    if len(tables) == 1:
+        return tables[0][data]
+    return np.stack([table[data[..., channel]] for channel, table in enumerate(tables)], axis=-1)
+
+
+def write_tiff(path, image, *, metadata: dict | None = None) -> Path:
+    """Write (H, W) or (H, W, 3) float32, uint16 or uint8 as an uncompressed TIFF; return the path.
+
+    metadata   stored as JSON text in ImageDescription, where every TIFF reader shows it
+    Raises TypeError for another dtype or shape, OSError when the file cannot be written.
+    """
+    import tifffile
+
+    image = np.asarray(image)
+    if image.dtype not in (np.float32, np.uint16, np.uint8) or image.ndim < 2 or image.shape[2:] not in ((), (3,)):
+        raise TypeError(f"image ({image.dtype}, shape {image.shape}) must be (H, W) or (H, W, 3), "
+                        "float32, uint16 or uint8")
+    description = None if metadata is None else json.dumps(metadata, ensure_ascii=True, allow_nan=False)
+    tifffile.imwrite(path, image, photometric="rgb" if image.ndim == 3 else "minisblack", metadata=None,
+                     description=description, software="dfd")
+    return Path(path)

@@ -1,0 +1,117 @@
+"""Which files are the frames: a folder, a list of files or a capture.toml -> files in the order that the user sees."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfd.io.frames import is_raw
+from dfd.io.images import FORMATS
+from dfd.io.sidecar import NAME, Sidecar, SidecarFrame, read_sidecar
+
+_RESULTS = {"depth", "sigma", "confidence", "allfocus", "index"}
+"""Stems of the pictures that `dfd depth` writes beside its result.json."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """files in input order; entries their [[frames]] tables (None where there is none); sidecar None without one."""
+
+    files: tuple[Path, ...]
+    entries: tuple[SidecarFrame | None, ...]
+    sidecar: Sidecar | None
+    warnings: tuple[str, ...]
+
+
+def natural_key(path) -> tuple:
+    """Sort key by name in which 2.jpg comes before 10.jpg; the folder decides between equal names."""
+    name = Path(path).name
+    parts = re.split(r"(\d+)", name.casefold())
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part), name, str(path)
+
+
+def find_inputs(inputs, *, least: int = 2) -> Inputs:
+    """The frames named by one folder, one capture.toml, or image files.
+
+    A folder means its capture.toml where there is one (all its [[frames]]; all images if it has none), else all its
+    images in natural order.  Image files keep the order given, and the capture.toml of their common folder applies.
+    Raises OSError for what is missing or no image, ValueError for a mixture or fewer than `least` frames.
+    """
+    paths = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(item) for item in inputs]
+    if not paths:
+        raise ValueError("no input: give a folder, two or more image files, or a capture.toml")
+    special = [path for path in paths if path.is_dir() or path.suffix.lower() == ".toml"]
+    if special and len(paths) > 1:
+        raise ValueError(f"{special[0]}: give one folder, one capture.toml, or image files; not a mixture of "
+                         f"{len(paths)} inputs")
+    if special:
+        found = _from_folder(special[0]) if special[0].is_dir() else _from_sidecar(special[0])
+    else:
+        found = _from_files(paths)
+    if len(found.files) < least:
+        where = found.files[0] if found.files else paths[0]
+        raise ValueError(f"{where}: {len(found.files)} image, at least 2 are needed; depth from defocus compares "
+                         "images with different focus or aperture")
+    return found
+
+
+def _from_sidecar(path):
+    sidecar = read_sidecar(path)
+    if sidecar.frames:
+        for frame in sidecar.frames:
+            _check_suffix(frame.path)
+        return Inputs(tuple(frame.path for frame in sidecar.frames), sidecar.frames, sidecar, ())
+    files, warnings = _images_in(path.parent)
+    return Inputs(files, (None,) * len(files), sidecar, warnings)
+
+
+def _from_folder(folder):
+    if (folder / NAME).is_file():
+        return _from_sidecar(folder / NAME)
+    files, warnings = _images_in(folder)
+    return Inputs(files, (None,) * len(files), None, warnings)
+
+
+def _from_files(paths):
+    seen = {}
+    for path in paths:
+        if not path.is_file():
+            raise OSError(f"{path}: no such file; check the path")
+        _check_suffix(path)
+        first = seen.setdefault(path.resolve(), path)
+        if first is not path:
+            raise ValueError(f"{path}: the same file is given twice; every frame of a capture is its own file")
+    folders = {path.parent.resolve() for path in paths}
+    beside = paths[0].parent / NAME
+    if len(folders) > 1 or not beside.is_file():
+        return Inputs(tuple(paths), (None,) * len(paths), None, ())
+    sidecar = read_sidecar(beside)
+    entries = {frame.path.resolve(): frame for frame in sidecar.frames}
+    return Inputs(tuple(paths), tuple(entries.get(path.resolve()) for path in paths), sidecar, ())
+
+
+def _check_suffix(path):
+    if not _readable(path):
+        raise OSError(f"{path}: not an image that dfd reads; it reads TIFF, PNG, JPEG, npy and RAW files, "
+                      "known by their suffix")
+
+
+def _readable(path) -> bool:
+    return is_raw(path) or path.suffix.lower() in FORMATS
+
+
+def _images_in(folder):
+    """All images of a folder in natural order; a RAW file stands for the pictures developed from it."""
+    own = _RESULTS if (folder / "result.json").is_file() else set()
+    files = [path for path in folder.iterdir()
+             if path.is_file() and not path.name.startswith(".") and _readable(path) and path.stem not in own]
+    if not files:
+        raise OSError(f"{folder}: no images in this folder; dfd reads TIFF, PNG, JPEG, npy and RAW files")
+    raw_stems = {path.stem.casefold() for path in files if is_raw(path)}
+    developed = [path for path in files if not is_raw(path) and path.stem.casefold() in raw_stems]
+    kept = sorted((path for path in files if path not in developed), key=natural_key)
+    if not developed:
+        return tuple(kept), ()
+    return tuple(kept), (f"{folder}: {len(developed)} pictures stand beside RAW files of the same name "
+                         f"({min(developed, key=natural_key).name}); the RAW files are used",)

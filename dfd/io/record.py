@@ -1,0 +1,153 @@
+"""result.json: what was done to what, with which numbers; strict JSON whose keys spell the unit.
+
+Schema "dfd-result 1".  A key that has no value is null; infinity is the string "inf"; NaN never appears.
+
+    schema, created (UTC, ISO 8601), kind, scale {name, unit, quantity, missing: toml lines that make it metric}
+    size_px {width, height}, orientation_exif 1..8 of the reference frame (the maps are stored unrotated)
+    origin {from: pupil | sensor, offset_m: added to the depth from the entrance pupil}
+    intrinsics_px {fx, fy, cx, cy}; lens {profile, calibrated}; psf {model, core_px};
+    noise {gain_e_per_dn, read_noise_e}
+    solver {name, parameters}, device, reference_frame (index into frames), side, kappa
+    inputs [{file, sha256}], frames [{file, role, view, linear, black_level, white_level (file units), make, model,
+    lens_model, distance_from, values {focal_length_m: {value, sigma, source}, ...}}]
+    sweep {unit, positions: of each frame, metric: focus from the entrance pupil in dioptres}
+    statistics {known_pixels, pixels, density, then per map its percentiles}, timings_s, versions, warnings
+    files {name: content}, written last
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from dfd.capture import SCALES
+
+SCHEMA = "dfd-result 1"
+
+QUANTITIES = {
+    "metric": "depth along the optical axis",
+    "stage": "position on the rail at which the point is in focus",
+    "steps": "frame number at which the point is sharpest",
+    "affine": "signed blur or disparity, positive = nearer than focus",
+}
+"""What the numbers of depth.tiff are, per scale."""
+
+UNITS = {"metric": "m", "stage": "m", "steps": "frame", "affine": "px"}
+"""Unit of depth.tiff and sigma.tiff, per scale."""
+
+VALUE_KEYS = {
+    "focal_length": "focal_length_m", "f_number": "f_number", "pupil_diameter": "pupil_diameter_m",
+    "pixel_pitch": "pixel_pitch_m", "focus_distance": "focus_distance_m", "focus": "focus_dpt",
+    "focus_coordinate": "focus_coordinate", "stage_position": "stage_position_m", "power": "power_dpt",
+    "image_distance": "image_distance_m", "exposure": "exposure_s", "iso": "iso",
+}
+"""Field of CameraSettings -> its key, unit included."""
+
+_STATISTICS = {"stage": ("stage_position_m", "sigma_stage_m"), "steps": ("frame_number", "sigma_frames"),
+               "affine": ("value_px", "sigma_px")}
+_PERCENTILES = {"min": 0, "p01": 1, "p05": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "p99": 99, "max": 100}
+_RANKED = 1_000_000
+_PACKAGES = ("numpy", "scipy", "numba", "opencv-python-headless", "rawpy", "exifread", "tifffile", "matplotlib",
+             "trimesh", "cupy-cuda12x", "cupy-cuda13x", "dask")
+
+
+def make_record(outcome, *, now: datetime | None = None) -> dict:
+    """Everything of result.json but "files", as JSON types.  `outcome` is an io.results.Outcome; `now` is UTC."""
+    source, result = outcome.source, outcome.result
+    height, width = result.shape
+    intrinsics = outcome.intrinsics and dict(zip(("fx", "fy", "cx", "cy"), outcome.intrinsics, strict=True))
+    return strict({
+        "schema": SCHEMA,
+        "created": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "scale": {"name": result.scale, "unit": UNITS[result.scale], "quantity": QUANTITIES[result.scale],
+                  "missing": source.missing},
+        "kind": source.kind,
+        "size_px": {"width": width, "height": height},
+        "orientation_exif": source.frames[source.reference].orientation,
+        "origin": {"from": outcome.origin, "offset_m": outcome.origin_offset},
+        "intrinsics_px": intrinsics,
+        "lens": {"profile": source.profile.name, "calibrated": source.profile.calibrated},
+        "psf": {"model": source.psf.model, "core_px": source.psf.core},
+        "noise": {"gain_e_per_dn": source.gain_e_per_dn, "read_noise_e": source.read_noise_e},
+        "solver": {"name": outcome.solver, "parameters": outcome.parameters},
+        "device": outcome.device,
+        "reference_frame": source.reference,
+        "side": source.side,
+        "kappa": source.kappa,
+        "inputs": [{"file": str(path), "sha256": digest} for path, digest in outcome.inputs],
+        "frames": [_frame(frame) for frame in source.frames],
+        "sweep": {"unit": SCALES[result.scale], "positions": outcome.coordinates},
+        "statistics": statistics(outcome),
+        "timings_s": outcome.timings,
+        "versions": versions(),
+        "warnings": list(dict.fromkeys((*source.warnings, *outcome.warnings))),
+    })
+
+
+def statistics(outcome) -> dict:
+    """Counts, and the percentiles of every map with its unit in the key; a map without known pixels gives null."""
+    result = outcome.result
+    figures = {"known_pixels": int(result.valid.sum()), "pixels": result.values.size,
+               "density": float(result.valid.mean())}
+    if result.scale != "metric":
+        of_values, of_sigma = _STATISTICS[result.scale]
+        return figures | {of_values: _spread(result.values), of_sigma: _spread(result.sigma)}
+    depth, sigma = outcome.maps
+    return figures | {"depth_m": _spread(depth), "sigma_m": _spread(sigma),
+                      "inverse_depth_dpt": _spread(result.values), "sigma_dpt": _spread(result.sigma)}
+
+
+def versions() -> dict:
+    """Python, system, dfd and every package that took part; for bug reports."""
+    from dfd import __version__
+
+    found = {"dfd": __version__, "python": platform.python_version(), "system": platform.platform()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def strict(item):
+    """The same in types that strict JSON has: NaN becomes None, infinity "inf" or "-inf"."""
+    if isinstance(item, dict):
+        return {str(key): strict(value) for key, value in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [strict(value) for value in item]
+    if isinstance(item, (np.ndarray, np.generic)):
+        return strict(item.tolist())
+    if isinstance(item, float):
+        return item if math.isfinite(item) else None if math.isnan(item) else f"{item:g}"
+    if item is None or isinstance(item, (bool, int, str)):
+        return item
+    return str(item)
+
+
+def _frame(frame):
+    settings = frame.settings
+    values = {VALUE_KEYS[name]: {"value": value.value, "sigma": value.sigma, "source": value.source}
+              for name, value in settings.values().items()}
+    return {"file": Path(frame.path).name, "role": frame.role, "view": frame.view, "linear": frame.linear,
+            "black_level": frame.black_level, "white_level": frame.white_level, "make": settings.make,
+            "model": settings.model, "lens_model": settings.lens_model, "distance_from": settings.distance_from,
+            "values": values}
+
+
+def _spread(array):
+    """Percentiles of what is known; infinite values take part in the order (method "nearest" never averages them).
+
+    Beyond a million known pixels every n-th one is ranked; the extremes are always those of all.
+    """
+    known = array[~np.isnan(array)]
+    if not known.size:
+        return None
+    levels = np.percentile(known[::known.size // _RANKED + 1], list(_PERCENTILES.values()), method="nearest")
+    levels[0], levels[-1] = known.min(), known.max()
+    return dict(zip(_PERCENTILES, (float(f"{level:.7g}") for level in levels), strict=True))

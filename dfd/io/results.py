@@ -1,0 +1,167 @@
+"""Write everything that a run leaves behind, in the stored orientation of the reference image, all or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dfd.depthmap import DepthMap
+from dfd.io.folders import check_target, new_folder
+from dfd.io.images import write_tiff
+from dfd.io.points import write_cloud
+from dfd.io.record import QUANTITIES, UNITS, make_record, strict
+
+if TYPE_CHECKING:
+    from dfd.io.sources import Source
+
+__all__ = ["Outcome", "check_target", "linear_to_srgb", "write_results"]
+
+NO_FRAME = 65535
+"""Value of index.tiff where no frame was used."""
+
+ORIGINS = {"pupil": "entrance pupil", "sensor": "sensor plane"}
+
+_FILES = {
+    "depth.tiff": "float32, {quantity} [{unit}], NaN = unknown",
+    "sigma.tiff": "float32, 1-sigma of depth.tiff [{unit}], infinite where its upper end is open",
+    "confidence.tiff": "float32 0..1, monotone in sigma, 0 = unknown",
+    "allfocus.tiff": "uint16, all-in-focus image, sRGB-encoded",
+    "index.tiff": "uint16, frame that each pixel of allfocus.tiff came from (0 = first in result.json), 65535 = none",
+    "depth.png": "colour preview of depth.tiff with its scale, EXIF orientation applied",
+    "confidence.png": "preview of confidence.tiff, EXIF orientation applied",
+    "cloud.ply": "coloured points [m], x right, y down, z forward",
+    "transforms.json": "alignment of each frame, reusable with --align",
+    "report.html": "everything on one page",
+    "result.json": "this record",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a finished run hands over to be written; all arrays on the host, stored orientation.
+
+    result           DepthMap (H, W)
+    source           io.sources.Source: frames with their settings, reference, profile, missing toml lines, warnings
+    all_in_focus     (H, W, 3) or (H, W, 1) float32, linear, 0 = black, 1 = white; None where there is none
+    index            (H, W) integers, frame that each pixel came from, negative = none; None where there is none
+    transforms       one dict per frame, as transforms.json holds them; None when nothing was aligned
+    coordinates      place of each frame on the sweep in the unit of the scale (metric: focus in dioptres from the
+                     entrance pupil); None where there is no sweep
+    intrinsics       (fx, fy, cx, cy) in px of the reference view; None where the optics are unknown
+    origin           "pupil" or "sensor"; origin_offset [m] is what is added to the depth from the entrance pupil
+    inputs           (path, sha256) of every file read
+    timings          seconds per stage, in order
+    """
+
+    result: DepthMap
+    source: Source
+    all_in_focus: np.ndarray | None = None
+    index: np.ndarray | None = None
+    transforms: list[dict] | None = None
+    coordinates: tuple[float, ...] | None = None
+    intrinsics: tuple[float, float, float, float] | None = None
+    origin: str = "pupil"
+    origin_offset: float = 0.0
+    solver: str = ""
+    parameters: dict = field(default_factory=dict)
+    device: str = "cpu"
+    timings: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    inputs: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self):
+        if self.origin not in ORIGINS:
+            raise ValueError(f"origin ({self.origin!r}) must be pupil or sensor")
+        for name in ("all_in_focus", "index"):
+            array = getattr(self, name)
+            if array is not None and tuple(array.shape[:2]) != self.result.shape:
+                raise ValueError(f"{name} {tuple(array.shape[:2])} must have the size of the depth map "
+                                 f"{self.result.shape}")
+
+    @cached_property
+    def maps(self) -> tuple[np.ndarray, np.ndarray]:
+        """(depth, sigma), each (H, W) float32 in the unit of depth.tiff: metres from the origin when metric."""
+        if self.result.scale != "metric":
+            return self.result.values, self.result.sigma
+        return self.result.depth + np.float32(self.origin_offset), self.result.depth_sigma
+
+    @property
+    def quantity(self) -> str:
+        """What the numbers of depth.tiff are, in words."""
+        words = QUANTITIES[self.result.scale]
+        return f"{words} from the {ORIGINS[self.origin]}" if self.result.scale == "metric" else words
+
+
+def write_results(folder, outcome: Outcome, *, force: bool = False,
+                  extras: Iterable[Callable[[Path, Outcome, dict], None]] = ()) -> dict:
+    """Write the folder of `dfd depth` and return the content of result.json.
+
+    extras   functions (folder, outcome, record) that add files of their own, such as report.write_report
+    On any exception, Ctrl-C included, nothing is left behind and a folder that stood there stays as it was.
+    Raises OSError when the folder exists (without `force`), holds files that dfd did not write, or cannot be written.
+    """
+    with new_folder(folder, force=force) as temporary:
+        record = make_record(outcome)
+        _write_maps(temporary, outcome)
+        _write_pictures(temporary, outcome)
+        if outcome.transforms is not None:
+            content = {"schema": "dfd-transforms 1", "size_px": record["size_px"], "frames": outcome.transforms}
+            _write_json(temporary / "transforms.json", strict(content))
+        for extra in extras:
+            extra(temporary, outcome, record)
+        words = {"quantity": outcome.quantity, "unit": UNITS[outcome.result.scale]}
+        names = sorted({path.name for path in temporary.iterdir()} | {"result.json"})
+        record["files"] = {name: _FILES.get(name, "").format(**words) for name in names}
+        _write_json(temporary / "result.json", record)
+    return record
+
+
+def linear_to_srgb(linear):
+    """sRGB code values 0..1 of linear light, clipped to 0..1, float32 (IEC 61966-2-1)."""
+    linear = np.clip(linear, 0.0, 1.0).astype(np.float32, copy=False)
+    encoded = np.log(np.maximum(linear, np.float32(1e-4)))  # x ** (1 / 2.4), by functions that NumPy vectorises
+    encoded /= np.float32(2.4)
+    np.exp(encoded, out=encoded)
+    encoded *= np.float32(1.055)
+    encoded -= np.float32(0.055)
+    return np.where(linear <= 0.0031308, np.float32(12.92) * linear, encoded)
+
+
+def _write_maps(folder, outcome):
+    scale = outcome.result.scale
+    depth, sigma = outcome.maps
+    shared = {"scale": scale, "unit": UNITS[scale], "unknown": "NaN"}
+    if scale == "metric":
+        shared |= {"origin": ORIGINS[outcome.origin], "origin_offset_m": outcome.origin_offset}
+    write_tiff(folder / "depth.tiff", depth, metadata={"quantity": outcome.quantity, **shared})
+    write_tiff(folder / "sigma.tiff", sigma, metadata={"quantity": f"1-sigma of: {outcome.quantity}", **shared})
+    write_tiff(folder / "confidence.tiff", outcome.result.confidence,
+               metadata={"quantity": "confidence 0..1, s0^2 / (s0^2 + sigma^2), s0 the median sigma", "unknown": "0"})
+
+
+def _write_pictures(folder, outcome):
+    """All-in-focus image, index map and point cloud, where there are any."""
+    colours = None
+    if outcome.all_in_focus is not None:
+        encoded = np.rint(linear_to_srgb(outcome.all_in_focus) * np.float32(65535)).astype(np.uint16)
+        grey = encoded.shape[2] == 1
+        write_tiff(folder / "allfocus.tiff", encoded[..., 0] if grey else encoded,
+                   metadata={"quantity": "all-in-focus image", "encoding": "sRGB (IEC 61966-2-1), 0..65535"})
+        colours = np.broadcast_to(encoded >> 8, (*outcome.result.shape, 3)).astype(np.uint8)
+    if outcome.index is not None:
+        index = np.where(outcome.index < 0, NO_FRAME, outcome.index).astype(np.uint16)
+        write_tiff(folder / "index.tiff", index, metadata={
+            "quantity": "frame that each pixel came from, 0 = first frame of result.json", "unknown": str(NO_FRAME)})
+    if outcome.result.scale == "metric" and outcome.intrinsics is not None:
+        write_cloud(folder / "cloud.ply", outcome.result.depth, colours, outcome.intrinsics,
+                    offset=outcome.origin_offset)
+
+
+def _write_json(path, content):
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

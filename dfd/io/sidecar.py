@@ -1,0 +1,294 @@
+"""Read capture.toml: everything that the image files themselves do not say.  One table of keys, checked strictly.
+
+Every error is one line: file, place, value with unit, limit, next step.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dfd.capture import CAPTURES
+from dfd.psf import MODELS
+from dfd.settings import DISTANCE_ORIGINS, Value
+
+NAME = "capture.toml"
+SIDES = ("near", "far")
+VIEWS = ("left", "right")
+ROLES = ("power-minus", "power-plus", "aperture-minus", "aperture-plus")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A key that holds a number: its CameraSettings field (or our own name), unit, SI scale and allowed range."""
+
+    field: str
+    unit: str
+    scale: float = 1.0
+    least: float = -math.inf
+    most: float = math.inf
+    positive: bool = True
+    infinite: bool = False
+
+
+@dataclass(frozen=True)
+class Word:
+    """A key that holds one of some words; any text where choices is empty."""
+
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A key that is true or false."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A key that holds one number or one per CFA channel, in file units."""
+
+
+_F_NUMBER = Number("f_number", "", least=0.5, most=1000)
+
+TOP = {
+    "kind": Word(tuple(CAPTURES)),
+    "distance_from": Word(DISTANCE_ORIGINS),
+    "lens": Word(),
+    "side": Word(SIDES),
+}
+CAMERA = {
+    "focal_length_mm": Number("focal_length", "mm", 1e-3, most=20000),
+    "f_number": _F_NUMBER,
+    "pixel_pitch_um": Number("pixel_pitch", "um", 1e-6, most=10000),
+    "linear": Flag(),
+    "black_level": Levels(),
+    "white_level": Number("white_level", "in file units"),
+    "image_distance_mm": Number("image_distance", "mm", 1e-3, most=100000),
+    "psf": Word(tuple(name for name in MODELS if not name.startswith("half"))),
+    "psf_core_px": Number("psf_core_px", "px", least=0, most=100, positive=False),
+    "kappa": Number("kappa", "", most=10),
+    "gain_e_per_dn": Number("gain_e_per_dn", "e-/DN"),
+    "read_noise_e": Number("read_noise_e", "e-", least=0, positive=False),
+}
+FRAME = {
+    "file": Word(),
+    "focus_distance_m": Number("focus_distance", "m", infinite=True),
+    "focus_dpt": Number("focus", "dioptre", positive=False),
+    "focus_coordinate": Number("focus_coordinate", "", positive=False),
+    "stage_position_mm": Number("stage_position", "mm", 1e-3, positive=False),
+    "f_number": _F_NUMBER,
+    "pupil_diameter_mm": Number("pupil_diameter", "mm", 1e-3, most=100000),
+    "power_dpt": Number("power", "dioptre"),
+    "exposure_s": Number("exposure", "s"),
+    "iso": Number("iso", ""),
+    "reference": Flag(),
+    "view": Word(VIEWS),
+    "role": Word(ROLES),
+}
+_TABLES = {"": TOP, "camera": CAMERA, "frames[]": FRAME}
+_EXCLUSIVE = (("focus_distance_m", "focus_dpt"), ("f_number", "pupil_diameter_mm"))
+"""Pairs of keys that state one quantity twice."""
+
+
+@dataclass(frozen=True)
+class SidecarFrame:
+    """One [[frames]] table: the file, its values by CameraSettings field (SI), and its part in the capture."""
+
+    path: Path
+    values: dict[str, Value]
+    reference: bool = False
+    view: str | None = None
+    role: str | None = None
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """A whole capture.toml; None or empty where it says nothing.  Values are SI with source "capture.toml"."""
+
+    path: Path
+    kind: str | None = None
+    distance_from: str | None = None
+    lens: Path | None = None
+    side: str | None = None
+    values: dict[str, Value] = field(default_factory=dict)
+    linear: bool | None = None
+    black_level: tuple[float, ...] | None = None
+    white_level: float | None = None
+    psf: str | None = None
+    psf_core_px: float | None = None
+    kappa: float | None = None
+    gain_e_per_dn: float | None = None
+    read_noise_e: float | None = None
+    frames: tuple[SidecarFrame, ...] = ()
+
+
+def read_sidecar(path) -> Sidecar:
+    """Read and check a capture.toml.
+
+    Raises ValueError, naming the key, for anything that interface and physics do not allow; OSError for the file itself
+    or an image that is missing.
+    """
+    path = Path(path)
+    document = _parse(path)
+    camera = document.pop("camera", {})
+    tables = document.pop("frames", [])
+    if not isinstance(camera, dict):
+        raise ValueError(f"{path}: camera must be one table, written [camera]")
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f"{path}: frames must be tables, each written [[frames]]")
+    top = _checked(path, "", document)
+    camera = _checked(path, "camera", camera)
+    numbers = {name: camera.pop(name) for name in tuple(camera) if isinstance(camera[name], Value)}
+    plain = {name: numbers.pop(name).value for name in
+             ("white_level", "psf_core_px", "kappa", "gain_e_per_dn", "read_noise_e") if name in numbers}
+    if "lens" in top:
+        top["lens"] = path.parent / top["lens"]
+    frames = tuple(_frame(path, index, table) for index, table in enumerate(tables))
+    _check_frames(path, frames)
+    return Sidecar(path=path, values=numbers, frames=frames, **top, **camera, **plain)
+
+
+def _parse(path):
+    """The TOML document.  Windows editors put a byte-order mark in front; it is skipped."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
+    except FileNotFoundError as error:
+        raise OSError(f"{path}: no such file; check the path") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: brackets are nested too deeply; see the example in the documentation") from error
+    except ValueError as error:  # TOMLDecodeError among them; its text ends with line and column
+        raise ValueError(f"{path}: not valid TOML: {_one_line(error)}; correct the text there") from error
+
+
+def _checked(path, place, table) -> dict:
+    """One table with every key known and every value of the right type and range; numbers become Values by field."""
+    rows, found = _TABLES["frames[]" if place.startswith("frames") else place], {}
+    for key, value in table.items():
+        name = f"{path}: {place}.{key}" if place else f"{path}: {key}"
+        row = rows.get(key)
+        if row is None:
+            raise ValueError(_unknown(path, place, key, rows))
+        if isinstance(row, Number):
+            found[row.field] = Value(_number(name, value, row), None, NAME)
+        elif isinstance(row, Levels):
+            found[key] = _levels(name, value)
+        elif isinstance(row, Flag):
+            found[key] = _flag(name, value)
+        else:
+            found[key] = _word(name, value, row)
+    for first, second in _EXCLUSIVE:
+        if first in table and second in table:
+            raise ValueError(f"{path}: {place} has both {first} and {second}; keep one of them")
+    return found
+
+
+def _unknown(path, place, key, rows):
+    """An unknown key, with the nearest one that is known, or the table that it belongs to."""
+    where = f"{place}.{_short(key)}" if place else _short(key)
+    near = difflib.get_close_matches(key, rows, n=1, cutoff=0.6)
+    homes = [table for table, keys in _TABLES.items() if key in keys]
+    if homes:
+        home = {"": "the top of the file, before any table", "camera": "[camera]", "frames[]": "[[frames]]"}[homes[0]]
+        return f"{path}: {where} stands in the wrong place; move it to {home}"
+    if near:
+        return f"{path}: {where} is not a key of capture.toml; did you mean {near[0]}?"
+    return f"{path}: {where} is not a key of capture.toml; known here: {', '.join(rows)}"
+
+
+def _number(name, value, row) -> float:
+    """A number in range, in SI."""
+    unit = f" {row.unit}" if row.unit else ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{name} ({_short(value)}) must be a number{' in' + unit if unit else ''}, without quotes")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    shown = f"{name} ({number:g}{unit})"
+    if math.isnan(number) or (math.isinf(number) and not (row.infinite and number > 0)):
+        raise ValueError(f"{shown} must be a finite number; correct it or remove the line")
+    if row.positive and not number > 0:
+        raise ValueError(f"{shown} must be positive; correct it or remove the line")
+    if number < row.least or (number > row.most and not math.isinf(number)):
+        raise ValueError(f"{shown} must lie between {max(row.least, 0):g} and {row.most:g}{unit}; is the unit right?")
+    return number * row.scale
+
+
+def _levels(name, value) -> tuple[float, ...]:
+    values = value if isinstance(value, list) else [value]
+    if not 1 <= len(values) <= 4:
+        raise ValueError(f"{name} has {len(values)} numbers; give one number, or one per channel")
+    return tuple(_number(name, number, Number("", "in file units", positive=False)) for number in values)
+
+
+def _flag(name, value) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} ({_short(value)}) must be true or false, without quotes")
+    return value
+
+
+def _word(name, value, row) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} ({_short(value)}) must be text in quotes")
+    if row.choices and value not in row.choices:
+        near = difflib.get_close_matches(value, row.choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} ({_short(value)}) must be one of {', '.join(row.choices)}{hint}")
+    if not value or not value.isprintable():
+        raise ValueError(f"{name} ({_short(value)}) must be a name of printable characters")
+    return value
+
+
+def _frame(path, index, table) -> SidecarFrame:
+    place = f"frames[{index}]"
+    if "file" not in table:
+        raise ValueError(f'{path}: {place} has no file; add file = "..." to this [[frames]] table')
+    values = _checked(path, place, table)
+    image = _inside(path, place, values.pop("file"))
+    parts = {name: values.pop(name) for name in ("reference", "view", "role") if name in values}
+    return SidecarFrame(image, values, **parts)
+
+
+def _inside(path, place, name) -> Path:
+    """The image file of a frame.  It must lie in or below the folder of capture.toml, links followed."""
+    folder = path.parent
+    try:
+        resolved, root = (folder / name).resolve(), folder.resolve()
+        exists = resolved.is_file()
+    except (RuntimeError, OSError) as error:  # a loop of links, a name that is too long
+        raise OSError(f"{path}: {place}.file ({_short(name)}) cannot be opened ({_one_line(error)}); check the name") \
+            from error
+    if not resolved.is_relative_to(root):
+        raise ValueError(f"{path}: {place}.file ({_short(name)}) lies outside the folder {folder}; move the image into "
+                         "it, or capture.toml beside the image")
+    if not exists:
+        raise OSError(f"{path}: {place}.file ({_short(name)}): no such file; check the name")
+    return folder / name
+
+
+def _check_frames(path, frames):
+    """No file twice, one reference at most."""
+    seen: dict[Path, int] = {}
+    for index, frame in enumerate(frames):
+        first = seen.setdefault(frame.path.resolve(), index)
+        if first != index:
+            raise ValueError(f"{path}: frames[{first}] and frames[{index}] are the same file ({frame.path.name}); "
+                             "remove one of them")
+    references = [index for index, frame in enumerate(frames) if frame.reference]
+    if len(references) > 1:
+        raise ValueError(f"{path}: frames[{references[0]}] and frames[{references[1]}] both have reference = true; "
+                         "outputs are in the grid of one frame, remove one of them")
+
+
+def _short(value) -> str:
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _one_line(error) -> str:
+    return " ".join(str(error).split())

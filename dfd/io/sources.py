@@ -1,0 +1,229 @@
+"""From what the user points at to frames with known optics: inputs, EXIF, capture.toml and options in one Source."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfd.capture import CAPTURES
+from dfd.io.exif import read_exif
+from dfd.io.frames import Frame, image_size, is_raw
+from dfd.io.images import default_linear
+from dfd.io.inputs import find_inputs, natural_key
+from dfd.io.merge import check_distances, merge
+from dfd.io.raw import read_header
+from dfd.io.scale import decide
+from dfd.io.sidecar import ROLES, SIDES, VIEWS
+from dfd.profile import LensProfile
+from dfd.psf import Psf
+
+__all__ = ["Frame", "Source", "open_source"]
+
+_COUNTS = {"aperture-pair": 2, "dual-pixel": 2, "differential-quad": 4}
+_PARTS = {"dual-pixel": ("view", VIEWS), "differential-quad": ("role", ROLES)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Frames in the order of their capture, undecoded, and what is known of the whole.
+
+    frames         a stack near -> far (rail: by position; nothing known: natural file order); a dual-pixel pair left,
+                   right; a quad in the order of its roles; else as given
+    reference      index into `frames` of the frame in whose pixel grid the outputs are
+    scale          "metric", "stage", "steps" or "affine"; missing: the capture.toml lines that would make it metric
+    gain_e_per_dn, read_noise_e, side, kappa    None where nobody says
+    """
+
+    kind: str
+    frames: tuple[Frame, ...]
+    reference: int
+    profile: LensProfile
+    psf: Psf
+    gain_e_per_dn: float | None
+    read_noise_e: float | None
+    side: str | None
+    kappa: float | None
+    scale: str
+    missing: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, reference: int | None = None,
+                side: str | None = None) -> Source:
+    """Find the frames, read their headers and join every value that is known of them; nothing is decoded.
+
+    inputs            a folder, a capture.toml, or image files
+    kind              "auto", or a kind of `dfd.capture.CAPTURES`
+    lens              a LensProfile or the path of one
+    focus_distances   metres, one per file in natural file order
+    reference         index of a frame in input order: as given, [[frames]] order, natural order of a folder
+    side              "near" or "far", for an aperture pair
+    Every option wins over capture.toml, and that over EXIF.
+    Raises OSError for files, ValueError for values; both name the file and the next step.
+    """
+    _check_options(kind, side)
+    found = find_inputs(inputs)
+    sidecar = found.sidecar
+    distances = {} if focus_distances is None else check_distances(focus_distances, found.files)
+    headers = [_Header.of(path) for path in found.files]
+    _check_sizes(headers)
+    profile = _profile(lens, sidecar)
+    exifs = [read_exif(header.path, header.shape) for header in headers]
+    merged = [merge(header.path, exif, sidecar, entry, distances.get(header.path))
+              for header, exif, entry in zip(headers, exifs, found.entries, strict=True)]
+    kind = _kind(kind, found, [item.settings for item in merged])
+    kappa = _first(sidecar and sidecar.kappa, profile.kappa)
+    scale = decide(kind, merged, profile, kappa=kappa)
+    balance = next((header.white_balance for header in headers if header.white_balance is not None), None)
+    frames = [_frame(*row, sidecar, balance)
+              for row in zip(headers, exifs, scale.settings, found.entries, strict=True)]
+    order = _order(kind, frames, scale.coordinates)
+    return Source(
+        kind=kind, frames=tuple(frames[index] for index in order), profile=profile,
+        reference=_reference(kind, reference, found.entries, order),
+        psf=_psf(sidecar),
+        gain_e_per_dn=sidecar and sidecar.gain_e_per_dn, read_noise_e=sidecar and sidecar.read_noise_e,
+        side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale, missing=scale.missing,
+        warnings=found.warnings + _told_once(merged, profile) + scale.warnings,
+    )
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a file's header says, for any format."""
+
+    path: Path
+    shape: tuple[int, int]
+    orientation: int = 1
+    white_balance: tuple[float, float, float] | None = None
+
+    @classmethod
+    def of(cls, path):
+        if is_raw(path):
+            header = read_header(path)
+            return cls(path, header.shape, header.orientation, header.white_balance)
+        return cls(path, image_size(path))
+
+
+def _check_options(kind, side):
+    if kind != "auto" and kind not in CAPTURES:
+        raise ValueError(f"kind ({kind!r}) must be auto, {', '.join(CAPTURES)}")
+    if side is not None and side not in SIDES:
+        raise ValueError(f"side ({side!r}) must be near or far of the plane in focus")
+
+
+def _check_sizes(headers):
+    first = headers[0]
+    for other in headers[1:]:
+        if other.shape != first.shape:
+            raise ValueError(f"{first.path} is {first.shape[1]} x {first.shape[0]} px but {other.path} is "
+                             f"{other.shape[1]} x {other.shape[0]} px; all frames of a capture have one size, leave "
+                             "out or replace the odd one")
+
+
+def _profile(lens, sidecar) -> LensProfile:
+    if isinstance(lens, LensProfile):
+        return lens
+    path = _first(lens, sidecar and sidecar.lens)
+    return LensProfile.nominal() if path is None else LensProfile.load(path)
+
+
+def _kind(asked, found, settings) -> str:
+    """The kind: option, capture.toml, or what the frames show."""
+    kind = asked if asked != "auto" else _first(found.sidecar and found.sidecar.kind, None)
+    if kind is None:
+        kind = _shown_kind(found.entries, settings)
+    count = _COUNTS.get(kind)
+    if count is not None and len(settings) != count:
+        raise ValueError(f"{settings[0].file}: {len(settings)} files for kind {kind}, which has exactly {count}; "
+                         "give other files or another kind")
+    return kind
+
+
+def _shown_kind(entries, settings) -> str:
+    """Named views or roles, two apertures at one known focus, else a focal stack."""
+    if any(entry and entry.view for entry in entries):
+        return "dual-pixel"
+    if any(entry and entry.role for entry in entries):
+        return "differential-quad"
+    if len(settings) == 2:
+        one, other = settings
+        same = any(_equal(getattr(one, name), getattr(other, name)) is True
+                   for name in ("focus_distance", "focus", "focus_coordinate"))
+        stop = [_equal(getattr(one, name), getattr(other, name)) for name in ("f_number", "pupil_diameter")]
+        if same and False in stop:
+            return "aperture-pair"
+    return "focal-stack"
+
+
+def _equal(one, other) -> bool | None:
+    """Whether two Values agree; None where one is unknown."""
+    return None if one is None or other is None else math.isclose(one.value, other.value, rel_tol=1e-6)
+
+
+def _psf(sidecar) -> Psf:
+    if sidecar is None:
+        return Psf()
+    try:
+        return Psf(_first(sidecar.psf, "disk"), _first(sidecar.psf_core_px, 0.0))
+    except ValueError as error:
+        raise ValueError(f"{sidecar.path}: {error}") from error
+
+
+def _frame(header, exif, settings, entry, sidecar, balance) -> Frame:
+    raw = is_raw(header.path)
+    linear = True if raw else sidecar.linear if sidecar else None
+    return Frame(
+        path=header.path, settings=settings, linear=default_linear(header.path) if linear is None else linear,
+        black_level=sidecar.black_level if sidecar else None, white_level=sidecar.white_level if sidecar else None,
+        view=entry.view if entry else None, role=entry.role if entry else None,
+        orientation=header.orientation if raw else exif.orientation, white_balance=balance if raw else None,
+    )
+
+
+def _order(kind, frames, coordinates) -> list[int]:
+    """Indices of the frames in the order of their capture."""
+    indices = range(len(frames))
+    if kind in _PARTS:
+        attribute, names = _PARTS[kind]
+        parts = [getattr(frame, attribute) for frame in frames]
+        for name in names:
+            if parts.count(name) != 1:
+                raise ValueError(f"{frames[0].path.parent}: {parts.count(name)} frames of this {kind} capture are "
+                                 f'{attribute} {name}, exactly one must be; add {attribute} = "{name}" to its '
+                                 "[[frames]] in capture.toml")
+        return [parts.index(name) for name in names]
+    if kind != "focal-stack":
+        return list(indices)
+    if coordinates is not None:
+        return sorted(indices, key=coordinates.__getitem__)
+    return sorted(indices, key=lambda index: natural_key(frames[index].path))
+
+
+def _reference(kind, asked, entries, order) -> int:
+    """Index into the ordered frames of the frame whose grid the outputs have."""
+    count = len(order)
+    if asked is not None:
+        if isinstance(asked, bool) or not isinstance(asked, int) or not 0 <= asked < count:
+            raise ValueError(f"reference ({asked}) must be a frame number from 0 to {count - 1}, in input order")
+        return order.index(asked)
+    marked = [index for index, entry in enumerate(entries) if entry and entry.reference]
+    if marked:
+        return order.index(marked[0])
+    return count // 2 if kind == "focal-stack" else 0
+
+
+def _first(*choices):
+    return next((choice for choice in choices if choice is not None), None)
+
+
+def _told_once(merged, profile) -> tuple[str, ...]:
+    """Warnings of the frames, each told once with the first file that it concerns."""
+    files: dict[str, list[str]] = {}
+    for item in merged:
+        conflict = (item.pitch_conflict,) if item.pitch_conflict and profile.pixel_pitch is None else ()
+        for warning in item.warnings + conflict:
+            files.setdefault(warning, []).append(item.settings.file)
+    return tuple(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {warning}"
+                 for warning, names in files.items())

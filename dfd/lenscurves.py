@@ -1,0 +1,179 @@
+"""Views of a LensProfile file in SI units: the focus law, breathing, pupils, vignetting, dual-pixel slope.
+
+Focus law: focus(s) = 1000 (a + b s) / (1 + d s) (1 + spline(s)) dioptres, s the focus coordinate in the unit that the
+profile names; the Moebius part is exact for unit focusing and the natural cubic spline holds the small rest.
+Distances are from the entrance pupil.  Polynomials have their constant term first.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dfd import lensfile
+
+_SAME_STOP = 0.03
+"""Two marked f-numbers closer than this ratio are one stop: 5.6 and 5.66, 11 and 11.3."""
+
+
+@dataclass(frozen=True, eq=False)
+class LensCurves:
+    """What a LensProfile file holds, as curves.
+
+    data   the content of the file (schema 1, see dfd.lensfile); copied, unknown keys kept
+    name   for reports; default: make and model of the lens
+    Raises ValueError, naming the key, when `data` does not follow the schema.
+    """
+
+    data: dict = field(repr=False)
+    name: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "data", lensfile.check(copy.deepcopy(self.data)))
+        lens = lensfile.section(self.data, "lens")
+        named = " ".join(word for word in (lens.get("make"), lens.get("model")) if word)
+        object.__setattr__(self, "name", self.name or named or "unnamed profile")
+
+    @property
+    def calibrated(self) -> bool:
+        """True when the file holds a focus law and fx, so that distances from EXIF are not needed."""
+        law = lensfile.section(self.data, "focus")
+        return bool(law.get("a_per_mm") or law.get("b_per_mm_per_unit")) and bool(self._fx_poly)
+
+    @property
+    def coordinate(self) -> str:
+        """Which number of a frame the law is a function of: encoder_step, bracket_index, exif_distance_mm, rail_mm."""
+        return lensfile.section(self.data, "focus").get("coordinate") or "encoder_step"
+
+    @property
+    def pixel_pitch(self) -> float | None:
+        """Pitch [m] of the pixels that fx counts; None when the file does not say."""
+        pitch = lensfile.section(self.data, "camera").get("pixel_pitch_um")
+        return None if pitch is None else pitch * 1e-6
+
+    @property
+    def focal_nominal(self) -> float | None:
+        """The engraved focal length [m]; None when the file does not say."""
+        engraved = lensfile.section(self.data, "lens").get("focal_nominal_mm")
+        return None if engraved is None else engraved * 1e-3
+
+    def focus_curve(self, coordinate: float) -> float:
+        """Focus [dioptre] at a focus coordinate.  Raises ValueError outside the measured range, with its limits."""
+        limits = lensfile.section(self.data, "validity").get("focus_coordinate")
+        if limits and not limits[0] <= coordinate <= limits[1]:
+            raise ValueError(f"focus coordinate ({coordinate:g} {self.coordinate}) is outside what profile {self.name} "
+                             f"measured ({limits[0]:g} to {limits[1]:g}), and nothing is extrapolated; calibrate it")
+        law = lensfile.section(self.data, "focus")
+        above = (law.get("a_per_mm") or 0.0) + (law.get("b_per_mm_per_unit") or 0.0) * coordinate
+        below = 1.0 + (law.get("d_per_unit") or 0.0) * coordinate
+        if below <= 0:
+            raise ValueError(f"focus coordinate ({coordinate:g} {self.coordinate}) lies at or beyond the pole of the "
+                             f"focus law of profile {self.name} ({-1 / law['d_per_unit']:g}); check focus.d_per_unit")
+        return 1000.0 * above / below * (1.0 + self._ripple(coordinate))
+
+    def fx(self, coordinate: float) -> float:
+        """Image distance in pixels at a focus coordinate.  Raises ValueError when the file has no fx polynomial."""
+        if not self._fx_poly:
+            raise ValueError(f"profile {self.name} has no projection.fx_px_poly; dfd-calibrate focus measures it")
+        return _polynomial(self._fx_poly, coordinate)
+
+    def breathing(self, coordinate: float, *, reference: float) -> float:
+        """Image scale at a focus coordinate relative to that at `reference`: fx(s) / fx(reference)."""
+        return self.fx(coordinate) / self.fx(reference)
+
+    def pupil_height(self, coordinate: float | None) -> float | None:
+        """Entrance pupil above the sensor mark [m], along the axis; None when not measured.
+
+        Raises ValueError when it changes with focus and the coordinate is None.
+        """
+        poly = lensfile.section(self.data, "reference", "z_ep_from_sensor_mm").get("poly") or []
+        if not poly:
+            return None
+        if coordinate is None and len(poly) > 1:
+            raise ValueError(f"profile {self.name} knows the height of the entrance pupil as a function of "
+                             f"{self.coordinate} only, and this image has none")
+        return _polynomial(poly, coordinate or 0.0) * 1e-3
+
+    def pupil_diameter(self, f_number: float) -> float | None:
+        """Effective entrance pupil [m] at a marked f-number; None when the file has no aperture table.
+
+        The nearest measured stop when within 3 %, else pupil_scale interpolated in log f-number.  Raises ValueError
+        outside the table.
+        """
+        table = self._stops
+        if not table:
+            return None
+        nearest = min(table, key=lambda stop: abs(math.log(stop[0] / f_number)))
+        if abs(nearest[0] / f_number - 1) <= _SAME_STOP:
+            return nearest[1]
+        if not table[0][0] < f_number < table[-1][0]:
+            raise ValueError(f"f_number ({f_number:g}) is outside the stops that profile {self.name} measured "
+                             f"(f/{table[0][0]:g} to f/{table[-1][0]:g}); use one of them or calibrate this stop")
+        numbers = [stop[0] for stop in table]
+        times = np.interp(math.log(f_number), np.log(numbers), [number * diameter for number, diameter in table])
+        return float(times) / f_number
+
+    def pupil_scale(self, f_number: float) -> float | None:
+        """Effective pupil over the engraved one, focal_nominal / f_number; None when the file lacks either."""
+        diameter = self.pupil_diameter(f_number)
+        return None if diameter is None or self.focal_nominal is None else diameter * f_number / self.focal_nominal
+
+    def vignetting(self, f_number: float, *, coordinate: float | None = None) -> tuple[float, ...]:
+        """Polynomial in r^2 of the image's brightness at one stop, r = 1 in the image's corner; () when not measured.
+
+        The entry nearest in log f-number, then (when `coordinate` is given) nearest in focus coordinate.
+        """
+        entries = lensfile.section(self.data, "radiometry").get("vignetting") or []
+        usable = [entry for entry in entries if entry.get("f_number") and entry.get("poly_r2")]
+        if not usable:
+            return ()
+
+        def distance(entry):
+            focus = entry.get("focus") or 0.0
+            return abs(math.log(entry["f_number"] / f_number)), 0.0 if coordinate is None else abs(focus - coordinate)
+
+        return tuple(min(usable, key=distance)["poly_r2"])
+
+    @property
+    def kappa(self) -> float | None:
+        """Median over the field of kappa = disparity / coc of the dual-pixel halves; None when not measured."""
+        grid = lensfile.section(self.data, "dual_pixel").get("kappa_grid")
+        return None if not grid else float(np.median(np.asarray(grid)))
+
+    def dual_pixel_slope(self, x: float, y: float) -> float | None:
+        """kappa (disparity / coc, no unit; NOT px/dioptre) at a place in the image; None when not measured.
+
+        x, y run from 0 to 1 across the image's width and height.  Linear between cell centres, constant outside them.
+        """
+        grid = lensfile.section(self.data, "dual_pixel").get("kappa_grid")
+        if not grid:
+            return None
+        rows = [np.interp(x * len(row) - 0.5, np.arange(len(row)), row) for row in grid]
+        return float(np.interp(y * len(rows) - 0.5, np.arange(len(rows)), rows))
+
+    @property
+    def _fx_poly(self):
+        return lensfile.section(self.data, "projection").get("fx_px_poly") or []
+
+    @property
+    def _stops(self):
+        """((marked f-number, effective diameter [m]), ...) in rising f-number."""
+        entries = self.data.get("aperture") or []
+        known = [(stop.get("f_number_marked"), stop.get("diameter_eff_mm")) for stop in entries]
+        return tuple(sorted((number, diameter * 1e-3) for number, diameter in known if number and diameter))
+
+    def _ripple(self, coordinate):
+        """The natural cubic spline of the focus law, relative; 0 where the file has none."""
+        spline = lensfile.section(self.data, "focus", "spline")
+        if not spline.get("knots"):
+            return 0.0
+        from scipy.interpolate import CubicSpline
+
+        return float(CubicSpline(spline["knots"], spline["rel"], bc_type="natural")(coordinate))
+
+
+def _polynomial(coefficients, at):
+    return float(sum(value * at**power for power, value in enumerate(coefficients)))

@@ -1,0 +1,165 @@
+"""The main job in one page: files -> registered capture -> depth map -> all-in-focus image -> files.
+
+    source = open_source(inputs)            what the files and capture.toml say          (dfd.io)
+    prepared = prepare_capture(source)      decode, brightness, breathing, alignment     (dfd.assemble)
+    result = estimate_depth(capture)        a solver                                     (dfd.solvers)
+    outcome = run(inputs, folder)           all of it, and the folder of results         (dfd.io, dfd.report)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import warnings
+from dataclasses import replace
+
+import numpy as np
+
+from dfd.backend import array_module, to_device
+from dfd.capture import CAPTURES, Capture, FocalStack
+from dfd.depthmap import DepthMap
+from dfd.fuse import AllInFocus
+from dfd.io.maps import read_mask
+from dfd.io.results import Outcome, check_target, write_results
+from dfd.io.sources import open_source
+from dfd.assemble import Prepared, prepare_capture
+from dfd.refine import fill
+from dfd.solvers import choose
+
+
+def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align="auto", reference=None, side=None,
+                 preview=False, progress=None) -> Capture:
+    """Files -> a registered capture of the kind that they show: the Python door to any solver.
+
+    inputs            a folder, a capture.toml, or a list of image files
+    kind              auto | focal-stack | aperture-pair | dual-pixel | differential-quad | views
+    lens              LensProfile or path of its JSON;   focus_distances   metres, one per file
+    align             auto | none (frames are taken as registered) | path of a transforms.json of an earlier run
+    reference         number of the frame whose pixel grid the result has;   side   near | far, for an aperture pair
+    preview           reduce the images to at most 1024 px
+    progress          called with (stage, done, total)
+    Raises OSError for files and ValueError for values, both in one line that names the next step.
+    """
+    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
+    prepared = prepare_capture(source, align=align, preview=preview, progress=progress)
+    for text in (*source.warnings, *prepared.warnings):
+        warnings.warn(text, stacklevel=2)
+    return prepared.capture
+
+
+def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None, far=None, progress=None) -> DepthMap:
+    """Solve a capture.
+
+    solver      auto or a name that `dfd solvers` lists;   device   auto | cpu | cuda
+    near, far   metres from the entrance pupil: a depth outside is unknown (metric captures only)
+    Raises ValueError for an unknown solver, a device that is not there or a range that does not fit, TypeError for a
+    solver that does not take this kind.
+    """
+    row = choose(type(capture), solver)
+    on_device = replace(capture, images=to_device(capture.images, device))
+    result = row.function(on_device, progress=None if progress is None else lambda *at: progress("solve", *at))
+    if near is None and far is None:
+        return result
+    nearest, farthest = _range(capture, near, far)
+    return result.keep((result.values <= nearest) & (result.values >= farthest))
+
+
+def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto", focus_distances=None, align="auto",
+        reference=None, side=None, near=None, far=None, origin="pupil", mask=None, min_confidence=0.0,
+        fill_unknown=False, preview=False, force=False, extras=(), progress=None) -> Outcome:
+    """The main job: everything `dfd depth` does, with its options, and what it leaves behind.
+
+    near, far        metres from `origin`;   mask   path of an image, 0 = leave out;   fill_unknown   --fill
+    extras           functions that add files to the folder, see write_results;   progress   see read_capture
+    Writes `folder` whole or not at all.  Raises as read_capture and estimate_depth do, OSError for the folder.
+    """
+    check_target(folder, force=force)
+    clock = _Clock()
+    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
+    row = choose(CAPTURES[source.kind], solver)
+    clock.stop("open")
+    prepared = prepare_capture(source, align=align, preview=preview, progress=progress)
+    clock.stop("decode and align")
+    capture = prepared.capture
+    keep = None if mask is None else read_mask(mask, capture.shape)
+    offset = _offset(source, origin)
+    near, far = (None if metres is None else metres - offset for metres in (near, far))
+    result = estimate_depth(capture, solver=row.name, device=device, near=near, far=far, progress=progress)
+    used = "cpu" if array_module(result.values) is np else "cuda"
+    result = result.numpy()
+    if keep is not None:
+        result = result.keep(keep)
+    if min_confidence > 0:
+        result = result.keep(result.confidence >= min_confidence)
+    clock.stop("solve")
+    all_in_focus, index = _fuse(prepared, result, progress)
+    clock.stop("all-in-focus")
+    if fill_unknown:
+        result = replace(result, values=fill(result.values))
+    outcome = Outcome(
+        result=result, source=source, all_in_focus=all_in_focus, index=index, transforms=prepared.transforms,
+        coordinates=capture.coordinates if isinstance(capture, FocalStack) else None,
+        intrinsics=_intrinsics(capture, source.reference), origin=origin,
+        origin_offset=offset, solver=row.name, device=used, timings=clock.stages,
+        parameters={"align": str(align), "near_m": near, "far_m": far, "mask": None if mask is None else str(mask),
+                    "min_confidence": min_confidence, "fill": fill_unknown, "reduction": prepared.reduction},
+        warnings=prepared.warnings, inputs=tuple((str(frame.path), _digest(frame.path)) for frame in source.frames),
+    )
+    write_results(folder, outcome, force=force, extras=extras)
+    return outcome
+
+
+def _fuse(prepared: Prepared, result, progress):
+    """All-in-focus image and index map of a stack, frame by frame; (None, None) for other kinds."""
+    if not isinstance(prepared.capture, FocalStack):
+        return None, None
+    count = len(prepared.capture)
+    fusion = AllInFocus(result.values, prepared.capture.coordinates)
+    for index in range(count):
+        fusion.add(index, prepared.colour(index))
+        if progress is not None:
+            progress("all-in-focus", index + 1, count)
+    return fusion.result()
+
+
+def _range(capture, near, far):
+    """Metres from the entrance pupil -> (largest, smallest) inverse depth [dioptre]."""
+    if capture.scale != "metric":
+        raise ValueError(f"near and far are metres, but this capture has scale {capture.scale}; leave them out, or give "
+                         "the focus distances and the optics")
+    near, far = 0.0 if near is None else near, float("inf") if far is None else far
+    if not 0 <= near < far:
+        raise ValueError(f"near ({near:g} m) must be zero or positive and less than far ({far:g} m)")
+    return (float("inf") if near == 0 else 1 / near), 1 / far
+
+
+def _intrinsics(capture, reference):
+    lens = capture.views[reference].lens
+    if lens is None:
+        return None
+    height, width = capture.shape
+    return lens.fx, lens.fx, (width - 1) / 2, (height - 1) / 2
+
+
+def _offset(source, origin) -> float:
+    if origin == "pupil" or source.scale != "metric":
+        return 0.0
+    return source.profile.sensor_offset(source.frames[source.reference].settings)
+
+
+def _digest(path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Clock:
+    """Seconds per stage, in order."""
+
+    def __init__(self):
+        self.stages: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    def stop(self, stage):
+        now = time.perf_counter()
+        self.stages[stage] = round(now - self._start, 3)
+        self._start = now

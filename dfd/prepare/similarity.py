@@ -1,0 +1,215 @@
+"""Register two images that differ in blur by a similarity: one Gauss-Newton step, or coarse to fine.
+
+A symmetric PSF changes amplitudes, not positions, so amplitudes are taken out first: every image becomes a pyramid of
+band-passed, locally normalised planes, and every pixel counts by the local correlation of the two: what is sharp, or
+equally blurred, in both carries weight; what is blurred away, of reversed contrast or moved does not.
+Symmetric second-order steps: Benhimane & Malis 2004.  Uncertainty: sandwich estimate over image tiles, White 1980.
+
+A motion is four numbers in px at the corner of the full image: (scale, rotation, right, down); a point at n half
+diagonals from the centre moves by (scale * nx - rotation * ny + right, rotation * nx + scale * ny + down).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dfd.imaging import box_mean, gaussian, reduce
+
+_BANDS = (0.8, 2.0)
+_WINDOW = 15
+_TILES = 8
+_BIAS = 0.04
+"""Systematic error of the finest level, in its pixels (focus_stack_pcb: 0.04 to 0.1)."""
+_GRADIENT = np.array([1, -8, 0, 8, -1], dtype=np.float32) / 12
+
+
+@dataclass(frozen=True, eq=False)
+class Pyramid:
+    """Normalised band-pass planes of one image; `planes[level]` is reduced by `factors[level]`, NaN = no data."""
+
+    planes: tuple[np.ndarray, ...]
+    factors: tuple[int, ...]
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One plane on the common grid: of unit local power, its gradient [1/px], and the share of real signal 0..1."""
+
+    plane: np.ndarray
+    right: np.ndarray
+    down: np.ndarray
+    support: np.ndarray
+
+    @property
+    def arrays(self):
+        """(plane, right, down, support)."""
+        return self.plane, self.right, self.down, self.support
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A similarity (scale, rotation, right, down) [px at the corner] and its (4, 4) covariance [px^2]."""
+
+    motion: np.ndarray
+    covariance: np.ndarray
+
+
+def pyramid(image: np.ndarray, *, max_pixels: float, min_side: int = 28) -> Pyramid:
+    """The pyramid of an (H, W) image: from about `max_pixels` px (within a factor of 2) down to a side of `min_side`."""
+    factor = max(1, round(math.sqrt(image.size / max_pixels)))
+    plane, factors, planes = reduce(image, factor), [], []
+    while True:
+        planes.append(_normalised_band(plane))
+        factors.append(factor)
+        if min(plane.shape) < 2 * min_side:
+            return Pyramid(tuple(planes), tuple(factors), tuple(image.shape))
+        plane, factor = reduce(plane, 2), 2 * factor
+
+
+def similarity_matrix(motion, shape: tuple[int, int]) -> np.ndarray:
+    """(3, 3) map of px for (scale, rotation, right, down) [px at the corner] of a full image of `shape`."""
+    scale, rotation, right, down = (float(part) for part in motion)
+    height, width = shape
+    radius = math.hypot(width, height) / 2
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    linear = np.array([[1 + scale / radius, -rotation / radius], [rotation / radius, 1 + scale / radius]])
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[:2, 2] = centre - linear @ centre + (right, down)
+    return matrix
+
+
+def at_level(matrix: np.ndarray, factor: int) -> np.ndarray:
+    """A map of full-image px as a map of px reduced by `factor`."""
+    down = np.array([[1 / factor, 0, 0.5 / factor - 0.5], [0, 1 / factor, 0.5 / factor - 0.5], [0, 0, 1]])
+    return down @ matrix @ np.linalg.inv(down)
+
+
+def corner_shift(matrix: np.ndarray, shape: tuple[int, int]) -> float:
+    """Largest displacement [px] that a map gives to a corner of an image of `shape`."""
+    height, width = shape
+    corners = np.array([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1]], dtype=float).T
+    moved = matrix @ corners
+    return float(np.hypot(*(moved[:2] / moved[2] - corners[:2])).max())
+
+
+def seen(pyramid: Pyramid, matrix, levels, *, resample) -> dict[int, Seen]:
+    """The planes of these levels through `matrix` (grid px -> image px), resampled by `warp` or `fast_warp`."""
+    return {level: _prepare(resample(pyramid.planes[level], at_level(matrix, pyramid.factors[level])))
+            for level in levels}
+
+
+def measure(fixed: dict[int, Seen], moving: dict[int, Seen], factors, shape) -> Estimate | None:
+    """The similarity that brings `moving` onto `fixed`, to first order, from all their levels; None without support.
+
+    Each level counts by its sandwich covariance plus a bias that grows eightfold per level and with the disagreement of
+    its planes: coarse bands are made of defocused structure, whose apparent place follows the focus where depth slopes.
+    """
+    precision, score = np.zeros((4, 4)), np.zeros(4)
+    for level in fixed:
+        part = _measure_level(fixed[level], moving[level], factors[level], shape)
+        if part is not None:
+            bias = _BIAS * factors[0] * 8**level / max(agreement(fixed[level], moving[level]), 0.05) ** 2
+            inverse = np.linalg.inv(part.covariance + bias**2 * np.eye(4))
+            precision += inverse
+            score += inverse @ part.motion
+    if not precision.any():
+        return None
+    covariance = np.linalg.inv(precision)
+    return Estimate(covariance @ score, covariance)
+
+
+def agreement(one: Seen, other: Seen) -> float:
+    """Correlation of two planes where both have signal; 0 with signal in common on less than 2 % of the grid."""
+    support = np.minimum(one.support, other.support)
+    total = float(support.sum())
+    return float((support * one.plane * other.plane).sum()) / total if total > 0.02 * support.size else 0.0
+
+
+def register_pair(fixed: Pyramid, moving: Pyramid, fixed_matrix, start, *, finest: int, rounds: int = 6) -> np.ndarray:
+    """Coarse to fine: the map (grid px -> moving px) that makes `moving` look like `fixed` seen through its own map.
+
+    Levels finer than `finest` are left to `measure`; a level that does not raise its agreement leaves the map alone.
+    """
+    matrix = np.array(start, dtype=float)
+    for level in reversed(range(min(finest, len(fixed.planes) - 1), len(fixed.planes))):
+        factor = fixed.factors[level]
+        target = seen(fixed, fixed_matrix, (level,), resample=fast_warp)
+        trial, before, after = matrix, None, None
+        for _ in range(rounds):
+            here = seen(moving, trial, (level,), resample=fast_warp)
+            after = agreement(target[level], here[level])
+            before = after if before is None else before
+            estimate = measure(target, here, fixed.factors, fixed.shape)
+            if estimate is None or after < before:
+                break
+            if after > before or trial is matrix:
+                matrix, before = trial, after
+            update = similarity_matrix(estimate.motion, fixed.shape)
+            trial = trial @ update
+            if corner_shift(update, fixed.shape) < 0.02 * factor:
+                break
+    return matrix
+
+
+def fast_warp(plane, matrix):
+    """Like `dfd.imaging.warp` for the rough stages: cubic, positions rounded to 1/32 px."""
+    import cv2
+
+    return cv2.warpAffine(plane, matrix[:2], plane.shape[::-1], flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+                          borderMode=cv2.BORDER_CONSTANT, borderValue=math.nan)
+
+
+def _normalised_band(plane):
+    """Band-pass divided by its local rms plus a tenth of its global rms: 0 where nothing is, about +-1 elsewhere."""
+    band = gaussian(plane, _BANDS[0]) - gaussian(plane, _BANDS[1])
+    power = box_mean(band * band, _WINDOW)
+    typical = float(np.nanmean(power)) if np.isfinite(power).any() else 0.0
+    if typical <= 0:
+        return np.where(np.isfinite(power), np.float32(0), np.float32(np.nan))
+    return band / np.sqrt(power + np.float32(0.01 * typical))
+
+
+def _prepare(plane) -> Seen:
+    import cv2
+
+    known = np.isfinite(plane)
+    plane = np.where(known, plane, np.float32(0))
+    power = np.maximum(box_mean(plane * plane, _WINDOW), 0)
+    plane = plane / np.sqrt(power + np.float32(1e-3))
+    one = np.ones(1, dtype=np.float32)
+    inner = cv2.erode(known.astype(np.uint8), np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    right = cv2.sepFilter2D(plane, -1, _GRADIENT, one, borderType=cv2.BORDER_REFLECT)
+    down = cv2.sepFilter2D(plane, -1, one, _GRADIENT, borderType=cv2.BORDER_REFLECT)
+    return Seen(plane, right, down, np.sqrt(power) * inner)
+
+
+def _measure_level(one: Seen, other: Seen, factor, shape) -> Estimate | None:
+    from dfd.kernels.registration import tile_sums
+
+    local = box_mean(one.plane * other.plane, _WINDOW)
+    sums = tile_sums(one.arrays, other.arrays, local, _grid(local.shape, factor, shape), tiles=_TILES)
+    weight, crossed, squared = sums[:, 14:].sum(axis=0)
+    normals = np.zeros((len(sums), 4, 4))
+    normals[:, *np.triu_indices(4)] = sums[:, :10]
+    normals = (normals + np.triu(normals, 1).transpose(0, 2, 1)) / factor**2
+    scores = sums[:, 10:14] / factor
+    normal = normals.sum(axis=0)
+    if weight < 64 or crossed < 0.1 * squared or np.linalg.cond(normal) > 1e6:
+        return None
+    inverse = np.linalg.inv(normal) * (squared / crossed)
+    motion = inverse @ scores.sum(axis=0)
+    rest = scores - normals @ motion * (crossed / squared)
+    return Estimate(motion, inverse @ (rest.T @ rest) @ inverse)
+
+
+def _grid(size, factor, shape):
+    """(x, y) of the columns and rows of a level, in half diagonals from the image centre."""
+    radius = math.hypot(*shape) / 2
+    x, y = (((np.arange(length) + 0.5) * factor - full / 2) / radius
+            for length, full in ((size[1], shape[1]), (size[0], shape[0])))
+    return x.astype(np.float32), y.astype(np.float32)

@@ -1,0 +1,161 @@
+"""Point-spread functions: what a defocused point looks like, as a kernel in pixels and as a transfer function.
+
+Each model is one row of MODELS.  A kernel belongs to a signed circle of confusion `coc` (diameter in px, positive =
+nearer than focus), has unit sum and is integrated over the square pixel; y points down, x right, as in the scene.
+
+Disk: Pentland 1987.  Gaussian of equal second moment, std = |coc| / 4: Subbarao 1988.  Half pupils: with the pupil
+point p a scene point moves by coc * p / pupil_diameter, so what is nearer than focus lies further right in the view of
+the left half, by 4 / (3 pi) |coc| between the two halves (Punnappurath et al. 2020, ideal half discs).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dfd.backend import array_module, scipy_module
+
+IDEAL_KAPPA = 4.0 / (3.0 * math.pi)
+"""Disparity / coc of two ideal half discs (0.4244); real dual-pixel sensors measure 0.06 to 0.21."""
+
+_SUBSAMPLES = 8
+_POINT = 1e-6
+
+
+@dataclass(frozen=True)
+class Psf:
+    """A PSF model and its in-focus core.
+
+    model   a name in MODELS: disk, gaussian, disk-gaussian, half-left, half-right
+    core    std [px] of the Gaussian core (residual aberration, diffraction) that every model is convolved with;
+            "disk-gaussian" is the disk with a core that must be positive
+    Raises ValueError for an unknown model or a negative core.
+    """
+
+    model: str = "disk"
+    core: float = 0.0
+
+    def __post_init__(self):
+        if self.model not in MODELS:
+            raise ValueError(f"psf ({self.model!r}) must be one of {', '.join(MODELS)}")
+        if not (math.isfinite(self.core) and self.core >= 0):
+            raise ValueError(f"psf_core_px ({self.core:g} px) must be zero or positive")
+        if self.model == "disk-gaussian" and self.core == 0:
+            raise ValueError("psf 'disk-gaussian' needs psf_core_px, the std of its Gaussian core in px (about 0.6)")
+
+    def kernel(self, coc: float, *, size: int | None = None) -> np.ndarray:
+        """(n, n) float64 kernel of unit sum for a signed `coc` [px]; n odd, `size` or the smallest that holds it."""
+        reach = math.ceil(abs(coc) * MODELS[self.model].reach + 4 * self.core + 0.5)
+        size = 2 * reach + 1 if size is None else size
+        if size % 2 == 0 or size < 1:
+            raise ValueError(f"size ({size} px) of a PSF kernel must be odd and positive")
+        edges = np.arange(size * _SUBSAMPLES + 1) / _SUBSAMPLES - size / 2
+        fine = MODELS[self.model].pupil(edges, float(coc))
+        if self.core > 0:
+            width = self.core * _SUBSAMPLES
+            fine = scipy_module(fine).ndimage.gaussian_filter(fine, width, mode="constant", truncate=5)
+        kernel = fine.reshape(size, _SUBSAMPLES, size, _SUBSAMPLES).sum(axis=(1, 3))
+        return kernel / kernel.sum()
+
+    def otf(self, coc: float, frequency_y, frequency_x):
+        """Transfer function at angular frequencies [rad/px] of any matching shapes; complex for half pupils, else real.
+
+        Continuous pupil and core, without the pixel box: multiply by sinc(wx / 2 pi) sinc(wy / 2 pi) for that.
+        The two halves average to the full disk at every frequency.
+        """
+        radial = frequency_y**2 + frequency_x**2
+        return MODELS[self.model].otf(frequency_y, frequency_x, float(coc)) * array_module(radial).exp(
+            -0.5 * self.core**2 * radial
+        )
+
+
+@dataclass(frozen=True)
+class _Model:
+    """One row: the pupil's light per cell of a grid of edges [px], transfer function at (wy, wx), reach / coc."""
+
+    pupil: Callable
+    otf: Callable
+    reach: float = 0.5
+
+
+def _disk_pupil(edges, coc):
+    return _disc_area(edges, abs(coc) / 2, -1.0, 1.0)
+
+
+def _left_pupil(edges, coc):
+    low, high = (0.0, 1.0) if coc >= 0 else (-1.0, 0.0)
+    return _disc_area(edges, abs(coc) / 2, low, high)
+
+
+def _right_pupil(edges, coc):
+    return _left_pupil(edges, coc)[:, ::-1]
+
+
+def _gaussian_pupil(edges, coc):
+    std = max(abs(coc) / 4, _POINT)
+    rising = scipy_module(edges).special.ndtr(edges / std)
+    return np.outer(np.diff(rising), np.diff(rising))
+
+
+def _disc_area(edges, radius, low, high):
+    """Area of every cell of the grid `edges` x `edges` [px] that a disc covers between low and high of its chords.
+
+    A chord at height y = radius sin(angle) runs from -half to half, half = radius cos(angle): exact in x,
+    Gauss-Legendre in the angle within each row of cells.
+    """
+    radius = max(radius, _POINT)
+    angle = np.arcsin(np.clip(edges / radius, -1, 1))
+    nodes, weights = np.polynomial.legendre.leggauss(4)
+    middle, spread = (angle[1:] + angle[:-1]) / 2, (angle[1:] - angle[:-1]) / 2
+    half = radius * np.cos(middle[:, None] + spread[:, None] * nodes)
+    ends = np.clip(edges, low * half[..., None], high * half[..., None])
+    return np.einsum("yn,ynx->yx", half * weights * spread[:, None], np.diff(ends, axis=-1))
+
+
+def _sign(coc):
+    return 1.0 if coc >= 0 else -1.0
+
+
+def _disk_otf(wy, wx, coc):
+    xp = array_module(wy, wx)
+    argument = xp.sqrt(wy**2 + wx**2) * (abs(coc) / 2)
+    safe = xp.maximum(argument, 1e-6)
+    return xp.where(argument < 1e-6, 1.0, 2.0 * scipy_module(safe).special.j1(safe) / safe)
+
+
+def _gaussian_otf(wy, wx, coc):
+    xp = array_module(wy, wx)
+    return xp.exp(-(wy**2 + wx**2) * (coc**2 / 32))
+
+
+def _half_otf(side):
+    """Chord integral of the half disc: exact in x, Gauss-Chebyshev in the pupil's y (128 nodes)."""
+
+    def otf(wy, wx, coc):
+        xp = array_module(wy, wx)
+        radius = abs(coc) / 2
+        direction = side * _sign(coc)
+        order = 128
+        total = 0.0
+        for index in range(1, order + 1):
+            angle = math.pi * index / (order + 1)
+            weight = math.sin(angle) ** 2 * 2.0 / (order + 1)
+            chord = radius * math.sin(angle)
+            phase = wx * chord / 2
+            mean = xp.exp(-1j * direction * phase) * xp.sinc(phase / math.pi)
+            total = total + weight * mean * xp.exp(-1j * wy * radius * math.cos(angle))
+        return total
+
+    return otf
+
+
+MODELS: dict[str, _Model] = {
+    "disk": _Model(_disk_pupil, _disk_otf),
+    "gaussian": _Model(_gaussian_pupil, _gaussian_otf, 1.25),
+    "disk-gaussian": _Model(_disk_pupil, _disk_otf),
+    "half-left": _Model(_left_pupil, _half_otf(+1.0)),
+    "half-right": _Model(_right_pupil, _half_otf(-1.0)),
+}

@@ -1,0 +1,92 @@
+"""Work on finished values: fit planes to them with an honest scatter, or fill what is unknown."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfd.backend import array_module, scipy_module
+from dfd.imaging import box_mean
+
+
+def fit_plane(values, deviation, *, std: float, passes: int = 2):
+    """Weighted, robust fit of a plane to `values` in a Gaussian window around every pixel (locally linear regression).
+
+    values      (H, W), NaN = unknown
+    deviation   (H, W) predicted 1-sigma of each value, same unit
+    std         std of the window [px]
+    Returns (value, scatter): the plane at the pixel's centre, and the weighted rms of the residuals in its window, both
+    (H, W) float64 and NaN where the window holds nothing.  Residuals beyond 3 scatters lose their weight (Tukey's
+    biweight, first against the median of 5 x 5 px, then against the plane), so that a step in depth stays a step.
+    """
+    xp = array_module(values)
+    known = xp.isfinite(values)
+    clean = xp.where(known, values, 0).astype(np.float64)
+    prior = xp.where(known, 1 / xp.maximum(deviation, 1e-9) ** 2, 0).astype(np.float64)
+    prior = prior / xp.maximum(prior.max(), 1e-300)
+    middle = scipy_module(values).ndimage.median_filter(xp.where(known, values, 0).astype(np.float32), size=5)
+    reference, scatter = middle.astype(np.float64), None
+    taps = _moments(std)
+    for _ in range(passes):
+        weight = prior * _biweight(clean - reference, scatter, deviation)
+        reference, scatter = _regress(clean, weight, taps)
+    return reference, scatter
+
+
+def _biweight(residual, scatter, deviation):
+    xp = array_module(residual)
+    limit = 3 * (deviation if scatter is None else xp.maximum(scatter, deviation))
+    ratio = xp.where(limit > 0, residual / limit, 0)
+    return xp.where(xp.abs(ratio) < 1, (1 - ratio**2) ** 2, 0)
+
+
+def _moments(std):
+    reach = math.ceil(3 * std)
+    axis = np.arange(-reach, reach + 1.0)
+    window = np.exp(-0.5 * (axis / std) ** 2)
+    window /= window.sum()
+    return window, window * axis, window * axis**2
+
+
+def _regress(values, weight, taps):
+    """Solve the 3 x 3 normal equations of value = a + b x + c y in every window; return a and the rms residual."""
+    xp = array_module(values)
+    one, first, second = (xp.asarray(tap) for tap in taps)
+    correlate = scipy_module(values).ndimage.correlate1d
+
+    def moment(image, down, right):
+        return correlate(correlate(image, down, axis=0, mode="constant"), right, axis=1, mode="constant")
+
+    weighted = weight * values
+    total, x, y = moment(weight, one, one), moment(weight, one, first), moment(weight, first, one)
+    xx, yy, xy = moment(weight, one, second), moment(weight, second, one), moment(weight, first, first)
+    level, x_value, y_value = moment(weighted, one, one), moment(weighted, one, first), moment(weighted, first, one)
+    square = moment(weighted * values, one, one)
+    ridge = 1e-2 * total
+    xx, yy = xx + ridge, yy + ridge
+    minor = xx * yy - xy**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 1 / (total * minor - x * (x * yy - xy * y) + y * (x * xy - xx * y))
+        centre = (level * minor - x * (x_value * yy - xy * y_value) + y * (x_value * xy - xx * y_value)) * scale
+        right = (total * (x_value * yy - y_value * xy) - level * (x * yy - xy * y) + y * (x * y_value - x_value * y)) * scale
+        down = (total * (xx * y_value - xy * x_value) - x * (x * y_value - x_value * y) + level * (x * xy - xx * y)) * scale
+        residual = (square - centre * level - right * x_value - down * y_value) / total
+        enough = total > 1e-12
+        return (xp.where(enough, centre, np.nan), xp.where(enough, xp.sqrt(xp.maximum(residual, 0)), np.nan))
+
+
+def fill(values):
+    """`values` (H, W) with every NaN replaced by the mean of what is known nearby, finest window that holds any first.
+
+    Known pixels are returned bit for bit; a map without any known pixel is returned as it is.
+    """
+    xp = array_module(values)
+    filled, size = values, 3
+    while bool(xp.isnan(filled).any()) and size < 4 * max(values.shape):
+        known = xp.isfinite(filled)
+        share = box_mean(known.astype(np.float32), size)
+        mean = box_mean(xp.where(known, filled, 0).astype(np.float32), size) / xp.maximum(share, 1e-9)
+        filled = xp.where(known | (share < 0.5 / size**2), filled, mean.astype(values.dtype))
+        size = 2 * size + 1
+    return filled

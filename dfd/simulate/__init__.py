@@ -1,0 +1,23 @@
+"""A camera in the computer: textured scenes rendered through thin lenses, with exact depth to compare with."""
+
+from dfd.simulate.captures import DEFAULT_PRESETS, SHOTS, Simulation, simulate_capture
+from dfd.simulate.presets import PRESETS, Preset
+from dfd.simulate.render import expose, registered_lens, render, true_inverse_depth
+from dfd.simulate.scenes import SCENES, Primitive, Scene, make_scene
+
+__all__ = [
+    "DEFAULT_PRESETS",
+    "PRESETS",
+    "SCENES",
+    "SHOTS",
+    "Preset",
+    "Primitive",
+    "Scene",
+    "Simulation",
+    "expose",
+    "make_scene",
+    "registered_lens",
+    "render",
+    "simulate_capture",
+    "true_inverse_depth",
+]

@@ -1,0 +1,206 @@
+"""Depth from focus: at which place of the sweep is each pixel sharpest, refined between the frames.
+
+1. Sharpness: modified Laplacian (|second difference in x| + |in y|) at three scales, summed over a window (Nayar and
+   Nakagawa, "Shape from focus", 1994, eq. 6), the expected response to sensor noise taken out.
+2. The scales vote for the best frame, so that noise at the fine and ghosts at the coarse scale are outvoted.
+3. Per scale a Gaussian through the best frame and its two neighbours, at their real, possibly uneven coordinates
+   (ibid. eq. 12, general spacing), then `unlock`: focus curves are more peaked than a Gaussian, which pulls the peak
+   towards the frames by an amount that depends only on the width of the curve in frames.
+4. The scales are joined by their predicted variance, and a plane is fitted to the joined values in a small window
+   (robust, weighted): its scatter, with the noise, is the sigma.
+
+Unknown (NaN): no texture above the noise, the sharpest frame at an end of the sweep, no maximum, or a sigma above one
+frame spacing.  Coordinates are dioptres, metres on a rail or frame numbers: the solver does not care.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfd import imaging
+from dfd.backend import array_module
+from dfd.capture import FocalStack
+from dfd.depthmap import DepthMap
+from dfd.refine import fit_plane
+from dfd.solvers.peaks import gaussian_peak, pull, unlock
+
+SCALES = ((0.0, 1, 7), (1.0, 2, 9), (2.0, 3, 13))
+"""Std of the Gaussian [px], spacing of the second difference [px], window [px], fine to coarse."""
+
+REACH = 24
+"""Pixels around a pixel that its value may depend on: the halo for tiles."""
+
+_LEAST_CONTRAST = 6.0
+"""A peak must rise above the least sharp frame by this many standard deviations of the noise."""
+
+_PLANE_STD = 3.0
+"""Std [px] of the Gaussian window of the plane fit."""
+
+_FLOOR = 0.9
+"""Share of the least sharpness that counts as a floor under the focus curve."""
+
+_TEXTURE, _LOCKING = 0.03, 0.35
+"""Predicted std of a peak: share of the curve's width (random texture), and of its pull to the frames left uncorrected."""
+
+_CORRELATED = 8.6
+"""Window [px] of the sharpness at which the plane's scatter is the error of the plane.  Errors of neighbours are alike
+within a window, so the scatter shows less and the mean averages less of them as windows grow: sigma goes as its area."""
+
+_UNSEEN = 0.2
+"""Share of the predicted std that no scatter can show (a pull common to the whole window).  benchmarks/sigma.py checks
+this constant and the one above on rendered stacks that they were not chosen on."""
+
+_EPSILON = 1e-12
+
+
+def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
+    """Depth of a focal stack, in the unit of its sweep, from the sharpest frame of every pixel.
+
+    capture    FocalStack of at least 3 images, frames in any order
+    progress   called with (done, total) pieces of work
+    Raises ValueError for fewer than 3 images.
+    """
+    if len(capture) < 3:
+        raise ValueError(f"focus-measure needs at least 3 images of a sweep, this stack has {len(capture)}")
+    xp = array_module(capture.images)
+    order = sorted(range(len(capture)), key=lambda index: capture.views[index].coordinate)
+    coordinates = np.array([capture.views[index].coordinate for index in order])
+    spacing = float(np.median(np.diff(coordinates)))
+    places = (coordinates - coordinates.mean()) / spacing
+    report = _counter(progress, len(SCALES) * len(order))
+    volumes = [_sharpness(capture, order, scale, report) for scale in SCALES]
+    best = _vote([volume for volume, _ in volumes])
+    joined, predicted, window, contrast = _join(volumes, best, places)
+    value, scatter = fit_plane(joined, predicted, std=_PLANE_STD)
+    sigma = xp.sqrt((scatter * (window / _CORRELATED) ** 2) ** 2 + (_UNSEEN * predicted) ** 2)
+    known = xp.isfinite(value) & xp.isfinite(joined) & (contrast > _LEAST_CONTRAST) & (sigma < 1)
+    value = coordinates.mean() + spacing * value
+    nan = xp.float32(np.nan)
+    return DepthMap(
+        xp.where(known, value, nan).astype(np.float32),
+        xp.where(known, spacing * sigma, nan).astype(np.float32),
+        capture.scale, "focus-measure",
+    )
+
+
+def sharpness(image, scale):
+    """(H, W) modified Laplacian of one image at a row of SCALES, mean over its window; NaN where it touches no data."""
+    std, step, window = scale
+    smooth = imaging.gaussian(image, std) if std > 0 else image
+    return imaging.box_mean(imaging.modified_laplacian(smooth, step), window)
+
+
+def _sharpness(capture, order, scale, report):
+    """Sharpness of every frame, (K, H, W), and its standard deviation under noise, (H, W)."""
+    xp = array_module(capture.images)
+    volume = xp.empty(capture.images.shape, dtype=np.float32)
+    deviation = 0.0
+    for place, index in enumerate(order):
+        image, noise = capture.images[index], capture.views[index].noise
+        response, independent = _noise_response(noise, scale)
+        # two folded normal variables of std s add 2 s sqrt(2/pi) where there is no texture, and nothing where it is strong
+        std = xp.sqrt(noise.variance(imaging.box_mean(image, scale[2])) * response)
+        floor = 2 * math.sqrt(2 / math.pi) * std
+        volume[place] = xp.sqrt(xp.maximum(sharpness(image, scale) ** 2 - floor**2, 0))
+        deviation = deviation + std * (math.sqrt(2 / independent) / len(order))
+        report()
+    return volume, deviation
+
+
+def _noise_response(noise, scale):
+    """Variance of one second difference per variance of a pixel, and independent samples in the window."""
+    std, step, window = scale
+    reach = math.ceil(4 * std)
+    axis = np.arange(-reach, reach + 1)
+    smooth = np.exp(-0.5 * (axis / std) ** 2) if std > 0 else np.ones(1)
+    smooth = smooth / smooth.sum()
+    second = np.zeros(2 * step + 1)
+    second[[0, step, 2 * step]] = -1, 2, -1
+    along, across = np.convolve(smooth, second), smooth
+    response = noise.response(along) * noise.response(across)
+    area = noise.correlation_length(along) * noise.correlation_length(across)
+    return response, max(window**2 / max(area, 1.0), 1.0)
+
+
+def _vote(volumes):
+    """(H, W) index of the frame that is sharpest for all scales together: each curve from 0, of mean 1."""
+    xp = array_module(volumes[0])
+    total = 0.0
+    for volume in volumes:
+        rise = volume - xp.min(volume, axis=0)
+        total = total + rise / (xp.mean(rise, axis=0) + _EPSILON)
+    return xp.argmax(xp.where(xp.isnan(total), -1, total), axis=0)
+
+
+def _join(volumes, best, places):
+    """Peaks of all scales near frame `best`, joined by predicted variance.
+
+    Returns (place, its std, mean window [px], contrast), (H, W) each.
+    """
+    xp = array_module(best)
+    weighted = weights = windows = 0.0
+    contrast = xp.zeros(best.shape, dtype=np.float32)
+    for (volume, deviation), (_, _, window) in zip(volumes, SCALES, strict=True):
+        place, std, rise = _scale_peak(volume, deviation, best, places)
+        weight = xp.where(xp.isfinite(place), 1 / xp.maximum(std, 1e-3) ** 4, 0)
+        weighted = weighted + weight * xp.where(weight > 0, place, 0)
+        weights = weights + weight
+        windows = windows + weight * window
+        contrast = xp.maximum(contrast, xp.where(weight > 0, rise, 0))
+    total = xp.maximum(weights, _EPSILON)
+    joined = xp.where(weights > 0, weighted / total, np.nan)
+    return joined, total**-0.25, windows / total, contrast
+
+
+def _scale_peak(volume, deviation, best, places):
+    """Peak of one scale near frame `best`: place and predicted std [spacings], and contrast [noise deviations]."""
+    xp = array_module(volume)
+    last = len(volume) - 1
+    nearby = xp.stack([_take(volume, xp.clip(best + shift, 0, last)) for shift in (-1, 0, 1)])
+    top = xp.clip(best + xp.argmax(xp.where(xp.isnan(nearby), -1, nearby), axis=0) - 1, 0, last)
+    inner = xp.clip(top, 1, last - 1)
+    samples = [_take(volume, inner + shift) for shift in (-1, 0, 1)]
+    at = xp.asarray(places)
+    low, middle, high = (at[inner + shift] for shift in (-1, 0, 1))
+    least = xp.min(volume, axis=0)
+    base = xp.minimum(_FLOOR * least, _FLOOR * xp.minimum(samples[0], samples[2]))
+    rises = [xp.maximum(sample - base, _EPSILON) for sample in samples]
+    place, width = gaussian_peak(*rises, (low, middle, high))
+    offset = place - middle
+    gap = xp.where(offset > 0, high - middle, middle - low)
+    mean_gap = (high - low) / 2
+    place = middle + gap * unlock(offset / gap, width / mean_gap)
+    noise = _noise_std(place, rises, deviation, (low, middle, high), width)
+    std = xp.sqrt((_TEXTURE * width) ** 2 + (_LOCKING * pull(width / mean_gap) * gap) ** 2 + noise**2)
+    place = xp.where((top == inner) & xp.isfinite(std), place, np.nan)
+    return place, std, (samples[1] - least) / (deviation + _EPSILON)
+
+
+def _noise_std(place, rises, deviation, places, width):
+    """Std of the peak when each sample of the curve errs by `deviation`: the derivative of the Gaussian peak."""
+    xp = array_module(place)
+    low, middle, high = places
+    total = 0.0
+    for rise, here, other, opposite in ((rises[0], low, middle, high), (rises[1], middle, low, high), (rises[2], high, low, middle)):
+        # d place / d ln F of one sample: width^2 (2 place - other - opposite) / ((here - other) (here - opposite))
+        slope = width**2 * (2 * place - other - opposite) / ((here - other) * (here - opposite))
+        total = total + (slope * deviation / rise) ** 2
+    return xp.sqrt(total)
+
+
+def _take(volume, index):
+    return array_module(volume).take_along_axis(volume, index[None], axis=0)[0]
+
+
+def _counter(progress, total):
+    done = 0
+
+    def step():
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    return step

@@ -1,0 +1,227 @@
+"""Every figure of `compare` against a closed form on hand-made maps."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from dfd.depthmap import DepthMap
+from dfd.evaluate import compare, sparsification
+
+SHAPE = (60, 90)
+
+
+def depth_map(values, sigma=None, scale="metric"):
+    values = np.asarray(values, dtype=np.float32)
+    sigma = np.full_like(values, np.nan) if sigma is None else np.broadcast_to(np.float32(sigma), values.shape)
+    return DepthMap(values, np.array(sigma), scale, "test")
+
+
+def ramp(low=1.0, high=2.0, shape=SHAPE):
+    """Dioptres that differ in every pixel."""
+    return np.linspace(low, high, shape[0] * shape[1]).reshape(shape)
+
+
+def test_errors_of_two_pixels_have_their_closed_form():
+    figures = compare(np.array([[1.1, 2.0, 0.9]]), np.array([[1.0, 2.0, 1.0]]))
+    assert figures["n"] == figures["n_reference"] == figures["n_metres"] == 3
+    assert figures["rmse_m"] == pytest.approx(math.sqrt(0.02 / 3), abs=1e-12)
+    assert figures["mae_m"] == pytest.approx(0.2 / 3, abs=1e-12)
+    assert figures["median_abs_m"] == pytest.approx(0.1, abs=1e-12)
+    assert figures["mean_error_m"] == pytest.approx(0.0, abs=1e-12)
+    assert figures["mean_relative_error"] == pytest.approx(0.2 / 3, abs=1e-12)
+    assert figures["median_relative_error"] == pytest.approx(0.1, abs=1e-12)
+    assert figures["mae_dpt"] == pytest.approx((1 - 1 / 1.1 + 1 / 0.9 - 1) / 3, abs=1e-12)
+    assert figures["bad_1_percent"] == pytest.approx(2 / 3, abs=1e-12)
+
+
+def test_result_in_dioptres_meets_a_reference_in_metres():
+    inverse = ramp()
+    figures = compare(depth_map(inverse + 0.01), 1 / inverse)
+    assert figures["rmse_dpt"] == pytest.approx(0.01, abs=1e-6)
+    assert figures["median_error_dpt"] == pytest.approx(0.01, abs=1e-6)
+    assert figures["mean_error_m"] < 0, "more dioptres are nearer, so fewer metres"
+    expected = np.mean(0.01 / (inverse + 0.01))
+    assert figures["mean_relative_error"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_p90_is_the_90th_percentile():
+    error = np.arange(101.0).reshape(1, 101)
+    figures = compare(depth_map(error, scale="steps"), np.zeros((1, 101)))
+    assert figures["p90_abs_frames"] == pytest.approx(90.0, abs=1e-9)
+    assert figures["median_abs_frames"] == pytest.approx(50.0, abs=1e-9)
+
+
+def test_unknown_pixels_lower_the_density_and_count_as_bad():
+    inverse = ramp()
+    estimate = inverse.copy()
+    estimate[:, :30] = np.nan
+    figures = compare(depth_map(estimate), depth_map(inverse))
+    assert figures["density"] == pytest.approx(60 / 90, abs=1e-12)
+    assert figures["bad_1_percent"] == figures["bad_5_percent"] == pytest.approx(30 / 90, abs=1e-12)
+    assert figures["rmse_dpt"] == 0.0
+
+
+def test_pixels_without_reference_do_not_count():
+    truth = ramp()
+    truth[:10] = np.nan
+    figures = compare(depth_map(ramp()), depth_map(truth))
+    assert figures["n_reference"] == 50 * 90
+    assert figures["density"] == 1.0
+
+
+def test_mask_and_border_choose_the_pixels():
+    truth = ramp()
+    estimate = truth.copy()
+    estimate[0] += 1
+    mask = np.ones(SHAPE)
+    mask[30:] = 0
+    figures = compare(depth_map(estimate), depth_map(truth), mask=mask, border=2)
+    assert figures["n"] == 28 * 86
+    assert figures["rmse_dpt"] == 0.0
+
+
+def test_an_infinite_reference_enters_the_dioptres_only():
+    figures = compare(np.array([[2.0, 4.0]]), np.array([[2.0, np.inf]]))
+    assert figures["n"] == 2 and figures["n_metres"] == 1
+    assert figures["rmse_m"] == 0.0
+    assert figures["mae_dpt"] == pytest.approx(0.125, abs=1e-12)
+
+
+def test_a_result_at_infinity_is_bad_where_the_reference_is_finite():
+    figures = compare(np.array([[np.inf, 2.0]]), np.array([[2.0, 2.0]]))
+    assert figures["bad_5_percent"] == 0.5 and figures["n_metres"] == 1
+
+
+@pytest.mark.parametrize(("scale", "suffix"), [("stage", "stage_m"), ("steps", "frames"), ("affine", "px")])
+def test_relative_scales_name_their_own_unit(scale, suffix):
+    figures = compare(depth_map(ramp() + 0.25, scale=scale), ramp())
+    assert figures[f"rmse_{suffix}"] == pytest.approx(0.25, abs=1e-6)
+    assert not any(key.endswith(("_dpt", "_m")) and not key.endswith("_stage_m") for key in figures)
+
+
+def test_gaussian_sigma_covers_68_and_95_percent(rng):
+    sigma = rng.uniform(0.001, 0.1, (400, 500)).astype(np.float32)
+    truth = np.full(sigma.shape, 2.0)
+    figures = compare(depth_map(truth + sigma * rng.standard_normal(sigma.shape), sigma), depth_map(truth))
+    assert figures["coverage_1_sigma"] == pytest.approx(0.683, abs=0.01)
+    assert figures["coverage_2_sigma"] == pytest.approx(0.954, abs=0.01)
+    assert np.allclose(figures["coverage_1_sigma_quartiles"], 0.683, atol=0.01)
+    assert figures["error_over_sigma_p68"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_quartiles_run_from_the_smallest_sigma_to_the_largest():
+    sigma = np.repeat([0.1, 0.2, 0.3, 0.4], 10).reshape(4, 10)
+    error = np.where(sigma < 0.25, 1.0, 0.0)
+    figures = compare(depth_map(2 + error, sigma), depth_map(np.full(sigma.shape, 2.0)))
+    assert figures["coverage_1_sigma_quartiles"] == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_sigma_equal_to_the_error_ranks_perfectly(rng):
+    error = rng.standard_normal(SHAPE).astype(np.float32)
+    figures = compare(depth_map(error, np.abs(error), scale="stage"), np.zeros(SHAPE))
+    assert figures["ause_rmse"] == pytest.approx(0.0, abs=1e-12)
+    assert figures["ause_mae"] == pytest.approx(0.0, abs=1e-12)
+    assert figures["ause_rmse_random"] > 0.3
+
+
+def test_constant_sigma_scores_as_random_whatever_the_order_of_pixels(rng):
+    error = np.sort(np.abs(rng.standard_normal(SHAPE))).astype(np.float32)
+    figures = compare(depth_map(error, 0.5, scale="stage"), np.zeros(SHAPE))
+    assert figures["ause_rmse"] == pytest.approx(figures["ause_rmse_random"], abs=1e-9)
+    assert figures["coverage_1_sigma_quartiles"] == pytest.approx([figures["coverage_1_sigma"]] * 4, abs=1e-9)
+
+
+def test_area_of_uniform_errors_has_its_closed_form():
+    """|e| uniform in 0..1: the oracle's MAE is (1 - r) / 2, a constant sigma leaves 1/2; the area to r is r^2 / 2."""
+    error = (np.arange(20000) + 0.5).reshape(100, 200) / 20000
+    figures = compare(depth_map(error, 0.1, scale="stage"), np.zeros((100, 200)))
+    assert figures["ause_mae"] == pytest.approx(0.95**2 / 2, abs=1e-4)
+
+
+def test_sparsification_drops_the_largest_sigma_and_the_unknown_first():
+    rmse, mae = sparsification([1.0, 2.0, 3.0, 5.0], [0.1, 0.2, np.nan, 0.3], removed=(0, 0.25, 0.5))
+    assert mae == pytest.approx([11 / 4, 8 / 3, 3 / 2], abs=1e-12)
+    assert rmse == pytest.approx([math.sqrt(39 / 4), math.sqrt(10), math.sqrt(5 / 2)], abs=1e-12)
+
+
+def test_offset_is_the_median():
+    truth = ramp()
+    estimate = truth - 0.3
+    estimate[0] += 100
+    figures = compare(depth_map(estimate), depth_map(truth), align="offset")
+    assert figures["alignment"]["offset_dpt"] == pytest.approx(0.3, abs=1e-6)
+    assert figures["median_abs_dpt"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_affine_alignment_finds_the_line_and_scales_sigma():
+    truth = ramp()
+    figures = compare(depth_map((truth - 0.5) / -2, 0.01), depth_map(truth), align="affine")
+    assert figures["alignment"] == pytest.approx({"slope": -2.0, "offset_dpt": 0.5}, abs=1e-5)
+    assert figures["rmse_dpt"] == pytest.approx(0.0, abs=1e-6)
+    moved = depth_map(truth + 0.015 * np.sign(truth - 1.5))
+    shifted = compare(depth_map((truth - 0.5) / -2, 0.01), moved, align="affine")
+    assert shifted["coverage_1_sigma"] == 1.0, "0.01 of the result is 0.02 dioptres of the reference"
+
+
+@pytest.mark.parametrize("direction", ["increasing", "decreasing"])
+def test_monotone_alignment_undoes_any_monotone_map_in_either_direction(direction):
+    truth = ramp()
+    bent = truth**3 if direction == "increasing" else -(truth**3)
+    figures = compare(depth_map(bent, 0.1, scale="steps"), depth_map(truth), align="monotone")
+    assert figures["scale"] == "metric", "a relative result is judged in dioptres after the fit"
+    assert figures["alignment"]["direction"] == direction
+    assert figures["rmse_dpt"] == pytest.approx(0.0, abs=1e-6)
+    assert "coverage_1_sigma" not in figures and "ause_rmse" in figures
+
+
+def test_affine_px_result_is_judged_in_dioptres_against_a_metric_reference():
+    truth = ramp()
+    figures = compare(depth_map(40 * (truth - 1.2), scale="affine"), depth_map(truth), align="affine")
+    assert figures["alignment"] == pytest.approx({"slope_dpt_per_px": 1 / 40, "offset_dpt": 1.2}, abs=1e-6)
+    assert figures["mean_relative_error"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_an_empty_result_has_density_zero_and_no_figures():
+    nothing = np.full(SHAPE, np.nan)
+    for align in ("none", "offset", "affine", "monotone"):
+        figures = compare(depth_map(nothing, 0.1), depth_map(ramp()), align=align)
+        assert figures["density"] == 0.0 and figures["bad_5_percent"] == 1.0
+        assert figures["rmse_m"] is None and figures["rmse_dpt"] is None and figures["mean_relative_error"] is None
+
+
+def test_figures_are_strict_json(rng):
+    sigma = np.zeros(SHAPE)
+    figures = compare(depth_map(ramp() + 0.1 * rng.standard_normal(SHAPE), sigma), depth_map(ramp()), align="affine")
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+
+
+def test_inputs_are_not_written():
+    truth, estimate = ramp(), ramp() + 1
+    compare(estimate, truth, align="affine", border=3)
+    assert np.array_equal(truth, ramp()) and np.array_equal(estimate, ramp() + 1)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ({"reference": np.ones((90, 60))}, "90 x 60 px.*60 x 90 px"),
+    ({"reference": np.zeros(SHAPE)}, "at or below 0 m"),
+    ({"reference": np.full(SHAPE, np.nan)}, "no known pixel"),
+    ({"reference": np.ones(5)}, "one \\(H, W\\) map"),
+    ({"mask": np.ones((3, 4))}, "mask is 4 x 3 px"),
+    ({"border": 30}, "border \\(30 px\\)"),
+    ({"align": "line"}, "none, offset, affine, monotone"),
+])
+def test_wrong_input_is_named(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        compare(**{"result": depth_map(ramp()), "reference": 1 / ramp(), **arguments})
+
+
+def test_relative_against_metric_needs_a_fit():
+    with pytest.raises(ValueError, match="align affine or monotone"):
+        compare(depth_map(ramp(), scale="steps"), depth_map(ramp()))
+
+
+def test_a_flat_result_has_no_slope():
+    with pytest.raises(ValueError, match="no slope"):
+        compare(depth_map(np.ones(SHAPE)), depth_map(ramp()), align="affine")

@@ -1,0 +1,98 @@
+"""EXIF is material to judge: numbers that no camera has are no values, and two pixel pitches must agree."""
+
+import math
+
+import numpy as np
+import pytest
+import tifffile
+
+from dfd.io.exif import join_pitches, read_exif
+from dfd.io.sources import open_source
+from dfd.settings import Value
+
+
+def exif_tiff(path, *tags, shape=(400, 600)):
+    tifffile.imwrite(path, np.zeros(shape, np.uint8), metadata=None, extratags=[(*tag, True) for tag in tags])
+    return path
+
+
+FOCAL, STOP, F35, WIDTH = 37386, 33437, 41989, 40962
+PLANE_X, PLANE_UNIT, DISTANCE = 41486, 41488, 37382
+
+
+def exif(path, **numbers):
+    codes = {"focal": (FOCAL, 5), "stop": (STOP, 5), "f35": (F35, 3), "width": (WIDTH, 3), "plane": (PLANE_X, 5),
+             "unit": (PLANE_UNIT, 3), "distance": (DISTANCE, 5)}
+    tags = [(code, kind, 1, (round(value * 1000), 1000) if kind == 5 else value)
+            for name, value in numbers.items() for code, kind in (codes[name],)]
+    return read_exif(exif_tiff(path, *tags), (400, 600))
+
+
+@pytest.mark.parametrize(("numbers", "gone"), [({"focal": 0, "stop": 1}, {"focal_length", "f_number"}),
+                                               ({"focal": 50, "stop": 0.4}, {"f_number"}),
+                                               ({"focal": 50, "stop": 2, "distance": 0}, {"focus_distance"}),
+                                               ({"focal": 50, "stop": 2, "distance": 65535}, {"focus_distance"})])
+def test_numbers_that_no_camera_has_count_as_not_stated(tmp_path, numbers, gone):
+    values = exif(tmp_path / "f.tif", **numbers).settings.values()
+    assert not gone & values.keys()
+    assert ("focal_length" in values) == (numbers["focal"] > 0)
+
+
+def test_f_number_one_is_real_when_the_focal_length_is(tmp_path):
+    assert exif(tmp_path / "f.tif", focal=50, stop=1).settings.f_number.value == 1
+
+
+def test_pitch_from_the_crop_factor_uses_diagonals(tmp_path):
+    found = exif(tmp_path / "f.tif", focal=25, f35=50)
+    assert found.pitches[0].value == pytest.approx(43.267e-3 / 2 / math.hypot(400, 600), abs=1e-12)
+    assert found.pitches[0].sigma == pytest.approx(0.05 * found.pitches[0].value, rel=1e-9)
+
+
+@pytest.mark.parametrize(("unit", "metres"), [(2, 25.4e-3), (3, 1e-2), (4, 1e-3), (5, 1e-6)])
+def test_focal_plane_units(tmp_path, unit, metres):
+    found = exif(tmp_path / "f.tif", plane=metres / 50e-6, unit=unit, width=600)
+    expected = metres / (round(metres / 50e-6 * 1000) / 1000)
+    assert found.pitches[0].value == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("numbers", "reason"), [({"plane": 200, "unit": 3, "width": 6000}, "6000 px, this one has"),
+                                                 ({"plane": 200, "unit": 3}, "unknown"),
+                                                 ({"plane": 20000, "unit": 3, "width": 600}, "outside 4 to 60 mm"),
+                                                 ({"plane": 50, "unit": 3, "width": 600}, "outside 4 to 60 mm")])
+def test_a_focal_plane_that_cannot_be_is_ignored_and_said_so(tmp_path, numbers, reason):
+    found = exif(tmp_path / "f.tif", **numbers)
+    assert found.pitches == () and reason in found.warnings[0]
+
+
+@pytest.mark.parametrize(("percent", "told"), [(4, "nothing"), (8, "warning"), (20, "conflict")])
+def test_two_pitches_that_disagree(percent, told):
+    pitches = (Value(6e-6, 0.3e-6, "A"), Value(6e-6 * (1 + percent / 100), 0.3e-6, "B"))
+    pitch, warning, conflict = join_pitches(pitches)
+    assert (warning is not None, conflict is not None) == (told == "warning", told == "conflict")
+    if told == "conflict":
+        assert pitch is None and "pixel_pitch_um" in conflict
+    else:
+        assert pitch == Value(6e-6, pytest.approx(6e-8 * percent, rel=1e-6), "A")
+
+
+def conflicting(folder):
+    for index in range(2):
+        exif_tiff(folder / f"{index}.tif", (FOCAL, 5, 1, (50, 1)), (STOP, 5, 1, (28, 10)), (F35, 3, 1, 100),
+                  (PLANE_X, 5, 1, (200, 1)), (PLANE_UNIT, 3, 1, 3), (WIDTH, 3, 1, 600))
+    return folder
+
+
+def test_a_pitch_conflict_stops_only_work_that_needs_the_pitch(tmp_path):
+    conflicting(tmp_path)
+    source = open_source(tmp_path)
+    assert source.scale == "steps" and "differ by" in source.warnings[0]
+    with pytest.raises(ValueError, match=r"0.tif: pixel pitch 50 um .* but 30 um .* pixel_pitch_um"):
+        open_source(tmp_path, focus_distances=[0.5, 0.6])
+    (tmp_path / "capture.toml").write_text("[camera]\npixel_pitch_um = 50\n")
+    assert open_source(tmp_path, focus_distances=[0.5, 0.6]).scale == "metric"
+
+
+def test_a_file_without_exif_or_with_broken_exif_says_nothing(tmp_path):
+    path = tmp_path / "f.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe1\x00\x10Exif\0\0II*\0\xff\xff\xff\x7f")
+    assert read_exif(path, (10, 20)).settings.values() == {}

@@ -1,0 +1,44 @@
+"""`import dfd` is light, and every public name is where it is said to be."""
+
+import subprocess
+import sys
+
+import pytest
+
+import dfd
+
+HEAVY = ("rawpy", "exifread", "cv2", "tifffile", "matplotlib", "trimesh", "numba", "cupy", "dask", "typer", "rich",
+         "scipy.optimize", "scipy.ndimage")
+
+
+def fresh(code):
+    """Standard output of `code` in an interpreter that has imported nothing."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_import_takes_less_than_0_3_s():
+    code = "import time; start = time.perf_counter(); import dfd; print(time.perf_counter() - start)"
+    assert min(float(fresh(code)) for _ in range(3)) < 0.3
+
+
+def test_import_loads_nothing_heavy():
+    loaded = fresh(f"import sys, dfd; print(*[name for name in {HEAVY} if name in sys.modules])")
+    assert loaded == ""
+
+
+@pytest.mark.parametrize("module", ["dfd.capture", "dfd.depthmap", "dfd.profile", "dfd.psf", "dfd.noise"])
+def test_the_nouns_load_no_reader_and_no_plotter(module):
+    loaded = fresh(f"import sys, {module}; print(*[name for name in {HEAVY} if name in sys.modules])")
+    assert loaded == ""
+
+
+@pytest.mark.parametrize("name", dfd.__all__)
+def test_every_public_name_resolves(name):
+    assert getattr(dfd, name) is not None
+    assert name in dir(dfd)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        dfd.no_such_name

@@ -1,0 +1,201 @@
+"""The report tells the truth first, escapes everything that it did not write itself, and draws what is there."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from test_results import SHAPE, make_outcome
+
+from dfd.depthmap import DepthMap
+from dfd.io.results import write_results
+from dfd.report import write_report
+from dfd.report.pictures import UNKNOWN, Axis, axis_of, map_picture, metre_unit, orient, photo, shrink
+
+VOID = {"meta", "img", "br"}
+
+
+def page_of(folder, outcome):
+    write_results(folder, outcome, extras=[write_report])
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def with_text(outcome, text):
+    """Hostile text wherever a file or a camera can put some."""
+    frames = tuple(replace(frame, path=Path("shots") / text.replace("/", "_"), settings=replace(
+        frame.settings, make=text, model=text, lens_model=text,
+        focal_length=replace(frame.settings.focal_length, source=text))) for frame in outcome.source.frames)
+    source = replace(outcome.source, frames=frames, warnings=(text,), missing=(text,))
+    return replace(outcome, source=source, inputs=((f"shots/{text}", text),), solver=text, parameters={text: text},
+                   transforms=[{text: text}])
+
+
+class Balance(HTMLParser):
+    """Collects tags and checks that each is closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parse(page):
+    parser = Balance()
+    parser.feed(page)
+    assert parser.open == []
+    return parser.seen
+
+
+@pytest.mark.parametrize("scale", ["metric", "steps"])
+def test_strings_from_files_and_cameras_are_escaped(tmp_path, scale):
+    attack = '"><script>alert(1)</script><img src=x onerror=alert(1)>&'
+    page = page_of(tmp_path / "out", with_text(make_outcome(scale), attack))
+    tags = parse(page)
+    assert "script" not in {tag for tag, _ in tags}
+    assert all(attributes["src"].startswith("data:image/") for tag, attributes in tags if tag == "img")
+    assert page.count("&lt;script&gt;alert(1)") >= 8
+
+
+def test_the_page_is_self_contained(tmp_path):
+    page = page_of(tmp_path / "out", make_outcome())
+    tags = parse(page)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in tags}
+    assert "http" not in re.sub(r"base64,[^\"]+", "", page)
+    assert sum(tag == "img" for tag, _ in tags) == 6
+
+
+def test_the_headline_says_metric_only_when_it_is(tmp_path):
+    metric = page_of(tmp_path / "metric", make_outcome())
+    assert "<h1>Metric depth: metres from the entrance pupil</h1>" in metric
+    sensor = page_of(tmp_path / "sensor", make_outcome(origin="sensor", origin_offset=0.06))
+    assert "<h1>Metric depth: metres from the sensor plane</h1>" in sensor
+    for scale in ("stage", "steps", "affine"):
+        page = page_of(tmp_path / scale, make_outcome(scale))
+        assert "<h1>NOT metric depth: " in page and "Metric depth: metres" not in page
+
+
+def test_a_relative_report_shows_the_lines_that_would_make_it_metric(tmp_path):
+    outcome = make_outcome("steps")
+    lines = ("[camera]", "focal_length_mm = 50.0  # frames < 3", "f_number = 2.8")
+    page = page_of(tmp_path / "out", replace(outcome, source=replace(outcome.source, missing=lines)))
+    assert "<pre>[camera]\nfocal_length_mm = 50.0  # frames &lt; 3\nf_number = 2.8</pre>" in page
+
+
+def test_camera_values_stand_with_their_sources(tmp_path):
+    page = page_of(tmp_path / "out", make_outcome())
+    assert "<tr><th>f-number</th><td>2.8 \N{PLUS-MINUS SIGN} 0.1</td><td>capture.toml</td></tr>" in page
+    assert "<td>0.7 m<small>--focus-distances</small></td>" in page
+    assert "<th>1<small>reference</small></th>" in page
+
+
+def test_alignment_is_the_shift_of_the_centre(tmp_path):
+    """A pure scale of 1.01 about the corner moves the centre (22.5, 14.5) by 0.225 and 0.145 px."""
+    transforms = [{"file": "a", "matrix": [[1.01, 0, 0], [0, 1.01, 0], [0, 0, 1]], "quality": 0.9}]
+    page = page_of(tmp_path / "out", make_outcome(transforms=transforms))
+    assert "<td>0.225</td><td>0.145</td><td>1.01</td><td>0</td><td>0.9</td>" in page
+
+
+def test_an_empty_result_still_makes_pictures_and_a_page(tmp_path):
+    nothing = np.full(SHAPE, np.nan, np.float32)
+    page = page_of(tmp_path / "out", make_outcome(
+        result=DepthMap(nothing, nothing, "metric", ""), all_in_focus=None, index=None, transforms=None,
+        coordinates=None, intrinsics=None))
+    assert "0.0%" in page and "No pixel has a value" in page
+    picture = read_png((tmp_path / "out" / "depth.png").read_bytes())
+    assert (picture[:SHAPE[0] * 11, :SHAPE[1] * 11] == UNKNOWN).all()
+
+
+def read_png(data):
+    return np.rint(255 * imread(io.BytesIO(data), format="png")[..., :3]).astype(int)
+
+
+def test_near_is_bright_and_unknown_is_neutral_grey():
+    depth = np.array([[0.5, 1.0, 2.0, np.nan]], np.float32).repeat(2, axis=0)
+    axis = Axis("m", inverse=True)
+    colours = read_png(map_picture(depth, axis, limits=(0.5, 2.0)))[10, 60:480:120]
+    brightness = colours.sum(axis=1)
+    assert brightness[0] > brightness[1] > brightness[2]
+    assert colours[3].tolist() == list(UNKNOWN)
+
+
+def test_colours_follow_inverse_depth():
+    """1 / 0.8 dpt lies in the middle between 1 / 0.5 and 1 / 2, so 0.8 m has the middle colour of the map."""
+    from matplotlib import colormaps
+
+    picture = read_png(map_picture(np.full((2, 4), 0.8, np.float32), Axis("m", inverse=True), limits=(0.5, 2.0)))
+    middle = np.rint(255 * np.array(colormaps["viridis"](128)[:3]))
+    assert np.abs(picture[10, 60] - middle).max() <= 2
+
+
+def test_a_picture_shows_every_pixel_and_its_bar():
+    values = np.ones((500, 700), np.float32)
+    assert read_png(map_picture(values, Axis("m"))).shape[1] == 700
+    assert read_png(map_picture(values, Axis("m"))).shape[0] > 500
+    assert read_png(map_picture(np.ones((40, 4000), np.float32), Axis("m"))).shape[1] <= 1600
+
+
+@pytest.mark.parametrize(("orientation", "expected"), [
+    (1, [[1, 2, 3], [4, 5, 6]]), (2, [[3, 2, 1], [6, 5, 4]]), (3, [[6, 5, 4], [3, 2, 1]]), (4, [[4, 5, 6], [1, 2, 3]]),
+    (5, [[1, 4], [2, 5], [3, 6]]), (6, [[4, 1], [5, 2], [6, 3]]), (7, [[6, 3], [5, 2], [4, 1]]),
+    (8, [[3, 6], [2, 5], [1, 4]])])
+def test_exif_orientation_turns_the_preview(orientation, expected):
+    """TIFF 6.0: 6 = turn clockwise by 90 degrees to look right, 8 = anticlockwise."""
+    assert orient(np.array([[1, 2, 3], [4, 5, 6]]), orientation).tolist() == expected
+
+
+def test_shrinking_averages_whole_blocks():
+    picture = np.zeros((4, 6, 3), np.uint8)
+    picture[:2, :2] = [[[0], [40]], [[80], [120]]]
+    small = shrink(picture, longest=3)
+    assert small.shape == (2, 3, 3) and small[0, 0].tolist() == [60, 60, 60] and small[1:].max() == 0
+
+
+def test_ticks_are_round_and_inside_the_range():
+    places, labels = Axis("m", inverse=True).ticks(1 / 0.98, 1 / 0.55)
+    assert labels == ["0.6", "0.7", "0.8", "0.9"]
+    assert places == pytest.approx([1 / 0.6, 1 / 0.7, 1 / 0.8, 1 / 0.9], abs=1e-9)
+    places, labels = Axis("mm", unit=1e-3).ticks(-0.0005, 0.0004)
+    assert labels == ["\N{MINUS SIGN}0.4", "\N{MINUS SIGN}0.2", "0", "0.2", "0.4"]
+    for low, high in ((0.0, 2.0), (-0.1, 0.5), (0.01, 30.0), (0.4999, 0.5001)):
+        places, _ = Axis("m", inverse=True).ticks(low, high)
+        assert len(places) >= 3 and all(low <= place <= high for place in places)
+    assert "\N{INFINITY}" in Axis("m", inverse=True).ticks(-0.1, 0.5)[1]
+
+
+def test_lengths_are_shown_in_a_unit_that_reads_well():
+    assert [metre_unit(length)[1] for length in (2.0, 0.5, 0.05, 0.0005, 5e-5)] == \
+        ["m", "m", "mm", "mm", "\N{GREEK SMALL LETTER MU}m"]
+    assert axis_of(make_outcome("steps")).unit == 1.0 and "not metres" in axis_of(make_outcome("steps")).label
+
+
+def test_a_dark_photo_is_brightened_and_says_by_how_much():
+    data, gain = photo(np.full((20, 30, 1), 0.17, np.float32))
+    assert data.startswith(b"\xff\xd8") and gain == pytest.approx(5.0, abs=0.01)
+    assert photo(np.full((20, 30, 3), 0.9, np.float32))[1] == 1.0
+
+
+def test_inline_pictures_are_complete_files(tmp_path):
+    page = page_of(tmp_path / "out", make_outcome())
+    for kind, data in re.findall(r"data:image/(\w+);base64,([^\"]+)", page):
+        decoded = base64.b64decode(data, validate=True)
+        assert decoded.endswith(b"IEND\xaeB`\x82" if kind == "png" else b"\xff\xd9")
+
+
+def test_drawing_leaves_matplotlib_as_it_was():
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    map_picture(np.ones((4, 5), np.float32), Axis("m"))
+    assert dict(matplotlib.rcParams) == before
