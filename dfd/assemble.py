@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -12,8 +13,8 @@ import numpy as np
 from dfd import imaging, noise, prepare
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack, View
 from dfd.io import frames as reader
+from dfd.io.folders import read_json
 from dfd.io.sources import Source
-from dfd.io.transforms import read_transforms
 from dfd.noise import Noise
 from dfd.settings import Value
 
@@ -30,7 +31,7 @@ class Prepared:
 
     capture      registered linear images and their views
     matrices     (K, 3, 3) output px -> frame px;   gains   K factors that brightness was multiplied by
-    transforms   what transforms.json holds, or None when frames were taken as they are
+    transforms   one table per frame for transforms.json, None when nothing was aligned
     reduction    whole factor by which the images were made smaller (1 = none)
     """
 
@@ -61,19 +62,25 @@ def prepare_capture(source: Source, *, align="auto", preview=False, progress=Non
     lenses = [source.profile.thin_lens(item) for item in settings] if source.scale == "metric" else None
     planes = _decode(frames, reduction, report)
     images = [plane.image for plane in planes]
-    gains = prepare.brightness_factors(settings, lenses, reference=source.reference)
-    images = [image * np.float32(gain) for image, gain in zip(images, gains, strict=True)]
-    breathing = prepare.predicted_breathing(lenses, source.reference, images[0].shape)
-    matrices, transforms, notes = _register(source, images, breathing, align, report)
-    sensor = _noises(source, planes, images, reduction)
+    shape = images[0].shape
+    start = np.stack([np.eye(3)] * len(frames))
+    if lenses is not None and align != "none":
+        start = prepare.predicted_breathing(lenses, source.reference, shape)
+    exposure = prepare.brightness_factors(settings, lenses, reference=source.reference)
+    sensor = _noises(source, planes, reduction)
+    images = [image * np.float32(factor) for image, factor in zip(images, exposure, strict=True)]
+    alignment = _register(source, images, start, align, report)
+    matrices = start if alignment is None else alignment.matrices
     images = [imaging.warp(image, matrix) for image, matrix in zip(images, matrices, strict=True)]
     residual = prepare.residual_gains(images, source.reference)
     stack = np.stack([image * np.float32(gain) for image, gain in zip(images, residual, strict=True)])
-    gains = gains * residual
+    gains = exposure * residual
     views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), source.psf,
-                  sensor[k].scaled(float(residual[k])), _coordinate(source, lenses, k)) for k in range(len(frames))]
-    if transforms is not None:
-        transforms = [item | {"gain": float(gain)} for item, gain in zip(transforms, gains, strict=True)]
+                  sensor[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in range(len(frames))]
+    names = [frame.path.name for frame in frames]
+    transforms = None if alignment is None else [
+        item | {"gain": float(gain)} for item, gain in zip(prepare.describe(names, alignment), gains, strict=True)]
+    notes = () if alignment is None else tuple(_named(note, names) for note in alignment.notes)
     return Prepared(source, _capture(source, stack, views), matrices, gains, transforms, reduction, notes)
 
 
@@ -100,26 +107,27 @@ def _decode(frames, reduction, report):
     return planes
 
 
-def _register(source, images, breathing, align, report):
-    """(matrices output px -> frame px, transforms without gains or None, warnings)."""
-    names = [frame.path.name for frame in source.frames]
-    if align == "none":
-        return np.stack([np.eye(3)] * len(images)), None, ()
+def _register(source, images, start, align, report):
+    """The Alignment of the frames beyond `start`, or an earlier run's; None where `start` stands as it is."""
+    if align == "none" or (align == "auto" and source.kind not in _MOVED_KINDS):
+        return None
     if align != "auto":
-        stored = read_transforms(align, names, images[0].shape)
-        return stored.matrices, prepare.describe(names, stored), ()
-    if source.kind not in _MOVED_KINDS:
-        return np.stack(breathing), None, ()
-    found = prepare.align(images, reference=source.reference, initial=breathing,
-                          progress=lambda *at: report("align", *at))
-    return found.matrices, prepare.describe(names, found), found.notes
+        files = [frame.path for frame in source.frames]
+        return prepare.from_json(read_json(align), files, images[0].shape, reference=source.reference)
+    return prepare.align(images, reference=source.reference, initial=start,
+                         progress=lambda *at: report("align", *at))
 
 
-def _noises(source, planes, images, reduction):
-    """The noise of each image before its brightness was matched: the camera's numbers, else from the images."""
+def _named(note, names):
+    """A sentence about "frame 3" with the file's name instead of the number."""
+    return re.sub(r"frame (\d+)", lambda found: names[int(found[1])], note)
+
+
+def _noises(source, planes, reduction):
+    """The noise of each image before its brightness is matched: the camera's numbers, else from the images."""
     taps = planes[0].taps if reduction == 1 else (1.0,)
     if source.gain_e_per_dn is None or source.read_noise_e is None:
-        return [noise.estimate(np.stack(images), taps=taps)] * len(images)
+        return [noise.estimate(np.stack([plane.image for plane in planes]), taps=taps)] * len(planes)
     pixels = reduction**2
     return [Noise.from_camera(source.gain_e_per_dn * pixels, source.read_noise_e * reduction, plane.dn_range).filtered(taps)
             for plane in planes]

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dfd.assemble import Prepared, prepare_capture
 from dfd.backend import array_module, to_device
 from dfd.capture import CAPTURES, Capture, FocalStack
 from dfd.depthmap import DepthMap
@@ -22,7 +23,6 @@ from dfd.fuse import AllInFocus
 from dfd.io.maps import read_mask
 from dfd.io.results import Outcome, check_target, write_results
 from dfd.io.sources import open_source
-from dfd.assemble import Prepared, prepare_capture
 from dfd.refine import fill
 from dfd.solvers import choose
 

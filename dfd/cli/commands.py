@@ -95,7 +95,7 @@ def depth(
     mask: Annotated[Path | None, typer.Option(metavar="FILE", help="tiff, png or npy; 0 = leave this pixel out")] = None,
     min_confidence: Annotated[float, typer.Option(
         metavar="0..1", min=0, max=1, help="pixels below this confidence become unknown")] = 0.0,
-    fill: Annotated[bool, typer.Option("--fill", help="fill unknown depth from its surroundings (sigma stays unknown)")] = False,
+    fill: Annotated[bool, typer.Option("--fill", help="fill unknown depth from around it; its sigma stays unknown")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="quick look: images reduced to at most 1024 px")] = False,
     force: Force = False,
 ):

@@ -32,6 +32,16 @@ def check_target(folder, *, force: bool = False, marker: str = _MARKER) -> Path:
     return target
 
 
+def read_json(path) -> object:
+    """The content of a JSON file.  Raises OSError when it is missing or not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OSError(f"{path}: no such file; check the path") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise OSError(f"{path}: not a JSON file ({error}); give a file that dfd wrote") from error
+
+
 @contextmanager
 def new_folder(folder, *, force: bool = False, marker: str = _MARKER):
     """Yield an empty temporary folder that becomes `folder` when the block ends without an exception.

@@ -50,7 +50,7 @@ class Outcome:
     source           io.sources.Source: frames with their settings, reference, profile, missing toml lines, warnings
     all_in_focus     (H, W, 3) or (H, W, 1) float32, linear, 0 = black, 1 = white; None where there is none
     index            (H, W) integers, frame that each pixel came from, negative = none; None where there is none
-    transforms       one dict per frame, as transforms.json holds them; None when nothing was aligned
+    transforms       one table per frame, see prepare.describe; None when nothing was aligned
     coordinates      place of each frame on the sweep in the unit of the scale (metric: focus in dioptres from the
                      entrance pupil); None where there is no sweep
     intrinsics       (fx, fy, cx, cy) in px of the reference view; None where the optics are unknown

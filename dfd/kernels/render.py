@@ -1,9 +1,10 @@
 """Ray gathering for the simulator (numba, CPU): every pixel averages rays through fixed points of the pupil.
 
-A pixel with direction u = (x - c) / fx sees, through the pupil point p [m], the ray  X(z) = p + z (u - p focus):  all its
-rays meet in the plane in focus.  The nearest hit counts, so occlusion is exact for every ray.  A texture is read with a
-footprint as wide as the spacing of the samples, and the points are drawn in by just as much (dfd/simulate/pupil.py), so
-that the mean over the rays is a smooth disk whose second moment is exact.
+A pixel with direction u = (x - c) / fx sees, through the pupil point p [m], the ray  X(z) = p + z (u - p focus):  all
+its rays meet in the plane in focus, and a point at depth z moves by -fx p (1 / z - focus) px against the chief ray.
+The nearest hit counts, so occlusion is exact for every ray.  A texture is read with a footprint as wide as the spacing
+of the samples, and the points are drawn in by just as much (dfd/simulate/pupil.py), so that the mean over the rays is
+a smooth disk whose second moment is exact.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ RECTANGLE, DISC, SPHERE = 0, 1, 2
 # Columns of `geometry`, one row per primitive, metres.
 KIND, CENTRE, AXIS_1, AXIS_2, NORMAL, HALF_1, HALF_2, REACH, SHADE = 0, 1, 4, 7, 10, 13, 14, 15, 16
 COLUMNS = 20
-# Columns of `mapping`: texture coordinates s, t, 0..1, as linear forms of the hit point (x, y, z, 1), and the texel [m].
+# Columns of `mapping`: texture coordinates s, t, 0..1, as linear forms of the hit point (x, y, z, 1); the texel [m].
 TEXEL = 8
 
 ENDLESS = 1e6
@@ -105,7 +106,7 @@ def _outside(geometry, i, ux, uy, pixel, focus, radius):
 
 @numba.njit(**_JIT)
 def _candidates(geometry, ux, uy, pixel, focus, radius, found):
-    """Indices of the primitives that a ray of this pixel may meet, in `found`; their number.  `pixel`: half its slope."""
+    """Number of primitives that a ray of this pixel may meet, their indices in `found`; `pixel`: half its slope."""
     count = 0
     for i in range(geometry.shape[0]):
         reach = geometry[i, REACH]
@@ -189,22 +190,16 @@ def _level(variance, last):
 
 
 @numba.njit(**_JIT)
-def _widest(depth, owner, count, focus):
-    """Largest |1 / depth - focus| [dioptre] among the rays that hit something."""
+def _widest(geometry, found, candidates, depth, owner, count, focus):
+    """Largest |1 / depth - focus| [dioptre] of the rays that hit something and of the primitives with edges."""
     widest = 0.0
     for n in range(count):
         if owner[n] >= 0:
             widest = max(widest, abs(1.0 / depth[n] - focus))
+    for j in range(candidates):
+        if geometry[found[j], REACH] < ENDLESS:  # so small that all rays of the probe may have missed it
+            widest = max(widest, abs(1.0 / geometry[found[j], CENTRE + 2] - focus))
     return widest
-
-
-@numba.njit(**_JIT)
-def _mixed(owner, count):
-    """True when the rays do not all meet the same primitive."""
-    for n in range(1, count):
-        if owner[n] != owner[0]:
-            return True
-    return False
 
 
 @numba.njit(**_JIT)
@@ -239,9 +234,12 @@ def gather(geometry, mapping, texels, levels, rays, classes, smoothing, optics, 
         for column in range(width):
             ux = (column - (width - 1) / 2.0) / fx
             count = _candidates(geometry, ux, uy, 0.5 / fx, focus, radius, found)
+            if count == 0:
+                out[row, column] = 0
+                continue
             chosen, samples = 0, classes[0, 1]
             while True:
-                # the smallest class is the probe: the largest blur that reaches this pixel asks for another one
+                # the smallest class is the probe; the largest blur that reaches this pixel may ask for another one
                 first = classes[chosen, 0]
                 depth[:samples] = MISS
                 owner[:samples] = -1
@@ -249,8 +247,9 @@ def gather(geometry, mapping, texels, levels, rays, classes, smoothing, optics, 
                     _meet(geometry, found[j], ux, uy, rays, first, samples, depth, owner, j)
                 if chosen > 0:
                     break
-                coc = 2.0 * radius * fx * _widest(depth, owner, samples, focus)
-                last = classes.shape[0] - (1 if _mixed(owner, samples) else 2)
+                coc = 2.0 * radius * fx * _widest(geometry, found, count, depth, owner, samples, focus)
+                edges = count > 1 or geometry[found[0], REACH] < ENDLESS
+                last = classes.shape[0] - (1 if edges else 2)
                 while chosen < last and classes[chosen, 1] < DENSITY * (area * coc * coc + 1.0):
                     chosen += 1
                 if chosen == 0:
@@ -273,23 +272,9 @@ def gather(geometry, mapping, texels, levels, rays, classes, smoothing, optics, 
             out[row, column, 2] = blue / samples
 
 
-@numba.njit(**_JIT)
-def paint_discs(image, radii, centres, values):
-    """Paint discs with edges one texel soft onto image (H, W, 3), periodic, one over the other; centres (n, 2) = y, x."""
-    height, width = image.shape[0], image.shape[1]
-    for n in range(radii.shape[0]):
-        reach = radii[n] + 0.5
-        for y in range(math.ceil(centres[n, 0] - reach), math.floor(centres[n, 0] + reach) + 1):
-            for x in range(math.ceil(centres[n, 1] - reach), math.floor(centres[n, 1] + reach) + 1):
-                cover = min(max(reach - math.hypot(y - centres[n, 0], x - centres[n, 1]), 0.0), 1.0)
-                for channel in range(3):
-                    old = image[y % height, x % width, channel]
-                    image[y % height, x % width, channel] = old + cover * (values[n, channel] - old)
-
-
 @numba.njit(parallel=True, **_JIT)
 def chief_depth(geometry, fx, out):
-    """Depth [m] of the ray through each pixel centre and the centre of the pupil into out (H, W) float64, MISS if none."""
+    """Depth [m] that the chief ray of each pixel centre meets, into out (H, W) float64; MISS where there is none."""
     height, width = out.shape
     centre = np.zeros((4, 1))
     for row in numba.prange(height):

@@ -31,7 +31,7 @@ def phase_table() -> np.ndarray:
     """(PHASES + 1, TAPS) float32: weights of the neighbours at -4..5 px for the phases 0, 1/2048, ..., 1 px."""
     taps = np.arange(TAPS) + FIRST
     phases = np.arange(PHASES + 1) / PHASES
-    frequency = (np.arange(400) + 0.5) / 400 * 0.38
+    frequency = (np.arange(100) + 0.5) / 100 * 0.38
     spectrum = 1 / (frequency**2 + 0.05**2)
     system = np.ones((TAPS + 1, TAPS + 1))
     system[TAPS, TAPS] = 0

@@ -1,0 +1,15 @@
+"""Prepare the frames of a capture: equal brightness, predicted breathing, residual alignment, one resampling each."""
+
+from dfd.prepare.alignment import Alignment, align
+from dfd.prepare.brightness import brightness_factors, residual_gains
+from dfd.prepare.transforms import describe, from_json, predicted_breathing
+
+__all__ = [
+    "Alignment",
+    "align",
+    "brightness_factors",
+    "describe",
+    "from_json",
+    "predicted_breathing",
+    "residual_gains",
+]

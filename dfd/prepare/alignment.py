@@ -8,6 +8,8 @@ registered already is never resampled.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ from dfd.prepare.similarity import (
     corner_shift,
     fast_warp,
     measure,
+    motion_of,
     pyramid,
     register_pair,
     seen,
@@ -28,9 +31,9 @@ SMALLEST_SHIFT_PX = 0.05
 """A residual below this at every corner is left alone: resampling would cost more than it repairs."""
 
 LEAST_QUALITY = 0.15
-"""Correlation with the neighbour below which a frame counts as not aligned; unrelated images reach 0.07."""
+"""Correlation with the neighbour below which a frame counts as not aligned; unrelated textures reach 0.02."""
 
-_FRAME_PIXELS = 0.8e6
+_FRAME_PIXELS = 0.6e6
 _TOTAL_PIXELS = 20e6
 _LEVELS = (0, 1)
 _GAPS = (1, 2)
@@ -79,13 +82,15 @@ def align(images, *, reference: int, initial=None, order=None, progress=None) ->
         raise ValueError(f"{len(initial)} initial maps for {count} frames; give one per frame")
     report = progress or (lambda done, total: None)
     pyramids = _pyramids(images, lambda done: report(done, 3 * count))
-    matrices, quality, fixed = _chain(pyramids, reference, initial, order, lambda done: report(count + done, 3 * count))
-    linked = [k for k in order if quality[k] >= LEAST_QUALITY]
-    covariances = np.zeros((count, 4, 4))
-    if len(linked) > 1:
-        matrices, covariances = _refine(pyramids, reference, initial, matrices, linked)
+    everyone = _Links(pyramids, reference, order)
+    result = _already_there(everyone, initial)
+    if result is None:
+        matrices, quality, fixed = _chain(pyramids, reference, initial, order,
+                                          lambda done: report(count + done, 3 * count))
+        linked = _Links(pyramids, reference, [k for k in order if quality[k] >= LEAST_QUALITY])
+        result = _judge(linked, initial, *_refine(linked, initial, matrices), quality, fixed)
     report(3 * count, 3 * count)
-    return _judge(pyramids, initial, matrices, covariances, quality, fixed)
+    return result
 
 
 def _pyramids(images, advance):
@@ -120,79 +125,113 @@ def _chain(pyramids, reference, initial, order, advance):
 
 
 def _quality(one, one_matrix, other, other_matrix) -> float:
-    """Mean agreement of the three finest levels."""
-    levels = range(min(3, len(one.planes)))
+    """Mean agreement of the second and third finest levels."""
+    levels = range(1, 3) if len(one.planes) > 2 else (0,)
     first = seen(one, one_matrix, levels, resample=fast_warp)
     second = seen(other, other_matrix, levels, resample=fast_warp)
     return float(np.mean([agreement(first[level], second[level]) for level in levels]))
 
 
-def _refine(pyramids, reference, initial, matrices, linked):
-    """Joint steps while they raise the agreement of the links; (matrices, covariances).
+class _Links:
+    """The links between near frames of a stack: what they look like and what they ask for at given maps."""
 
-    Everything goes back to `initial` when that agrees as well.
-    """
-    trial, accepted, best = matrices, None, -np.inf
+    def __init__(self, pyramids, reference, order):
+        self.pyramids, self.reference, self.order, self.shape = pyramids, reference, order, pyramids[0].shape
+        self.levels = _LEVELS[:len(pyramids[0].factors)]
+        self.pairs = [(one, other) for gap in _GAPS for one, other in zip(order, order[gap:], strict=False)]
+
+    def look(self, matrices, resample):
+        """The planes of every frame through its map, and the sum of the agreements of all links."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            planes = dict(zip(self.order, pool.map(
+                lambda k: seen(self.pyramids[k], matrices[k], self.levels, resample=resample), self.order), strict=True))
+        return planes, sum(agreement(planes[one][level], planes[other][level])
+                           for one, other in self.pairs for level in self.levels)
+
+    def solve(self, planes):
+        """(K, 4) motions of all frames that satisfy the links best, and their (4 K, 4 K) precision [1/px^2]."""
+        count = len(self.pyramids)
+        precision, score = 1e-6 * np.eye(4 * count), np.zeros(4 * count)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            estimates = list(pool.map(lambda pair: measure(planes[pair[0]], planes[pair[1]], self.pyramids[0].factors,
+                                                           self.shape), self.pairs))
+        for (one, other), estimate in zip(self.pairs, estimates, strict=True):
+            if estimate is None:
+                continue
+            weight = np.linalg.inv(estimate.covariance)
+            ends = ((slice(4 * one, 4 * one + 4), -1), (slice(4 * other, 4 * other + 4), 1))
+            for rows, sign in ends:
+                score[rows] += sign * weight @ estimate.motion
+                for columns, other_sign in ends:
+                    precision[rows, columns] += sign * other_sign * weight
+        fixed = slice(4 * self.reference, 4 * self.reference + 4)
+        precision[fixed, fixed] += 1e6 * np.eye(4)
+        motions = np.linalg.solve(precision, score).reshape(count, 4)
+        motions[self.reference] = 0
+        return motions, precision
+
+    def moved(self, matrices, motions):
+        """The maps after these motions."""
+        return np.stack([matrix @ similarity_matrix(motion, self.shape)
+                         for matrix, motion in zip(matrices, motions, strict=True)])
+
+
+def _already_there(links, initial):
+    """The Alignment when the links find nothing to correct at the prediction; None when they do, or do not hold."""
+    count = len(links.pyramids)
+    planes, together = links.look(initial, fast_warp)
+    if together < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
+        return None
+    motions, precision = links.solve(planes)
+    if _significant(links, motions, precision):
+        return None
+    fixed = np.array([_toward(links.order, k, links.reference) for k in range(count)])
+    return _judge(links, initial, links.moved(initial, motions), precision, np.ones(count), fixed)
+
+
+def _toward(order, k, reference):
+    """The frame next to k on the way to the reference."""
+    place, goal = order.index(k), order.index(reference)
+    return order[place + (goal > place) - (goal < place)]
+
+
+def _refine(links, initial, matrices):
+    """Joint steps while they raise the agreement; (matrices, precision), back to `initial` when that agrees as well."""
+    accepted, best = matrices, -np.inf
     for _ in range(_ROUNDS + 1):
-        planes = _look(pyramids, trial, linked, fast_warp)
-        together = _together(planes, linked)
+        planes, together = links.look(matrices, fast_warp)
         if together <= best:
             break
-        accepted, best = trial, together
-        trial, covariances = _solve_jointly(pyramids[0], planes, reference, accepted, linked)
-    if _together(_look(pyramids, initial, linked, fast_warp), linked) >= best:
-        return initial.copy(), covariances
-    return _solve_jointly(pyramids[0], _look(pyramids, accepted, linked, warp), reference, accepted, linked)
+        accepted, best = matrices, together
+        matrices = links.moved(accepted, links.solve(planes)[0])
+    if links.look(initial, fast_warp)[1] >= best:
+        accepted = initial
+    motions, precision = links.solve(links.look(accepted, warp)[0])
+    return links.moved(accepted, motions) if accepted is not initial else initial, precision
 
 
-def _look(pyramids, matrices, linked, resample):
-    levels = _LEVELS[:len(pyramids[0].factors)]
-    return {k: seen(pyramids[k], matrices[k], levels, resample=resample) for k in linked}
+def _significant(links, motions, precision) -> bool:
+    """Do these motions of the whole stack differ from none: chi-square above its mean by five of its own sigmas?"""
+    freedom = 4 * (len(links.order) - 1)
+    together = motions.reshape(-1) @ precision @ motions.reshape(-1)
+    shifts = [corner_shift(similarity_matrix(motion, links.shape), links.shape) for motion in motions]
+    return max(shifts) > SMALLEST_SHIFT_PX and together > freedom + 5 * np.sqrt(2 * freedom)
 
 
-def _links(order):
-    return [(one, other) for gap in _GAPS for one, other in zip(order, order[gap:], strict=False)]
-
-
-def _together(planes, linked) -> float:
-    return sum(agreement(planes[one][level], planes[other][level])
-               for one, other in _links(linked) for level in planes[one])
-
-
-def _solve_jointly(example, planes, reference, matrices, linked):
-    """Measure every link between near frames and move all frames at once; (matrices, covariances)."""
-    slots = {k: slice(4 * index, 4 * index + 4) for index, k in enumerate(k for k in linked if k != reference)}
-    normal, score = 1e-9 * np.eye(4 * len(slots)), np.zeros(4 * len(slots))
-    for one, other in _links(linked):
-        estimate = measure(planes[one], planes[other], example.factors, example.shape)
-        if estimate is None:
-            continue
-        precision = np.linalg.inv(estimate.covariance)
-        ends = [(slots[k], sign) for k, sign in ((one, -1), (other, 1)) if k != reference]
-        for rows, sign in ends:
-            score[rows] += sign * precision @ estimate.motion
-            for columns, other_sign in ends:
-                normal[rows, columns] += sign * other_sign * precision
-    inverse = np.linalg.inv(normal)
-    motion = inverse @ score
-    matrices, covariances = matrices.copy(), np.zeros((len(matrices), 4, 4))
-    for k, rows in slots.items():
-        matrices[k] = matrices[k] @ similarity_matrix(motion[rows], example.shape)
-        covariances[k] = inverse[rows, rows]
-    return matrices, covariances
-
-
-def _judge(pyramids, initial, matrices, covariances, quality, fixed):
-    """Keep the residuals that are significant; give the others back to the prediction."""
-    shape = pyramids[0].shape
-    shifts = np.array([corner_shift(np.linalg.inv(start) @ matrix, shape)
-                       for start, matrix in zip(initial, matrices, strict=True)])
-    sigmas = np.array([_corner_sigma(covariance, shape) for covariance in covariances])
+def _judge(links, initial, matrices, precision, quality, fixed):
+    """Apply the residuals when they are significant; give them back to the prediction when not."""
+    count, pyramids = len(links.pyramids), links.pyramids
     failed = quality < LEAST_QUALITY
-    applied = ~failed & (shifts > np.maximum(SMALLEST_SHIFT_PX, 3 * sigmas))
+    residuals = [np.linalg.inv(start) @ matrix for start, matrix in zip(initial, matrices, strict=True)]
+    shifts = np.array([corner_shift(residual, links.shape) for residual in residuals])
+    covariance = np.linalg.inv(precision)
+    sigmas = np.array([_corner_sigma(covariance[4 * k:4 * k + 4, 4 * k:4 * k + 4], links.shape) for k in range(count)])
+    sigmas[links.reference] = 0
+    motions = np.stack([motion_of(residual, links.shape) for residual in residuals])
+    applied = ~failed & (shifts > SMALLEST_SHIFT_PX) & _significant(links, motions, precision)
     kept = np.where(applied[:, None, None], matrices, initial)
     quality = np.array([1.0 if k == fixed[k] else _quality(pyramids[fixed[k]], kept[fixed[k]], pyramids[k], kept[k])
-                        for k in range(len(pyramids))])
+                        for k in range(count)])
     notes = tuple(f"frame {k}: could not be aligned (correlation with frame {fixed[k]} {quality[k]:.2f}, at least "
                   f"{LEAST_QUALITY} needed); it stays where the optics predict it; check focus order, motion, exposure"
                   for k in np.flatnonzero(failed))

@@ -23,6 +23,8 @@ _WINDOW = 15
 _TILES = 8
 _BIAS = 0.04
 """Systematic error of the finest level, in its pixels (focus_stack_pcb: 0.04 to 0.1)."""
+_NOTHING = 1e-3
+_LEAST_RMS = 0.06
 _GRADIENT = np.array([1, -8, 0, 8, -1], dtype=np.float32) / 12
 
 
@@ -59,8 +61,8 @@ class Estimate:
 
 
 def pyramid(image: np.ndarray, *, max_pixels: float, min_side: int = 28) -> Pyramid:
-    """The pyramid of an (H, W) image: from about `max_pixels` px (within a factor of 2) down to a side of `min_side`."""
-    factor = max(1, round(math.sqrt(image.size / max_pixels)))
+    """The pyramid of an (H, W) image: from at most `max_pixels` pixels down to a side of `min_side`."""
+    factor = math.ceil(math.sqrt(max(image.size / max_pixels, 1)))
     plane, factors, planes = reduce(image, factor), [], []
     while True:
         planes.append(_normalised_band(plane))
@@ -81,6 +83,16 @@ def similarity_matrix(motion, shape: tuple[int, int]) -> np.ndarray:
     matrix[:2, :2] = linear
     matrix[:2, 2] = centre - linear @ centre + (right, down)
     return matrix
+
+
+def motion_of(matrix, shape: tuple[int, int]) -> np.ndarray:
+    """(scale, rotation, right, down) [px at the corner] of the similarity nearest to a map."""
+    height, width = shape
+    centre = np.array([(width - 1) / 2, (height - 1) / 2, 1.0])
+    radius = math.hypot(width, height) / 2
+    scale = (matrix[0, 0] + matrix[1, 1]) / 2 - 1
+    rotation = (matrix[1, 0] - matrix[0, 1]) / 2
+    return np.array([scale * radius, rotation * radius, *(matrix @ centre - centre)[:2]])
 
 
 def at_level(matrix: np.ndarray, factor: int) -> np.ndarray:
@@ -126,8 +138,11 @@ def measure(fixed: dict[int, Seen], moving: dict[int, Seen], factors, shape) -> 
 def agreement(one: Seen, other: Seen) -> float:
     """Correlation of two planes where both have signal; 0 with signal in common on less than 2 % of the grid."""
     support = np.minimum(one.support, other.support)
-    total = float(support.sum())
-    return float((support * one.plane * other.plane).sum()) / total if total > 0.02 * support.size else 0.0
+    if float(support.sum()) < 0.02 * support.size:
+        return 0.0
+    first, second = support * one.plane, support * other.plane
+    powers = float(np.vdot(first, one.plane)) * float(np.vdot(second, other.plane))
+    return float(np.vdot(first, other.plane)) / math.sqrt(powers) if powers > 0 else 0.0
 
 
 def register_pair(fixed: Pyramid, moving: Pyramid, fixed_matrix, start, *, finest: int, rounds: int = 6) -> np.ndarray:
@@ -135,7 +150,7 @@ def register_pair(fixed: Pyramid, moving: Pyramid, fixed_matrix, start, *, fines
 
     Levels finer than `finest` are left to `measure`; a level that does not raise its agreement leaves the map alone.
     """
-    matrix = np.array(start, dtype=float)
+    matrix = _shifted_start(fixed, moving, fixed_matrix, np.array(start, dtype=float))
     for level in reversed(range(min(finest, len(fixed.planes) - 1), len(fixed.planes))):
         factor = fixed.factors[level]
         target = seen(fixed, fixed_matrix, (level,), resample=fast_warp)
@@ -156,6 +171,22 @@ def register_pair(fixed: Pyramid, moving: Pyramid, fixed_matrix, start, *, fines
     return matrix
 
 
+def _shifted_start(fixed, moving, fixed_matrix, start):
+    """`start`, or shifted by the phase correlation of a coarse level (56 to 112 px high or wide) where that fits better."""
+    import cv2
+
+    level = max(len(fixed.planes) - 2, 0)
+    factor = fixed.factors[level]
+    target = seen(fixed, fixed_matrix, (level,), resample=fast_warp)[level]
+    here = seen(moving, start, (level,), resample=fast_warp)[level]
+    window = cv2.createHanningWindow(here.plane.shape[::-1], cv2.CV_32F)
+    (right, down), _ = cv2.phaseCorrelate(target.plane, here.plane, window)
+    step = np.eye(3)
+    step[:2, 2] = right * factor, down * factor
+    there = seen(moving, start @ step, (level,), resample=fast_warp)[level]
+    return start @ step if agreement(target, there) > agreement(target, here) else start
+
+
 def fast_warp(plane, matrix):
     """Like `dfd.imaging.warp` for the rough stages: cubic, positions rounded to 1/32 px."""
     import cv2
@@ -168,10 +199,11 @@ def _normalised_band(plane):
     """Band-pass divided by its local rms plus a tenth of its global rms: 0 where nothing is, about +-1 elsewhere."""
     band = gaussian(plane, _BANDS[0]) - gaussian(plane, _BANDS[1])
     power = box_mean(band * band, _WINDOW)
-    typical = float(np.nanmean(power)) if np.isfinite(power).any() else 0.0
-    if typical <= 0:
-        return np.where(np.isfinite(power), np.float32(0), np.float32(np.nan))
-    return band / np.sqrt(power + np.float32(0.01 * typical))
+    known = np.isfinite(power)
+    typical = float(power[known].mean()) if known.any() else 0.0
+    rounding = 1e-5 * float(np.abs(plane[known]).mean()) if known.any() else 0.0
+    floor = 0.01 * typical + rounding**2
+    return band / np.sqrt(power + np.float32(floor)) if floor > 0 else np.where(known, np.float32(0), np.float32(np.nan))
 
 
 def _prepare(plane) -> Seen:
@@ -179,13 +211,13 @@ def _prepare(plane) -> Seen:
 
     known = np.isfinite(plane)
     plane = np.where(known, plane, np.float32(0))
-    power = np.maximum(box_mean(plane * plane, _WINDOW), 0)
-    plane = plane / np.sqrt(power + np.float32(1e-3))
+    rms = np.sqrt(np.maximum(box_mean(plane * plane, _WINDOW), 0) + np.float32(_NOTHING))
+    plane = plane / rms
     one = np.ones(1, dtype=np.float32)
     inner = cv2.erode(known.astype(np.uint8), np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     right = cv2.sepFilter2D(plane, -1, _GRADIENT, one, borderType=cv2.BORDER_REFLECT)
     down = cv2.sepFilter2D(plane, -1, one, _GRADIENT, borderType=cv2.BORDER_REFLECT)
-    return Seen(plane, right, down, np.sqrt(power) * inner)
+    return Seen(plane, right, down, np.where(rms > _LEAST_RMS, rms, np.float32(0)) * inner)
 
 
 def _measure_level(one: Seen, other: Seen, factor, shape) -> Estimate | None:

@@ -67,7 +67,7 @@ def _shown(name, value):
 
 def alignment_table(transforms, record) -> Html | None:
     """One row per frame: the numbers that the alignment kept; a matrix as shift at the centre, scale and rotation."""
-    if not transforms:
+    if transforms is None:
         return None
     size = record["size_px"]
     centre = (size["width"] - 1) / 2, (size["height"] - 1) / 2

@@ -1,9 +1,9 @@
 """Fixed quadrature of the entrance pupil and of the square pixel together: the same points for every pixel.
 
-Sunflower points (Vogel 1979) fill the disc evenly, a Kronecker sequence fills the pixel.  Every sample reads its texture
-with a footprint of SMOOTHING * spacing, spacing^2 = (area of the blur + one pixel) / samples, so the points are drawn
-in by just that variance: points and footprint together have the mean and the second moments of the exact pupil and of
-the pixel box.
+Sunflower points (Vogel 1979) fill the disc evenly, a Kronecker sequence fills the pixel.  Every sample reads its
+texture with a footprint of SMOOTHING * spacing, spacing^2 = (area of the blur + one pixel) / samples, so the points are
+drawn in by just that variance: points and footprint together have the mean and the second moments of the exact pupil
+and of the pixel box.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-SAMPLES = (61, 101, 201, 401)
+SAMPLES = (61, 101, 201, 301)
 """Samples per pixel that the renderer chooses from, by the largest blur that reaches the pixel; the last one is for
 pixels that see past a blurred edge."""
 

@@ -56,7 +56,7 @@ def registered_lens(lens: ThinLens, reference: ThinLens) -> ThinLens:
 
 
 def expose(images, noise: Noise, rng: np.random.Generator) -> np.ndarray:
-    """`images` (any shape, 0 = black, 1 = white) with Poisson and Gaussian noise: float32, neither clipped nor rounded."""
+    """`images` (any shape, 0 = black, 1 = white) with Poisson-Gaussian noise: float32, neither clipped nor rounded."""
     electrons = rng.poisson(np.maximum(images, 0) * noise.gain).astype(np.float32)
     if noise.read_noise > 0:
         electrons += np.float32(noise.read_noise) * rng.standard_normal(electrons.shape, dtype=np.float32)

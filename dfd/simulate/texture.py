@@ -72,7 +72,7 @@ def _grain(shape, rng):
 
 def _leaves(shape, rng, colour, *, smallest=2.5, largest=320.0, cover=3.0) -> np.ndarray:
     """(H, W, 3) opaque discs over a mid grey, radii [texels] of density r^-3, covering it `cover` times on average."""
-    from dfd.kernels.render import paint_discs
+    from dfd.kernels.discs import paint_discs
 
     height, width = shape
     largest = min(largest, height / 3, width / 3)

@@ -45,19 +45,19 @@ SOLVERS: dict[str, Solver] = {
 }
 
 
-def choose(capture: Capture, name: str = "auto") -> Solver:
-    """The solver `name`, or the first row that takes this capture.
+def choose(capture: type[Capture], name: str = "auto") -> Solver:
+    """The solver `name`, or the first row that takes this class of captures.
 
     Raises ValueError for an unknown name or a kind that no solver takes, TypeError when the solver does not take it.
     """
     if name == "auto":
-        fitting = [solver for solver in SOLVERS.values() if isinstance(capture, solver.captures)]
+        fitting = [solver for solver in SOLVERS.values() if issubclass(capture, solver.captures)]
         if not fitting:
             raise ValueError(f"no solver for kind {capture.kind!r} in this version; `dfd solvers` lists what there is")
         return fitting[0]
     if name not in SOLVERS:
         raise ValueError(f"solver ({name!r}) must be auto or one of {', '.join(SOLVERS)}")
     solver = SOLVERS[name]
-    if not isinstance(capture, solver.captures):
+    if not issubclass(capture, solver.captures):
         raise TypeError(f"solver {name!r} takes {' or '.join(solver.kinds)}, not {capture.kind}; use --solver auto")
     return solver

@@ -9,8 +9,11 @@
 4. The scales are joined by their predicted variance, and a plane is fitted to the joined values in a small window
    (robust, weighted): its scatter, with the noise, is the sigma.
 
-Unknown (NaN): no texture above the noise, the sharpest frame at an end of the sweep, no maximum, or a sigma above one
-frame spacing.  Coordinates are dioptres, metres on a rail or frame numbers: the solver does not care.
+5. Ghosts go: around a strong edge its own blur draws faint outlines, sharp at frames far from the edge's.  What is faint
+   against the sharpness around it and lies at another depth is not a surface.
+
+Unknown (NaN): no texture above the noise, the sharpest frame at an end of the sweep, no maximum, a ghost, or a sigma
+above one frame spacing.  Coordinates are dioptres, metres on a rail or frame numbers: the solver does not care.
 """
 
 from __future__ import annotations
@@ -29,11 +32,14 @@ from dfd.solvers.peaks import gaussian_peak, pull, unlock
 SCALES = ((0.0, 1, 7), (1.0, 2, 9), (2.0, 3, 13))
 """Std of the Gaussian [px], spacing of the second difference [px], window [px], fine to coarse."""
 
-REACH = 24
+REACH = 48
 """Pixels around a pixel that its value may depend on: the halo for tiles."""
 
 _LEAST_CONTRAST = 6.0
 """A peak must rise above the least sharp frame by this many standard deviations of the noise."""
+
+_GHOST_WINDOW, _GHOST_SHARE, _GHOST_STEPS = 41, 0.3, 1.0
+"""A ghost is fainter than this share of the rms sharpness in this window [px], and this many frames from its depth."""
 
 _PLANE_STD = 3.0
 """Std [px] of the Gaussian window of the plane fit."""
@@ -76,6 +82,8 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     value, scatter = fit_plane(joined, predicted, std=_PLANE_STD)
     sigma = xp.sqrt((scatter * (window / _CORRELATED) ** 2) ** 2 + (_UNSEEN * predicted) ** 2)
     known = xp.isfinite(value) & xp.isfinite(joined) & (contrast > _LEAST_CONTRAST) & (sigma < 1)
+    known &= _peaks_inside(volumes[-1][0])
+    known &= ~_ghosts(xp.where(known, value, np.nan), volumes[1][0], best)
     value = coordinates.mean() + spacing * value
     nan = xp.float32(np.nan)
     return DepthMap(
@@ -129,9 +137,26 @@ def _vote(volumes):
     xp = array_module(volumes[0])
     total = 0.0
     for volume in volumes:
-        rise = volume - xp.min(volume, axis=0)
-        total = total + rise / (xp.mean(rise, axis=0) + _EPSILON)
-    return xp.argmax(xp.where(xp.isnan(total), -1, total), axis=0)
+        rise = volume - _least(volume)
+        known = xp.isfinite(rise)
+        mean = xp.sum(xp.where(known, rise, 0), axis=0) / xp.maximum(xp.sum(known, axis=0), 1)
+        total = total + xp.where(known, rise / (mean + _EPSILON), 0)
+    return xp.argmax(total, axis=0)
+
+
+def _least(volume):
+    """(H, W) least sharpness of the frames that have data; NaN where none has."""
+    xp = array_module(volume)
+    least = xp.min(xp.where(xp.isnan(volume), xp.float32(np.inf), volume), axis=0)
+    return xp.where(xp.isinf(least), xp.float32(np.nan), least)
+
+
+def _peaks_inside(volume):
+    """(H, W) bool: the sharpest frame is not at an end of the sweep, nor next to a frame without data."""
+    xp = array_module(volume)
+    top = xp.argmax(xp.nan_to_num(volume, nan=-1.0), axis=0)
+    inner = xp.clip(top, 1, len(volume) - 2)
+    return (top == inner) & xp.isfinite(_take(volume, inner - 1) + _take(volume, inner + 1))
 
 
 def _join(volumes, best, places):
@@ -164,7 +189,7 @@ def _scale_peak(volume, deviation, best, places):
     samples = [_take(volume, inner + shift) for shift in (-1, 0, 1)]
     at = xp.asarray(places)
     low, middle, high = (at[inner + shift] for shift in (-1, 0, 1))
-    least = xp.min(volume, axis=0)
+    least = _least(volume)
     base = xp.minimum(_FLOOR * least, _FLOOR * xp.minimum(samples[0], samples[2]))
     rises = [xp.maximum(sample - base, _EPSILON) for sample in samples]
     place, width = gaussian_peak(*rises, (low, middle, high))
@@ -178,12 +203,23 @@ def _scale_peak(volume, deviation, best, places):
     return place, std, (samples[1] - least) / (deviation + _EPSILON)
 
 
+def _ghosts(value, volume, best):
+    """(H, W) bool: faint and at another depth than the sharp edges around it; places in frames."""
+    xp = array_module(value)
+    strength = _take(volume, best) - _least(volume)
+    weight = xp.where(xp.isfinite(value) & xp.isfinite(strength), strength, 0) ** 2
+    power = imaging.box_mean(weight, _GHOST_WINDOW)
+    around = imaging.box_mean(weight * xp.nan_to_num(value), _GHOST_WINDOW) / xp.maximum(power, _EPSILON)
+    return (strength < _GHOST_SHARE * xp.sqrt(power)) & (xp.abs(value - around) > _GHOST_STEPS)
+
+
 def _noise_std(place, rises, deviation, places, width):
     """Std of the peak when each sample of the curve errs by `deviation`: the derivative of the Gaussian peak."""
     xp = array_module(place)
     low, middle, high = places
     total = 0.0
-    for rise, here, other, opposite in ((rises[0], low, middle, high), (rises[1], middle, low, high), (rises[2], high, low, middle)):
+    others = (low, middle, high), (middle, low, high), (high, low, middle)
+    for rise, (here, other, opposite) in zip(rises, others, strict=True):
         # d place / d ln F of one sample: width^2 (2 place - other - opposite) / ((here - other) (here - opposite))
         slope = width**2 * (2 * place - other - opposite) / ((here - other) * (here - opposite))
         total = total + (slope * deviation / rise) ** 2

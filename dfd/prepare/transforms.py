@@ -1,0 +1,88 @@
+"""The maps from the reference grid to every frame: predicted by the optics, described, read back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from dfd.imaging import full_matrix
+from dfd.prepare.alignment import Alignment
+
+SCHEMA = "dfd-transforms 1"
+
+
+def predicted_breathing(lenses, reference: int, shape: tuple[int, int]) -> np.ndarray:
+    """(K, 3, 3) maps reference px -> frame px: magnification fx / fx of the reference about the image centre.
+
+    lenses   K ThinLens; None for any frame predicts nothing: identities
+    shape    (H, W) of the frames
+    """
+    height, width = shape
+    maps = np.stack([np.eye(3)] * len(lenses))
+    if any(lens is None for lens in lenses):
+        return maps
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    for matrix, lens in zip(maps, lenses, strict=True):
+        scale = lens.fx / lenses[reference].fx
+        matrix[[0, 1], [0, 1]] = scale
+        matrix[:2, 2] = centre * (1 - scale)
+    return maps
+
+
+def describe(files, alignment: Alignment) -> list[dict]:
+    """One table per frame for transforms.json and the report: everything that `from_json` needs to repeat the alignment.
+
+    file             name of the frame
+    matrix           3 x 3 rows, (x, y, 1) on the output grid -> frame, px, centre of the first pixel = (0, 0)
+    quality, corner_shift_px, sigma_px, applied      as in Alignment
+    """
+    columns = (alignment.matrices, alignment.quality, alignment.corner_shift_px, alignment.sigma_px, alignment.applied)
+    return [{"file": Path(file).name, "matrix": matrix.tolist(), "quality": float(quality),
+             "corner_shift_px": float(shift), "sigma_px": float(sigma), "applied": bool(applied)}
+            for file, matrix, quality, shift, sigma, applied in zip(files, *columns, strict=True)]
+
+
+def from_json(content, files, shape: tuple[int, int], *, reference: int | None = None) -> Alignment:
+    """The alignment of `files`, in their order, from the content of a transforms.json; an entry may say more.
+
+    {"schema": "dfd-transforms 1", "size_px": {"width": W, "height": H}, "frames": [one table of `describe` per frame]}
+    reference    index of the frame whose grid the output has; its stored map must be the identity
+    Raises ValueError, naming what differs, for another schema, image size, set of files or reference, or a bad entry.
+    """
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"transforms: schema {found!r} must be {SCHEMA!r}; use the transforms.json of a dfd run")
+    size = {"width": int(shape[1]), "height": int(shape[0])}
+    if content.get("size_px") != size:
+        raise ValueError(f"transforms: made for size_px {content.get('size_px')}, these images are {size}; align anew")
+    rows = [_entry(entry) for entry in _in_order(content.get("frames"), [Path(file).name for file in files])]
+    alignment = Alignment(*(np.array(column) for column in zip(*rows, strict=True)))
+    if reference is not None and not np.allclose(alignment.matrices[reference], np.eye(3), atol=1e-9):
+        raise ValueError(f"transforms: {Path(files[reference]).name} was not the reference of that run; choose the "
+                         "same frame with --reference, or align anew")
+    return alignment
+
+
+def _in_order(entries, names):
+    """The entries in the order of the names; by position where names repeat."""
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError("transforms: 'frames' must be a list with one table per frame")
+    known = [entry.get("file") for entry in entries]
+    if sorted(map(str, known)) != sorted(names):
+        missing, unused = sorted(set(names) - set(known)), [name for name in known if name not in names]
+        raise ValueError(f"transforms: {len(known)} entries for {len(names)} frames; without an entry: "
+                         f"{missing[:3] or 'none'}, without a frame: {unused[:3] or 'none'}; align anew")
+    return entries if len(set(names)) < len(names) else [entries[known.index(name)] for name in names]
+
+
+def _entry(entry):
+    """(matrix, quality, corner shift, sigma, applied) of one frame's table."""
+    try:
+        numbers = [math.nan if entry.get(name) is None else float(entry[name])
+                   for name in ("quality", "corner_shift_px", "sigma_px")]
+        return full_matrix(entry["matrix"]), *numbers, bool(entry.get("applied"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"transforms: frame {entry['file']!r} needs a 3 x 3 'matrix' and numbers ({error}); "
+                         "align anew") from error

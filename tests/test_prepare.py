@@ -1,0 +1,320 @@
+import json
+import math
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+from conftest import shared_data
+from textures import blurred, texture
+
+from dfd import imaging, prepare
+from dfd.optics import ThinLens
+from dfd.psf import Psf
+from dfd.settings import CameraSettings, Value
+
+SHAPE = (421, 587)
+PAD = 64
+PLACE = np.array([[1, 0, PAD], [0, 1, PAD], [0, 0, 1.0]])
+
+
+def similarity(scale=0.0, degrees=0.0, right=0.0, down=0.0, shape=SHAPE):
+    """Reference px -> frame px about the image centre."""
+    c, s = (1 + scale) * math.cos(math.radians(degrees)), (1 + scale) * math.sin(math.radians(degrees))
+    matrix = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+    centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
+    matrix[:2, 2] = centre - matrix[:2, :2] @ centre + (right, down)
+    return matrix
+
+
+def corner_error(found, true, shape=SHAPE):
+    """Largest distance [px] between where two maps send a corner."""
+    corners = np.array([[x, y, 1.0] for x in (0, shape[1] - 1) for y in (0, shape[0] - 1)]).T
+    return float(np.hypot(*((found - true) @ corners)[:2]).max())
+
+
+def scene(rng):
+    return texture((SHAPE[0] + 2 * PAD, SHAPE[1] + 2 * PAD), rng)
+
+
+def frame(scene, matrix, rng, coc=0.0, noise=0.005):
+    """The scene defocused by `coc` [px], seen by a frame that lies at `matrix` on the reference grid."""
+    soft = blurred(scene, coc, Psf("disk", 0.6))
+    seen = imaging.warp(soft.astype(np.float32), PLACE @ np.linalg.inv(matrix), shape=SHAPE)
+    assert np.isfinite(seen).all()
+    return seen + noise * rng.standard_normal(SHAPE).astype(np.float32)
+
+
+def jpeg_stack(name, count, step=1):
+    """Linear luminance of a folder's numbered frames, reduced by `step`, in numeric order."""
+    folder = shared_data(f"stacks/{name}")
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".png") and "mask" not in path.name]
+    paths.sort(key=lambda path: int("".join(filter(str.isdigit, path.stem))))
+    assert len(paths) == count
+    for path in paths:
+        values = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+        yield imaging.reduce(values**np.float32(2.2), step)
+
+
+def neighbour_correlation(images, maps):
+    """Mean correlation of the band-passed neighbours on the reference grid."""
+    bands = [imaging.gaussian(seen, 1) - imaging.gaussian(seen, 4)
+             for seen in (imaging.warp(image, matrix) for image, matrix in zip(images, maps, strict=True))]
+    both = [np.isfinite(one) & np.isfinite(other) for one, other in pairwise(bands)]
+    return np.mean([np.corrcoef(one[use], other[use])[0, 1] for (one, other), use in
+                    zip(pairwise(bands), both, strict=True)])
+
+
+# --- alignment -------------------------------------------------------------------------------------------------------
+
+
+def test_a_known_similarity_of_a_textured_plane_is_recovered_to_0_1_px_at_the_corners(rng):
+    still, true = scene(rng), similarity(0.015, 0.3, 16, -12)
+    found = prepare.align([frame(still, np.eye(3), rng), frame(still, true, rng)], reference=0)
+    assert found.applied.tolist() == [False, True]
+    assert np.array_equal(found.matrices[0], np.eye(3))
+    assert corner_error(found.matrices[1], true) < 0.1
+    assert 0.9 < found.quality[1] <= 1 and found.quality[0] == 1
+
+
+def test_a_defocused_stack_with_motion_is_aligned_to_0_15_px_median_at_the_corners(rng):
+    still, cocs = scene(rng), np.linspace(-10, 10, 9)
+    true = [similarity(0.002 * (k - 4), 0.05 * rng.standard_normal(), *rng.normal(0, 2, 2)) if k != 4 else np.eye(3)
+            for k in range(9)]
+    found = prepare.align([frame(still, matrix, rng, coc) for matrix, coc in zip(true, cocs, strict=True)],
+                          reference=4)
+    errors = [corner_error(matrix, want) for matrix, want in zip(found.matrices, true, strict=True)]
+    assert found.notes == () and found.applied.sum() == 8
+    assert np.median(errors) < 0.05 and max(errors) < 0.15
+    assert np.all(np.array(errors) < 4 * np.maximum(found.sigma_px, 0.02))
+
+
+def test_a_registered_stack_of_different_blur_comes_back_untouched(rng):
+    still, cocs = scene(rng), np.linspace(-8, 8, 5)
+    found = prepare.align([frame(still, np.eye(3), rng, coc) for coc in cocs], reference=2)
+    assert not found.applied.any() and found.notes == ()
+    assert np.array_equal(found.matrices, np.stack([np.eye(3)] * 5))
+
+
+def test_breathing_that_the_optics_predict_leaves_exactly_the_prediction(rng):
+    still, lenses = scene(rng), [ThinLens.focused_at(distance, focal_length=0.05, f_number=2.8, pixel_pitch=6e-6)
+                                 for distance in (0.5, 0.6, 0.8)]
+    predicted = prepare.predicted_breathing(lenses, 1, SHAPE)
+    images = [frame(still, matrix, rng, coc) for matrix, coc in zip(predicted, (4, 0, -4), strict=True)]
+    found = prepare.align(images, reference=1, initial=predicted)
+    assert np.array_equal(found.matrices, predicted)
+    bumped = [images[0], images[1], frame(still, predicted[2] @ similarity(0, 0, 1.5, -0.7), rng, -4)]
+    moved = prepare.align(bumped, reference=1, initial=predicted)
+    assert moved.applied[2]
+    assert corner_error(moved.matrices[2], predicted[2] @ similarity(0, 0, 1.5, -0.7)) < 0.1
+    assert abs(moved.corner_shift_px[2] - math.hypot(1.5, 0.7)) < 0.1
+
+
+def test_a_frame_of_another_scene_is_named_and_does_not_break_the_chain(rng):
+    still, true = scene(rng), [similarity(0.001 * k, 0, 1.5 * k, -k) for k in range(4)]
+    images = [frame(still, matrix, rng, coc) for matrix, coc in zip(true, (0, 1, 2, 3), strict=True)]
+    images[2] = frame(scene(rng), np.eye(3), rng)
+    found = prepare.align(images, reference=0)
+    assert len(found.notes) == 1 and found.notes[0].startswith("frame 2:")
+    assert not found.applied[2] and np.array_equal(found.matrices[2], np.eye(3)) and np.isnan(found.sigma_px[2])
+    assert corner_error(found.matrices[3], true[3]) < 0.1
+
+
+def test_alignment_follows_the_focus_order_not_the_file_order(rng):
+    still, cocs = scene(rng), (9, -9, 4, 0, -4)
+    true = [similarity(0.001 * k, 0, k, -2 * k) for k in (4, 0, 3, 2, 1)]
+    true = [matrix @ np.linalg.inv(true[3]) for matrix in true]
+    found = prepare.align([frame(still, matrix, rng, coc) for matrix, coc in zip(true, cocs, strict=True)],
+                          reference=3, order=(0, 2, 3, 4, 1))
+    assert max(corner_error(*pair) for pair in zip(found.matrices, true, strict=True)) < 0.1
+
+
+def test_exposure_and_missing_pixels_do_not_move_the_alignment(rng):
+    still, true = scene(rng), similarity(0.004, 0.1, 3, 2)
+    images = [frame(still, np.eye(3), rng), frame(still, true, rng, 2)]
+    images[1] = images[1] * np.float32(0.31)
+    images[1][:60, :80] = np.nan
+    found = prepare.align(images, reference=0)
+    assert corner_error(found.matrices[1], true) < 0.1
+
+
+@pytest.mark.parametrize("level", [0.0, 0.4])
+def test_images_without_texture_are_reported_and_left_alone(level):
+    found = prepare.align([np.full(SHAPE, level, np.float32)] * 3, reference=1)
+    assert np.array_equal(found.matrices, np.stack([np.eye(3)] * 3)) and not found.applied.any()
+    assert len(found.notes) == 2
+
+
+def test_progress_runs_to_its_total(rng):
+    still, calls = scene(rng), []
+    images = [frame(still, similarity(0, 0, 3 * k, 0), rng) for k in range(3)]
+    prepare.align(images, reference=0, progress=lambda *at: calls.append(at))
+    done = [at[0] for at in calls]
+    assert done == sorted(done) and calls[-1][0] == calls[-1][1] and len({at[1] for at in calls}) == 1
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"reference": 2}, "reference"),
+    ({"reference": 0, "order": (0, 0)}, "each of the 2 frames once"),
+    ({"reference": 0, "initial": [np.eye(3)]}, "one per frame"),
+])
+def test_bad_alignment_arguments_are_named(options, words):
+    with pytest.raises(ValueError, match=words):
+        prepare.align([np.zeros(SHAPE, np.float32)] * 2, **options)
+
+
+def test_frames_of_two_sizes_are_refused():
+    with pytest.raises(ValueError, match="frame 1 is 50 x 40 px"):
+        prepare.align([np.zeros((60, 50), np.float32), np.zeros((40, 50), np.float32)], reference=0)
+
+
+def test_he2023_which_is_registered_stays_untouched():
+    images = list(jpeg_stack("he2023_synth", 44))[::2]
+    found = prepare.align(images, reference=11)
+    assert not found.applied.any() and found.notes == ()
+
+
+def test_focus_stack_pcb_is_aligned_smoothly_and_its_neighbours_agree():
+    images = list(jpeg_stack("focus_stack_pcb", 10, step=2))
+    found = prepare.align(images, reference=5)
+    scales = np.sqrt(np.linalg.det(found.matrices[:, :2, :2]))
+    assert found.notes == () and found.applied.sum() == 9
+    assert np.all(np.diff(scales) > 0) and np.all(np.diff(scales) < 0.04)
+    before, after = (neighbour_correlation(images, maps) for maps in ([np.eye(3)] * 10, found.matrices))
+    assert after > 0.6 and after > before + 0.2
+
+
+def test_misaligned_plant_has_the_known_cumulative_scale():
+    found = prepare.align(list(jpeg_stack("misaligned_plant", 14, step=2)), reference=13)
+    scale = math.sqrt(np.linalg.det(found.matrices[0][:2, :2]))
+    assert found.notes == ()
+    assert abs(scale - 1.095) < 0.03
+
+
+# --- brightness ------------------------------------------------------------------------------------------------------
+
+
+def settings(exposure=None, iso=None, f_number=None, focal_length=None, pupil=None):
+    values = {"exposure": exposure, "iso": iso, "f_number": f_number, "focal_length": focal_length,
+              "pupil_diameter": pupil}
+    return CameraSettings(**{name: None if value is None else Value(value) for name, value in values.items()})
+
+
+def test_time_iso_and_pupil_area_are_divided_out():
+    frames = [settings(0.01, 100, 2.8), settings(0.02, 200, 2.8), settings(0.01, 100, 5.6)]
+    assert np.abs(prepare.brightness_factors(frames) - [1, 0.25, 4]).max() < 1e-12
+    assert np.abs(prepare.brightness_factors(frames, reference=1) - [4, 1, 16]).max() < 1e-12
+
+
+def test_the_pupil_comes_from_the_lens_before_the_f_number():
+    lenses = [ThinLens(0.05, 0.02, 0.055, 6e-6), ThinLens(0.05, 0.01, 0.055, 6e-6)]
+    frames = [settings(0.01, None, 2.8), settings(0.01, None, 2.8)]
+    assert np.abs(prepare.brightness_factors(frames, lenses) - [1, 4]).max() < 1e-12
+    assert np.abs(prepare.brightness_factors(frames, [None, None]) - 1).max() == 0
+    zoomed = [settings(0.01, None, 4, 0.05), settings(0.01, None, 4, 0.1)]
+    assert np.abs(prepare.brightness_factors(zoomed) - [1, 0.25]).max() < 1e-12
+
+
+def test_one_frame_without_exposure_makes_all_count_as_equal():
+    frames = [settings(0.01, 100, 2.8), settings(None, 100, 5.6)]
+    assert prepare.brightness_factors(frames).tolist() == [1, 1]
+
+
+def test_an_iso_that_some_frame_lacks_is_not_used():
+    assert prepare.brightness_factors([settings(0.01, 100), settings(0.02)]).tolist() == [1, 0.5]
+
+
+def test_a_residual_gain_is_found_to_half_a_percent_whatever_the_blur(rng):
+    still = scene(rng)
+    images = [frame(still, np.eye(3), rng, 9) * np.float32(1 / 1.07), frame(still, np.eye(3), rng, 0),
+              frame(still, np.eye(3), rng, -6) * np.float32(1 / 0.8)]
+    images[0] = imaging.warp(images[0], similarity(0.004, 0, 3.3, 0))
+    assert np.abs(prepare.residual_gains(images, 1) - [1.07, 1, 0.8]).max() < 0.005
+
+
+def test_equal_frames_have_a_gain_of_exactly_1(rng):
+    still = scene(rng)
+    images = [frame(still, np.eye(3), rng, coc) for coc in (-3, 0, 3)]
+    assert prepare.residual_gains([images[1]] * 3, 1).tolist() == [1, 1, 1]
+    assert np.abs(prepare.residual_gains(images, 1) - 1).max() < 0.003
+
+
+def test_constant_images_have_an_exact_gain_and_dark_ones_none():
+    flat = [np.full(SHAPE, level, np.float32) for level in (0.2, 0.4, 0.0)]
+    assert np.abs(prepare.residual_gains(flat, 1) - [2, 1, 1]).max() < 1e-6
+    assert prepare.residual_gains(flat, 2).tolist() == [1, 1, 1]
+
+
+def test_saturated_pixels_do_not_count(rng):
+    still = np.clip(scene(rng), 0, None).astype(np.float32)[:SHAPE[0], :SHAPE[1]]
+    bright = np.minimum(still * 1.5, 1)
+    assert (bright == 1).mean() > 0.05
+    assert abs(prepare.residual_gains([still, bright], 0)[1] - 1 / 1.5) < 0.003
+
+
+# --- breathing and transforms ----------------------------------------------------------------------------------------
+
+
+def test_predicted_breathing_scales_about_the_centre_by_the_ratio_of_fx():
+    lenses = [ThinLens(0.05, 0.02, image_distance, 6e-6) for image_distance in (0.054, 0.055)]
+    maps = prepare.predicted_breathing(lenses, 1, SHAPE)
+    centre = np.array([(SHAPE[1] - 1) / 2, (SHAPE[0] - 1) / 2, 1])
+    assert np.array_equal(maps[1], np.eye(3))
+    assert np.abs(maps[0] @ centre - centre).max() < 1e-9
+    moved = maps[0] @ (centre + np.array([100, 0, 0])) - centre
+    assert abs(moved[0] - 100 * 0.054 / 0.055) < 1e-9 and abs(moved[1]) < 1e-9
+
+
+def test_unknown_optics_predict_no_breathing():
+    assert np.array_equal(prepare.predicted_breathing([None, None], 0, SHAPE), np.stack([np.eye(3)] * 2))
+
+
+@pytest.fixture
+def alignment():
+    return prepare.Alignment(np.stack([similarity(0.01, 0.2, 3, 1), np.eye(3)]), np.array([0.7, 1.0]),
+                             np.array([4.2, 0.0]), np.array([np.nan, 0.0]), np.array([True, False]))
+
+
+def content(alignment, names=("a.jpg", "b.jpg")):
+    """What transforms.json holds, through strict JSON (NaN becomes null)."""
+    frames = prepare.describe(names, alignment)
+    frames[0]["sigma_px"] = None
+    text = json.dumps({"schema": "dfd-transforms 1", "size_px": {"width": SHAPE[1], "height": SHAPE[0]},
+                       "frames": frames}, allow_nan=False)
+    return json.loads(text)
+
+
+def test_stored_transforms_come_back_for_the_same_files_in_any_order(alignment):
+    found = prepare.from_json(content(alignment), ["x/b.jpg", "x/a.jpg"], SHAPE, reference=0)
+    for name in ("matrices", "quality", "corner_shift_px", "sigma_px", "applied"):
+        assert np.array_equal(getattr(found, name), getattr(alignment, name)[::-1], equal_nan=True)
+    twice = content(alignment, ("a.jpg", "a.jpg"))
+    assert np.array_equal(prepare.from_json(twice, ["p/a.jpg", "q/a.jpg"], SHAPE).matrices, alignment.matrices)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda c: c.update(schema="other"), "schema 'other'"),
+    (lambda c: c.update(size_px={"width": 10, "height": 10}), "size_px"),
+    (lambda c: c.update(frames=7), "'frames' must be a list"),
+    (lambda c: c["frames"].pop(), "1 entries for 2 frames; without an entry: .'b.jpg'"),
+    (lambda c: c["frames"][0].update(file="c.jpg"), "without a frame: .'c.jpg'"),
+    (lambda c: c["frames"][0].pop("matrix"), "frame 'a.jpg' needs a 3 x 3"),
+    (lambda c: c["frames"][0].update(matrix=[[1, 0], [0, 1]]), "2 x 3 or 3 x 3"),
+    (lambda c: c["frames"][0].update(matrix="no"), "frame 'a.jpg' needs"),
+    (lambda c: c["frames"][0].update(quality="high"), "frame 'a.jpg' needs"),
+])
+def test_transforms_that_do_not_fit_are_refused_with_the_reason(alignment, change, words):
+    stored = content(alignment)
+    change(stored)
+    with pytest.raises(ValueError, match=words):
+        prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE)
+
+
+def test_transforms_of_another_reference_are_refused(alignment):
+    with pytest.raises(ValueError, match=r"a\.jpg was not the reference"):
+        prepare.from_json(content(alignment), ["a.jpg", "b.jpg"], SHAPE, reference=0)
+
+
+def test_transforms_that_are_no_table_are_refused():
+    with pytest.raises(ValueError, match="schema 'list'"):
+        prepare.from_json([], ["a.jpg"], SHAPE)

@@ -1,0 +1,170 @@
+"""The contract of every solver in the table, on every device: what a user may rely on whichever name is chosen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakegpu import device
+from textures import NOISE, plane_stack, texture
+
+from dfd.capture import FocalStack, View
+from dfd.noise import Noise
+from dfd.psf import Psf
+from dfd.solvers import SOLVERS, choose
+from dfd.solvers.focus_measure import REACH
+
+__all__ = ["device"]
+
+STACK_SOLVERS = [row.name for row in SOLVERS.values() if FocalStack in row.captures]
+BORDER = 12
+
+
+@pytest.fixture(params=STACK_SOLVERS)
+def solver(request):
+    return SOLVERS[request.param]
+
+
+def solved(solver, capture, device):
+    """Solve on the device; the result as host arrays, and that it stayed on the device."""
+    result = solver.function(replace(capture, images=device.put(capture.images)))
+    assert device.owns(result.values)
+    assert device.owns(result.sigma)
+    return result.numpy()
+
+
+def inner(array):
+    return array[BORDER:-BORDER, BORDER:-BORDER]
+
+
+@pytest.mark.parametrize("inverse_depth", [1.70, 1.432, 1.17])
+def test_a_textured_plane_is_found_on_both_sides_of_the_middle(solver, device, rng, inverse_depth):
+    capture = plane_stack(rng, inverse_depth=inverse_depth)
+    result = solved(solver, capture, device)
+    error_px = (inner(result.values) - inverse_depth) * capture.views[0].lens.blur_rate
+    assert np.isfinite(error_px).mean() > 0.98
+    assert abs(np.nanmedian(error_px)) < 0.3 * solver.tolerance
+    assert np.nanpercentile(abs(error_px), 90) < solver.tolerance
+
+
+def test_values_are_float32_of_the_scale_and_inputs_stay_as_they_were(solver, device, rng):
+    capture = plane_stack(rng)
+    before = capture.images.copy()
+    result = solved(solver, capture, device)
+    assert result.values.dtype == result.sigma.dtype == np.float32
+    assert result.scale == "metric"
+    assert result.method == solver.name
+    assert result.shape == capture.shape
+    np.testing.assert_array_equal(capture.images, before)
+
+
+def test_a_nearer_plane_has_a_larger_inverse_depth(solver, device, rng):
+    sharp = texture((97, 141), rng)
+    near, far = (np.nanmedian(solved(solver, plane_stack(rng, inverse_depth=q, sharp=sharp), device).values)
+                 for q in (1.6, 1.3))
+    assert near - far == pytest.approx(0.3, abs=0.01)
+
+
+def test_frames_may_come_in_any_order(solver, rng):
+    capture = plane_stack(rng)
+    order = rng.permutation(len(capture))
+    shuffled = FocalStack(capture.images[order], [capture.views[k] for k in order])
+    one, other = solver.function(capture), solver.function(shuffled)
+    np.testing.assert_allclose(one.values, other.values, atol=1e-6)
+
+
+def test_a_common_exposure_factor_changes_nothing(solver, rng):
+    capture = plane_stack(rng)
+    double = replace(capture, images=2 * capture.images,
+                     views=[replace(view, noise=view.noise.scaled(2.0)) for view in capture.views])
+    one, other = solver.function(capture), solver.function(double)
+    np.testing.assert_allclose(one.values, other.values, atol=1e-5)
+    np.testing.assert_allclose(one.sigma, other.sigma, rtol=1e-3)
+
+
+def test_a_crop_gives_what_the_whole_gives_away_from_its_border(solver, rng):
+    capture = plane_stack(rng, shape=(200, 241))
+    crop = replace(capture, images=capture.images[:, 30:180, 41:220])
+    whole, part = solver.function(capture), solver.function(crop)
+    np.testing.assert_allclose(part.values[REACH:-REACH, REACH:-REACH],
+                               whole.values[30 + REACH:180 - REACH, 41 + REACH:220 - REACH], atol=1e-6)
+
+
+def test_a_flat_surface_is_unknown(solver, device, rng):
+    sharp = np.full((97, 141), 0.4)
+    result = solved(solver, plane_stack(rng, sharp=sharp), device)
+    assert np.isfinite(result.values).mean() < 0.02
+    assert np.isnan(result.sigma[np.isnan(result.values)]).all()
+
+
+@pytest.mark.parametrize("inverse_depth", [1.9, 1.0])  # 11 px and 5 px of blur in the end frame
+def test_a_surface_beyond_either_end_of_the_sweep_is_unknown(solver, rng, inverse_depth):
+    result = solver.function(plane_stack(rng, inverse_depth=inverse_depth))
+    assert np.isfinite(inner(result.values)).mean() < 0.02
+
+
+def test_sigma_is_honest_on_a_plane_that_lies_between_frames(solver, rng):
+    inside = []
+    for inverse_depth in np.linspace(1.25, 1.6, 9):
+        result = solver.function(plane_stack(rng, inverse_depth=inverse_depth))
+        inside.append(abs(inner(result.values) - inverse_depth) < inner(result.sigma))
+    assert 0.5 < np.mean(inside) < 0.9
+
+
+def test_sigma_grows_with_noise(solver, rng):
+    sharp = texture((97, 141), rng)
+    quiet, loud = (solver.function(plane_stack(rng, sharp=sharp, noise=noise)) for noise in (NOISE, Noise(500, 10.0)))
+    assert np.nanmedian(loud.sigma) > 1.3 * np.nanmedian(quiet.sigma)
+
+
+def test_missing_data_is_unknown_and_does_not_spread(solver, device, rng):
+    capture = plane_stack(rng)
+    images = capture.images.copy()
+    images[:, 40:50, 60:75] = np.nan
+    images[0, :, :20] = np.nan
+    holed, whole = solved(solver, replace(capture, images=images), device), solver.function(capture)
+    assert np.isnan(holed.values[40:50, 60:75]).all()
+    far = np.s_[75:85, 100:120]
+    np.testing.assert_allclose(holed.values[far], whole.values[far], atol=1e-6)
+
+
+def test_every_row_says_what_it_is_and_is_found_by_name():
+    for name, row in SOLVERS.items():
+        assert row.name == name
+        assert row.summary and row.paper and row.kinds
+    with pytest.raises(ValueError, match="must be auto or one of focus-measure"):
+        choose(FocalStack, "magic")
+
+
+def test_a_solver_refuses_a_kind_that_it_does_not_take(rng):
+    from dfd.capture import AperturePair
+
+    with pytest.raises(TypeError, match="takes focal-stack, not aperture-pair"):
+        choose(AperturePair, "focus-measure")
+    with pytest.raises(ValueError, match="no solver for kind 'aperture-pair'"):
+        choose(AperturePair)
+
+
+def test_steps_and_stage_stacks_are_solved_in_their_own_unit(rng):
+    metric = plane_stack(rng, inverse_depth=1.43)
+    foci = np.array(metric.coordinates)
+    steps = FocalStack(metric.images, [View(None, Psf(), view.noise, float(k)) for k, view in enumerate(metric.views)],
+                       "steps")
+    result = SOLVERS["focus-measure"].function(steps)
+    assert result.scale == "steps"
+    expected = np.interp(-1.43, -foci, np.arange(len(foci)))
+    assert np.nanmedian(result.values) == pytest.approx(expected, abs=0.03)
+
+
+def test_uneven_spacing_is_no_bias(rng):
+    foci = 1 / np.array([0.55, 0.565, 0.585, 0.60, 0.63, 0.65, 0.69, 0.72, 0.77, 0.80, 0.88])
+    for inverse_depth in (1.62, 1.52, 1.42, 1.34):
+        capture = plane_stack(rng, inverse_depth=inverse_depth, foci=foci)
+        result = SOLVERS["focus-measure"].function(capture)
+        error_px = (np.nanmedian(inner(result.values)) - inverse_depth) * capture.views[0].lens.blur_rate
+        assert abs(error_px) < 0.8  # frames are 6 to 16 px of blur apart; their order alone errs by several px
+
+
+def test_two_images_are_too_few_for_a_peak(rng):
+    capture = plane_stack(rng, foci=np.array([1.6, 1.3]))
+    with pytest.raises(ValueError, match="at least 3 images"):
+        SOLVERS["focus-measure"].function(capture)
