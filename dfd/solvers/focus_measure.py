@@ -58,6 +58,9 @@ _UNSEEN = 0.2
 """Share of the predicted std that no scatter can show (a pull common to the whole window).  benchmarks/sigma.py checks
 this constant and the one above on rendered stacks that they were not chosen on."""
 
+_LEAST_SHARE = 0.3
+"""Share of a window that must hold data."""
+
 _EPSILON = 1e-12
 
 
@@ -94,10 +97,28 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
 
 
 def sharpness(image, scale):
-    """(H, W) modified Laplacian of one image at a row of SCALES, mean over its window; NaN where it touches no data."""
+    """(H, W) modified Laplacian of one image at a row of SCALES, mean over its window; NaN where the image is.
+
+    Filters take what data there is: beside a hole they are one-sided, as they are at the border of the image.
+    """
+    xp = array_module(image)
     std, step, window = scale
-    smooth = imaging.gaussian(image, std) if std > 0 else image
-    return imaging.box_mean(imaging.modified_laplacian(smooth, step), window)
+    known = xp.isfinite(image)
+    whole = bool(known.all())
+    smooth = image if std == 0 else _mean_of_known(image, known, whole, lambda part: imaging.gaussian(part, std))
+    detail = imaging.modified_laplacian(smooth, step)
+    mean = _mean_of_known(detail, xp.isfinite(detail), whole, lambda part: imaging.box_mean(part, window))
+    return mean if whole else xp.where(known, mean, xp.float32(np.nan))
+
+
+def _mean_of_known(values, known, whole, average):
+    """A local average over what is known; plain where everything is."""
+    if whole:
+        return average(values)
+    xp = array_module(values)
+    share = average(known.astype(np.float32))
+    mean = average(xp.where(known, values, xp.float32(0))) / xp.maximum(share, np.float32(1e-6))
+    return xp.where(share > _LEAST_SHARE, mean, xp.float32(np.nan))
 
 
 def _sharpness(capture, order, scale, report):
@@ -109,7 +130,7 @@ def _sharpness(capture, order, scale, report):
         image, noise = capture.images[index], capture.views[index].noise
         response, independent = _noise_response(noise, scale)
         # two folded normal variables of std s add 2 s sqrt(2/pi) where there is no texture, and nothing where it is strong
-        std = xp.sqrt(noise.variance(imaging.box_mean(image, scale[2])) * response)
+        std = xp.sqrt(noise.variance(xp.nan_to_num(imaging.box_mean(xp.nan_to_num(image), scale[2]))) * response)
         floor = 2 * math.sqrt(2 / math.pi) * std
         volume[place] = xp.sqrt(xp.maximum(sharpness(image, scale) ** 2 - floor**2, 0))
         deviation = deviation + std * (math.sqrt(2 / independent) / len(order))
