@@ -46,7 +46,7 @@ class Prepared:
     def colour(self, index: int) -> np.ndarray:
         """(H, W, 3 or 1) float32 linear colours of frame `index`, registered; decoded anew, so nothing is kept."""
         image = imaging.reduce(reader.read_colour(self.source.frames[index]), self.reduction)
-        return imaging.warp(image * np.float32(self.gains[index]), self.matrices[index])
+        return imaging.warp_picture(image * np.float32(self.gains[index]), self.matrices[index])
 
 
 def prepare_capture(source: Source, *, align="auto", preview=False, progress=None) -> Prepared:

@@ -36,19 +36,21 @@ class AllInFocus:
         self._index = xp.full(values.shape, -1, dtype=np.int32)
 
     def add(self, number: int, image) -> None:
-        """Blend in frame `number`: (H, W, C) float32 linear, registered, NaN = no data."""
+        """Blend in frame `number`: (H, W, C) float32 linear, registered, NaN in every channel = no data."""
         xp = array_module(image, self._rank)
-        known = xp.isfinite(image).all(axis=2)
+        known = xp.isfinite(image[..., 0])
         distance = xp.abs(self._rank - np.float32(self._place[number]))
         # a frame rules within half a step of its place; the rest only serves where better frames have no data
-        weight = xp.clip((0.5 - distance) / _SEAM + 0.5, 0, 1) + 1e-6 / (1 + distance) ** 4
+        weight = xp.clip((0.5 - distance) / _SEAM + 0.5, 0, 1) + 1e-6 / (1 + distance) ** 2
         weight = xp.where(known, weight, 0).astype(np.float32)
-        share = weight[..., None] * xp.where(known[..., None], image, 0)
-        self._total = share if self._total is None else self._total + share
-        self._weight = weight if self._weight is None else self._weight + weight
+        if self._total is None:
+            self._total, self._weight = xp.zeros(image.shape, dtype=np.float32), xp.zeros_like(weight)
+        for channel in range(image.shape[2]):
+            self._total[..., channel] += weight * xp.where(known, image[..., channel], 0)
+        self._weight += weight
         better = weight > self._best
-        self._index = xp.where(better, number, self._index)
-        self._best = xp.where(better, weight, self._best)
+        self._index[better] = number
+        self._best = xp.maximum(self._best, weight)
 
     def result(self):
         """(image, index): (H, W, C) float32, and the (H, W) int32 number of the frame each pixel came from, -1 = none."""

@@ -31,6 +31,26 @@ def gaussian(images, sigma: float):
     return _filtered(images, lambda plane: _gaussian(plane, sigma, reach), reach=reach)
 
 
+def median5(image):
+    """Median over 5 x 5 px of an (H, W) float32 image without NaN; the border repeats its edge pixels."""
+    if array_module(image) is np:
+        import cv2
+
+        return cv2.medianBlur(np.ascontiguousarray(image, dtype=np.float32), 5)
+    return scipy_module(image).ndimage.median_filter(image, size=5, mode="nearest")
+
+
+def separable(image, down, right):
+    """An (H, W) float image correlated with 1-D weights `down` in y and `right` in x; zero beyond the border."""
+    xp = array_module(image)
+    if xp is np:
+        import cv2
+
+        return cv2.sepFilter2D(image, -1, right, down, borderType=cv2.BORDER_CONSTANT)
+    correlate = scipy_module(image).ndimage.correlate1d
+    return correlate(correlate(image, xp.asarray(down), axis=0, mode="constant"), xp.asarray(right), axis=1, mode="constant")
+
+
 def modified_laplacian(image, step: int = 1):
     """|second difference in x| + |second difference in y| of an (H, W) image, neighbours `step` px away (>= 1)."""
     xp = array_module(image)
@@ -61,6 +81,19 @@ def warp(image, matrix, *, shape: tuple[int, int] | None = None):
     from dfd.kernels.resample import resample, resample_arrays
 
     return resample(image, matrix, shape) if array_module(image) is np else resample_arrays(image, matrix, shape)
+
+
+def warp_picture(picture, matrix) -> np.ndarray:
+    """`warp` of an (H, W, C) NumPy picture for people: OpenCV's Lanczos kernel, several times faster, 1/32 px exact."""
+    import cv2
+
+    matrix = full_matrix(matrix)
+    if np.array_equal(matrix, np.eye(3)):
+        return picture
+    height, width = picture.shape[:2]
+    moved = cv2.warpPerspective(picture, matrix, (width, height), flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP,
+                                borderMode=cv2.BORDER_CONSTANT, borderValue=(math.nan,) * 4)
+    return moved.reshape(picture.shape)
 
 
 def full_matrix(matrix) -> np.ndarray:

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from dfd.backend import array_module, scipy_module
-from dfd.imaging import box_mean
+from dfd.backend import array_module
+from dfd.imaging import box_mean, median5, separable
 
 
 def fit_plane(values, deviation, *, std: float, passes: int = 2):
@@ -25,7 +25,7 @@ def fit_plane(values, deviation, *, std: float, passes: int = 2):
     clean = xp.where(known, values, 0).astype(np.float64)
     prior = xp.where(known, 1 / xp.maximum(deviation, 1e-9) ** 2, 0).astype(np.float64)
     prior = prior / xp.maximum(prior.max(), 1e-300)
-    middle = scipy_module(values).ndimage.median_filter(xp.where(known, values, 0).astype(np.float32), size=5)
+    middle = median5(xp.where(known, values, 0).astype(np.float32))
     reference, scatter = middle.astype(np.float64), None
     taps = _moments(std)
     for _ in range(passes):
@@ -52,17 +52,12 @@ def _moments(std):
 def _regress(values, weight, taps):
     """Solve the 3 x 3 normal equations of value = a + b x + c y in every window; return a and the rms residual."""
     xp = array_module(values)
-    one, first, second = (xp.asarray(tap) for tap in taps)
-    correlate = scipy_module(values).ndimage.correlate1d
-
-    def moment(image, down, right):
-        return correlate(correlate(image, down, axis=0, mode="constant"), right, axis=1, mode="constant")
-
+    one, first, second = taps
     weighted = weight * values
-    total, x, y = moment(weight, one, one), moment(weight, one, first), moment(weight, first, one)
-    xx, yy, xy = moment(weight, one, second), moment(weight, second, one), moment(weight, first, first)
-    level, x_value, y_value = moment(weighted, one, one), moment(weighted, one, first), moment(weighted, first, one)
-    square = moment(weighted * values, one, one)
+    total, x, y = separable(weight, one, one), separable(weight, one, first), separable(weight, first, one)
+    xx, yy, xy = separable(weight, one, second), separable(weight, second, one), separable(weight, first, first)
+    level, x_value, y_value = separable(weighted, one, one), separable(weighted, one, first), separable(weighted, first, one)
+    square = separable(weighted * values, one, one)
     ridge = 1e-2 * total
     xx, yy = xx + ridge, yy + ridge
     minor = xx * yy - xy**2

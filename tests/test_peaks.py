@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dfd.psf import Psf
-from dfd.solvers.focus_measure import SCALES
 from dfd.solvers.peaks import gaussian_peak, pull, unlock
+from dfd.solvers.sharpness import SCALES
 
 
 def gaussian_samples(peak, width, places):

@@ -1,7 +1,4 @@
-"""The `dfd` command: arguments, progress, exit codes; the work is done elsewhere.
-
-Exit 0: done.  2: the call or its input is wrong, or Ctrl-C.  1: the job failed for another reason.  An error is one line.
-"""
+"""The `dfd` command: arguments and progress; the work is done elsewhere, exit codes in dfd.cli.run."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dfd import __version__
+from dfd.cli.run import call
 from dfd.cli.terminal import Progress, describe_table, metrics_table, say, solvers_table, summary
 
 app = typer.Typer(name="dfd", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -205,39 +203,7 @@ def top(
 
 def main() -> None:
     """Entry point of the `dfd` command."""
-    sys.exit(call(sys.argv[1:]))
-
-
-def call(arguments: list[str]) -> int:
-    """Run one command line and return its exit code; errors become one line on stderr."""
-    show = "--traceback" in arguments
-    try:
-        app([item for item in arguments if item != "--traceback"] or ["--help"], standalone_mode=False, prog_name="dfd")
-        return 0
-    except typer.Exit as stop:
-        return stop.exit_code
-    except typer.exceptions.TyperException as error:
-        return _fail(f"{error.format_message()}; see {_help(arguments)}", 2, show)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; nothing was written", 2, show)
-    except (ValueError, TypeError, OSError) as error:
-        return _fail(str(error) or type(error).__name__, 2, show)
-    except Exception as error:  # a bug or a lack of memory: the job failed, the call was right
-        return _fail(f"{type(error).__name__}: {error}; run again with --traceback to see where", 1, show)
-
-
-def _help(arguments):
-    command = next((item for item in arguments if item in {row.callback.__name__ for row in app.registered_commands}), "")
-    return " ".join(filter(None, ("dfd", command, "--help")))
-
-
-def _fail(message, code, show):
-    if show:
-        import traceback
-
-        traceback.print_exc()
-    print(f"dfd: {' '.join(str(message).split())}", file=sys.stderr)  # noqa: T201
-    return code
+    sys.exit(call(app, sys.argv[1:], name="dfd"))
 
 
 def _numbers(text):

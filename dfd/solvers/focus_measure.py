@@ -18,7 +18,8 @@ above one frame spacing.  Coordinates are dioptres, metres on a rail or frame nu
 
 from __future__ import annotations
 
-import math
+import functools
+import itertools
 
 import numpy as np
 
@@ -28,9 +29,7 @@ from dfd.capture import FocalStack
 from dfd.depthmap import DepthMap
 from dfd.refine import fit_plane
 from dfd.solvers.peaks import gaussian_peak, pull, unlock
-
-SCALES = ((0.0, 1, 7), (1.0, 2, 9), (2.0, 3, 13))
-"""Std of the Gaussian [px], spacing of the second difference [px], window [px], fine to coarse."""
+from dfd.solvers.sharpness import SCALES, mapped, sharpness_curves
 
 REACH = 48
 """Pixels around a pixel that its value may depend on: the halo for tiles."""
@@ -58,8 +57,8 @@ _UNSEEN = 0.2
 """Share of the predicted std that no scatter can show (a pull common to the whole window).  benchmarks/sigma.py checks
 this constant and the one above on rendered stacks that they were not chosen on."""
 
-_LEAST_SHARE = 0.3
-"""Share of a window that must hold data."""
+_STRIP = 32
+"""Rows that are solved at a time on the CPU."""
 
 _EPSILON = 1e-12
 
@@ -78,15 +77,19 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     coordinates = np.array([capture.views[index].coordinate for index in order])
     spacing = float(np.median(np.diff(coordinates)))
     places = (coordinates - coordinates.mean()) / spacing
-    report = _counter(progress, len(SCALES) * len(order))
-    volumes = [_sharpness(capture, order, scale, report) for scale in SCALES]
-    best = _vote([volume for volume, _ in volumes])
-    joined, predicted, window, contrast = _join(volumes, best, places)
+    steps = itertools.count(1)
+    total = len(SCALES) * len(order)
+
+    def report():
+        if progress is not None:
+            progress(next(steps), total)
+
+    volumes = [sharpness_curves(capture, order, scale, report) for scale in SCALES]
+    joined, predicted, window, strength = _by_rows(functools.partial(_find_peaks, places=places), volumes)
     value, scatter = fit_plane(joined, predicted, std=_PLANE_STD)
     sigma = xp.sqrt((scatter * (window / _CORRELATED) ** 2) ** 2 + (_UNSEEN * predicted) ** 2)
-    known = xp.isfinite(value) & xp.isfinite(joined) & (contrast > _LEAST_CONTRAST) & (sigma < 1)
-    known &= _peaks_inside(volumes[-1][0])
-    known &= ~_ghosts(xp.where(known, value, np.nan), volumes[1][0], best)
+    known = xp.isfinite(value) & xp.isfinite(joined) & (sigma < 1)
+    known &= ~_ghosts(xp.where(known, value, np.nan), strength)
     value = coordinates.mean() + spacing * value
     nan = xp.float32(np.nan)
     return DepthMap(
@@ -96,61 +99,29 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     )
 
 
-def sharpness(image, scale):
-    """(H, W) modified Laplacian of one image at a row of SCALES, mean over its window; NaN where the image is.
+def _by_rows(function, volumes):
+    """`function` of all pixels, (H, W) float32 arrays: on the CPU in threads and in strips that fit the cache."""
+    deviation = volumes[0][1]
+    if array_module(deviation) is not np:
+        return function(volumes)
+    starts = range(0, len(deviation), _STRIP)
+    strips = [[(volume[:, y:y + _STRIP], noise[y:y + _STRIP]) for volume, noise in volumes] for y in starts]
+    return [np.concatenate(parts) for parts in zip(*mapped(function, strips, np), strict=True)]
 
-    Filters take what data there is: beside a hole they are one-sided, as they are at the border of the image.
+
+def _find_peaks(volumes, places):
+    """What each pixel's own curves say, (H, W) float32 each.
+
+    Returns (place, its predicted std, mean window [px], strength of the middle scale); place NaN where there is no peak
+    inside the sweep that stands out of the noise.
     """
-    xp = array_module(image)
-    std, step, window = scale
-    known = xp.isfinite(image)
-    whole = bool(known.all())
-    smooth = image if std == 0 else _mean_of_known(image, known, whole, lambda part: imaging.gaussian(part, std))
-    detail = imaging.modified_laplacian(smooth, step)
-    mean = _mean_of_known(detail, xp.isfinite(detail), whole, lambda part: imaging.box_mean(part, window))
-    return mean if whole else xp.where(known, mean, xp.float32(np.nan))
-
-
-def _mean_of_known(values, known, whole, average):
-    """A local average over what is known; plain where everything is."""
-    if whole:
-        return average(values)
-    xp = array_module(values)
-    share = average(known.astype(np.float32))
-    mean = average(xp.where(known, values, xp.float32(0))) / xp.maximum(share, np.float32(1e-6))
-    return xp.where(share > _LEAST_SHARE, mean, xp.float32(np.nan))
-
-
-def _sharpness(capture, order, scale, report):
-    """Sharpness of every frame, (K, H, W), and its standard deviation under noise, (H, W)."""
-    xp = array_module(capture.images)
-    volume = xp.empty(capture.images.shape, dtype=np.float32)
-    deviation = 0.0
-    for place, index in enumerate(order):
-        image, noise = capture.images[index], capture.views[index].noise
-        response, independent = _noise_response(noise, scale)
-        # two folded normal variables of std s add 2 s sqrt(2/pi) where there is no texture, and nothing where it is strong
-        std = xp.sqrt(noise.variance(xp.nan_to_num(imaging.box_mean(xp.nan_to_num(image), scale[2]))) * response)
-        floor = 2 * math.sqrt(2 / math.pi) * std
-        volume[place] = xp.sqrt(xp.maximum(sharpness(image, scale) ** 2 - floor**2, 0))
-        deviation = deviation + std * (math.sqrt(2 / independent) / len(order))
-        report()
-    return volume, deviation
-
-
-def _noise_response(noise, scale):
-    """Variance of one second difference per variance of a pixel, and independent samples in the window."""
-    std, step, window = scale
-    reach = math.ceil(4 * std)
-    axis = np.arange(-reach, reach + 1)
-    smooth = np.exp(-0.5 * (axis / std) ** 2) if std > 0 else np.ones(1)
-    smooth = smooth / smooth.sum()
-    second = np.zeros(2 * step + 1)
-    second[[0, step, 2 * step]] = -1, 2, -1
-    along, across = np.convolve(smooth, second), smooth
-    response = noise.response(along) * noise.response(across)
-    area = noise.correlation_length(along) * noise.correlation_length(across)
-    return response, max(window**2 / max(area, 1.0), 1.0)
+    xp = array_module(volumes[0][1])
+    best = _vote([volume for volume, _ in volumes])
+    joined, predicted, window, contrast = _join(volumes, best, places)
+    joined = xp.where((contrast > _LEAST_CONTRAST) & _peaks_inside(volumes[-1][0]), joined, np.nan)
+    middle = volumes[1][0]
+    strength = _take(middle, best) - _least(middle)
+    return [part.astype(np.float32) for part in (joined, predicted, window, strength)]
 
 
 def _vote(volumes):
@@ -224,10 +195,9 @@ def _scale_peak(volume, deviation, best, places):
     return place, std, (samples[1] - least) / (deviation + _EPSILON)
 
 
-def _ghosts(value, volume, best):
+def _ghosts(value, strength):
     """(H, W) bool: faint and at another depth than the sharp edges around it; places in frames."""
     xp = array_module(value)
-    strength = _take(volume, best) - _least(volume)
     weight = xp.where(xp.isfinite(value) & xp.isfinite(strength), strength, 0) ** 2
     power = imaging.box_mean(weight, _GHOST_WINDOW)
     around = imaging.box_mean(weight * xp.nan_to_num(value), _GHOST_WINDOW) / xp.maximum(power, _EPSILON)
@@ -249,15 +219,3 @@ def _noise_std(place, rises, deviation, places, width):
 
 def _take(volume, index):
     return array_module(volume).take_along_axis(volume, index[None], axis=0)[0]
-
-
-def _counter(progress, total):
-    done = 0
-
-    def step():
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
-    return step
