@@ -58,6 +58,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, progress=Non
     report = (lambda *_: None) if progress is None else progress
     height, width = reader.image_size(frames[0].path)
     reduction = math.ceil(max(height, width) / PREVIEW_PX) if preview else 1
+    stored = None if align in ("auto", "none") else _stored(source, align, (height // reduction, width // reduction))
     settings = [_reduced(frame.settings, reduction) for frame in frames]
     lenses = [source.profile.thin_lens(item) for item in settings] if source.scale == "metric" else None
     planes = _decode(frames, reduction, report)
@@ -69,7 +70,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, progress=Non
     exposure = prepare.brightness_factors(settings, lenses, reference=source.reference)
     sensor = _noises(source, planes, reduction)
     images = [image * np.float32(factor) for image, factor in zip(images, exposure, strict=True)]
-    alignment = _register(source, images, start, align, report)
+    alignment = _register(source, images, start, align, report) if stored is None else stored
     matrices = start if alignment is None else alignment.matrices
     images = [imaging.warp(image, matrix) for image, matrix in zip(images, matrices, strict=True)]
     residual = prepare.residual_gains(images, source.reference)
@@ -108,14 +109,20 @@ def _decode(frames, reduction, report):
 
 
 def _register(source, images, start, align, report):
-    """The Alignment of the frames beyond `start`, or an earlier run's; None where `start` stands as it is."""
-    if align == "none" or (align == "auto" and source.kind not in _MOVED_KINDS):
+    """The Alignment of the frames beyond `start`; None where `start` stands as it is."""
+    if align == "none" or source.kind not in _MOVED_KINDS:
         return None
-    if align != "auto":
-        files = [frame.path for frame in source.frames]
-        return prepare.from_json(read_json(align), files, images[0].shape, reference=source.reference)
     return prepare.align(images, reference=source.reference, initial=start,
                          progress=lambda *at: report("align", *at))
+
+
+def _stored(source, path, shape):
+    """The Alignment that an earlier run wrote to transforms.json, for images of `shape`."""
+    try:
+        return prepare.from_json(read_json(path), [frame.path for frame in source.frames], shape,
+                                 reference=source.reference)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _named(note, names):
@@ -127,7 +134,8 @@ def _noises(source, planes, reduction):
     """The noise of each image before its brightness is matched: the camera's numbers, else from the images."""
     taps = planes[0].taps if reduction == 1 else (1.0,)
     if source.gain_e_per_dn is None or source.read_noise_e is None:
-        return [noise.estimate(np.stack([plane.image for plane in planes]), taps=taps)] * len(planes)
+        known = taps if all(reader.is_raw(frame.path) for frame in source.frames) else None
+        return [noise.estimate(np.stack([plane.image for plane in planes]), taps=known)] * len(planes)
     pixels = reduction**2
     return [Noise.from_camera(source.gain_e_per_dn * pixels, source.read_noise_e * reduction, plane.dn_range).filtered(taps)
             for plane in planes]

@@ -1,4 +1,4 @@
-"""Views of a LensProfile file in SI units: the focus law, breathing, pupils, vignetting, dual-pixel slope.
+"""Views of a LensProfile file in SI units: the focus law, breathing, pupils, vignetting, noise, dual-pixel slope.
 
 Focus law: focus(s) = 1000 (a + b s) / (1 + d s) (1 + spline(s)) dioptres, s the focus coordinate in the unit that the
 profile names; the Moebius part is exact for unit focusing and the natural cubic spline holds the small rest.
@@ -138,6 +138,21 @@ class LensCurves:
         return tuple(min(usable, key=distance)["poly_r2"])
 
     @property
+    def noise_isos(self) -> tuple[float, ...]:
+        """The ISO settings whose noise was measured, rising; () when none was."""
+        return tuple(sorted(entry["iso"] for entry in self._noise_entries))
+
+    def noise(self, iso: float, *, raw: bool) -> tuple[float, float] | None:
+        """(gain [e-/DN], read noise [e-]) at one ISO setting; None when it was not measured, and nothing is interpolated.
+
+        raw   the frame is a RAW file; DN of a RAW file and of a TIFF are different units (file_format of the entry)
+        """
+        for entry in self._noise_entries:
+            if math.isclose(entry["iso"], iso, rel_tol=1e-6) and raw == (entry.get("file_format", "raw") == "raw"):
+                return entry["gain_e_per_dn"], entry["read_noise_e"]
+        return None
+
+    @property
     def kappa(self) -> float | None:
         """Median over the field of kappa = disparity / coc of the dual-pixel halves; None when not measured."""
         grid = lensfile.section(self.data, "dual_pixel").get("kappa_grid")
@@ -157,6 +172,12 @@ class LensCurves:
     @property
     def _fx_poly(self):
         return lensfile.section(self.data, "projection").get("fx_px_poly") or []
+
+    @property
+    def _noise_entries(self):
+        entries = lensfile.section(self.data, "radiometry").get("iso") or []
+        return [entry for entry in entries
+                if entry.get("iso") and entry.get("gain_e_per_dn") and entry.get("read_noise_e") is not None]
 
     @property
     def _stops(self):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dfd.backend import array_module, to_numpy
+from dfd.imaging import reduce
 
 LUMINANCE_TAPS = (0.25, 0.5, 0.25)
 """The separable filter that turns a Bayer mosaic into luminance, (R + 2 G + B) / 4; variance times 36 / 256."""
@@ -24,6 +25,8 @@ _DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 _REACH = _DIFFERENCE.size // 2
 _BLOCK = 16
 _FRAMES = 16
+_SMOOTHNESS = (0.0, 0.05, 0.1, 0.14, 0.17, 0.2)
+"""Outer taps of the three that describe noise of unknown correlation: white up to about that of a JPEG."""
 _PIXELS = 64_000_000
 _SAMPLED = 4096
 _SATURATED = 0.99
@@ -84,11 +87,13 @@ class Noise:
         return float(np.sum((correlation / correlation.max()) ** 2))
 
 
-def estimate(images, *, taps: tuple[float, ...] = (1.0,)) -> Noise:
+def estimate(images, *, taps: tuple[float, ...] | None = (1.0,)) -> Noise:
     """The noise of each pixel of `images` from the images themselves, when the camera's numbers are unknown.
 
     images   (K, H, W) or (H, W) float32, linear, 0 = black, 1 = white, NaN where there is no data; NumPy or CuPy
-    taps     the separable filter that white noise has gone through, LUMINANCE_TAPS for the luminance of a mosaic
+    taps     the separable filter that white noise has gone through, LUMINANCE_TAPS for the luminance of a mosaic; None
+             where it is unknown (JPEG, developed pictures): the result then carries (a, 1 - 2 a, a) with the a that
+             explains how much more noise is left when the images are reduced to half their size
 
     Mean square of fourth differences along both axes (zero on planes; after Immerkaer 1996) in blocks of 16 px.  The
     smoothest blocks of a brightness are noise and nothing else; their mean square follows a chi-square law, so the line
@@ -101,6 +106,8 @@ def estimate(images, *, taps: tuple[float, ...] = (1.0,)) -> Noise:
     if frames.ndim != 3 or min(frames.shape[1:]) < _BLOCK + 2 * _REACH:
         raise ValueError(f"images (shape {tuple(images.shape)}) must have sides of at least {_BLOCK + 2 * _REACH} px "
                          "to show their noise; give gain_e_per_dn and read_noise_e in [camera] of capture.toml")
+    if taps is None:
+        return _estimate_correlated(frames)
     white = Noise(1.0, 0.0, tuple(taps))
     enough = min(len(frames), _FRAMES, max(4, _PIXELS // (frames.shape[1] * frames.shape[2])))
     chosen = np.unique(np.linspace(0, len(frames) - 1, enough).astype(int))
@@ -110,6 +117,28 @@ def estimate(images, *, taps: tuple[float, ...] = (1.0,)) -> Noise:
     slope, offset = _fit_line(np.maximum(level, 0.0), variance, _freedom(white))
     slope, offset = max(slope, FLOOR_STD**2), max(offset, FLOOR_STD**2)
     return Noise(1.0 / slope, math.sqrt(offset) / slope, white.taps)
+
+
+def _estimate_correlated(frames):
+    """`estimate` for noise of unknown correlation: white at full size, then as smooth as half the size shows it to be."""
+    fine = estimate(frames)
+    halves = array_module(frames).stack([reduce(frame, 2) for frame in frames])
+    if min(halves.shape[1:]) < _BLOCK + 2 * _REACH:
+        return fine
+    level = float(np.nanmedian(to_numpy(halves[len(halves) // 2])))
+    ratio = 4 * estimate(halves).variance(np.float64(level)) / fine.variance(np.float64(level))
+    smoothness = float(np.interp(ratio, [_remaining(a) for a in _SMOOTHNESS], _SMOOTHNESS))
+    taps = (smoothness, 1 - 2 * smoothness, smoothness)
+    share = Noise(1.0, 0.0, taps).response(_DIFFERENCE) ** 2 / np.sum(_DIFFERENCE**2) ** 2
+    return Noise(fine.gain * share, fine.read_noise * math.sqrt(share), taps)
+
+
+def _remaining(smoothness):
+    """4 x the variance that `estimate` reports at half size over that at full size, for taps (a, 1 - 2 a, a)."""
+    noise = Noise(1.0, 0.0, (smoothness, 1 - 2 * smoothness, smoothness))
+    halved = np.zeros(2 * _DIFFERENCE.size - 1)
+    halved[::2] = _DIFFERENCE
+    return 4 * (noise.response(np.convolve(halved, [0.5, 0.5])) / noise.response(_DIFFERENCE)) ** 2
 
 
 def _freedom(noise):

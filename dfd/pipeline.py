@@ -9,9 +9,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from dfd.backend import array_module, to_device
 from dfd.capture import CAPTURES, Capture, FocalStack
 from dfd.depthmap import DepthMap
 from dfd.fuse import AllInFocus
+from dfd.imaging import reduce
+from dfd.io.frames import image_size
 from dfd.io.maps import read_mask
 from dfd.io.results import Outcome, check_target, write_results
 from dfd.io.sources import open_source
@@ -56,11 +60,12 @@ def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None,
     solver that does not take this kind.
     """
     row = choose(type(capture), solver)
+    limits = None if near is None and far is None else _limits(capture.scale, near, far)
     on_device = replace(capture, images=to_device(capture.images, device))
     result = row.function(on_device, progress=None if progress is None else lambda *at: progress("solve", *at))
-    if near is None and far is None:
+    if limits is None:
         return result
-    nearest, farthest = _range(capture, near, far)
+    nearest, farthest = limits
     return result.keep((result.values <= nearest) & (result.values >= farthest))
 
 
@@ -69,7 +74,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
         fill_unknown=False, preview=False, force=False, extras=(), progress=None) -> Outcome:
     """The main job: everything `dfd depth` does, with its options, and what it leaves behind.
 
-    near, far        metres from `origin`;   mask   path of an image, 0 = leave out;   fill_unknown   --fill
+    near, far        metres from `origin`;   mask   path of an image of the frames' size, 0 = leave out
+    fill_unknown     fill unknown depth from around it, its sigma stays unknown
     extras           functions that add files to the folder, see write_results;   progress   see read_capture
     Writes `folder` whole or not at all.  Raises as read_capture and estimate_depth do, OSError for the folder.
     """
@@ -77,18 +83,19 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock = _Clock()
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
     row = choose(CAPTURES[source.kind], solver)
+    _check_options(source, folder, near, far, min_confidence, device)
+    keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
+    offset = _offset(source, origin)
     clock.stop("open")
     prepared = prepare_capture(source, align=align, preview=preview, progress=progress)
     clock.stop("decode and align")
     capture = prepared.capture
-    keep = None if mask is None else read_mask(mask, capture.shape)
-    offset = _offset(source, origin)
-    near, far = (None if metres is None else metres - offset for metres in (near, far))
-    result = estimate_depth(capture, solver=row.name, device=device, near=near, far=far, progress=progress)
+    result = estimate_depth(capture, solver=row.name, device=device, near=None if near is None else max(near - offset, 0.0),
+                            far=None if far is None else far - offset, progress=progress)
     used = "cpu" if array_module(result.values) is np else "cuda"
     result = result.numpy()
     if keep is not None:
-        result = result.keep(keep)
+        result = result.keep(reduce(keep.astype(np.float32), prepared.reduction) >= 0.5)
     if min_confidence > 0:
         result = result.keep(result.confidence >= min_confidence)
     clock.stop("solve")
@@ -122,14 +129,26 @@ def _fuse(prepared: Prepared, result, progress):
     return fusion.result()
 
 
-def _range(capture, near, far):
+def _check_options(source, folder, near, far, min_confidence, device):
+    """What can be refused before the minutes of decoding is refused here."""
+    if not 0 <= min_confidence <= 1:
+        raise ValueError(f"min_confidence ({min_confidence:g}) must lie between 0 and 1; 0 keeps everything")
+    if near is not None or far is not None:
+        _limits(source.scale, near, far)
+    to_device(np.zeros(1, np.float32), device)
+    for frame in source.frames:
+        if Path(os.path.realpath(frame.path)).is_relative_to(os.path.realpath(folder)):
+            raise OSError(f"{folder}: holds the input {frame.path}, which would be deleted; choose another -o DIR")
+
+
+def _limits(scale, near, far):
     """Metres from the entrance pupil -> (largest, smallest) inverse depth [dioptre]."""
-    if capture.scale != "metric":
-        raise ValueError(f"near and far are metres, but this capture has scale {capture.scale}; leave them out, or give "
-                         "the focus distances and the optics")
+    if scale != "metric":
+        raise ValueError(f"near and far are metres, but this capture has scale {scale}; leave them out, or give the "
+                         "focus distances and the optics")
     near, far = 0.0 if near is None else near, float("inf") if far is None else far
     if not 0 <= near < far:
-        raise ValueError(f"near ({near:g} m) must be zero or positive and less than far ({far:g} m)")
+        raise ValueError(f"near ({near:g} m) must be zero or positive and less than far ({far:g} m); are both in metres?")
     return (float("inf") if near == 0 else 1 / near), 1 / far
 
 

@@ -3,9 +3,10 @@
 Each model is one row of MODELS.  A kernel belongs to a signed circle of confusion `coc` (diameter in px, positive =
 nearer than focus), has unit sum and is integrated over the square pixel; y points down, x right, as in the scene.
 
-Disk: Pentland 1987.  Gaussian of equal second moment, std = |coc| / 4: Subbarao 1988.  Half pupils: with the pupil
-point p a scene point moves by coc * p / pupil_diameter, so what is nearer than focus lies further right in the view of
-the left half, by 4 / (3 pi) |coc| between the two halves (Punnappurath et al. 2020, ideal half discs).
+Disk: Pentland 1987.  Gaussian of equal second moment, std = |coc| / 4: Subbarao 1988.  Half pupils: seen through the
+pupil point p (x right, y down, as in the scene) a scene point moves by minus coc * p / pupil_diameter, so what is nearer
+than focus lies further right in the view of the left half, where p is negative; by 4 / (3 pi) |coc| between the two
+halves (Punnappurath et al. 2020, ideal half discs).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from scipy.ndimage import convolve1d
 from scipy.signal import fftconvolve
 
@@ -182,3 +183,13 @@ def test_correlation_length_of_white_noise_is_one_pixel():
 def test_noise_that_cannot_be_is_named(gain, read_noise, message):
     with pytest.raises(ValueError, match=message):
         Noise(gain, read_noise)
+
+
+@pytest.mark.parametrize("smoothness", [0.0, 0.08, 0.15])
+def test_noise_of_unknown_correlation_is_recognised_by_what_half_the_size_leaves(rng, smoothness):
+    taps = np.array([smoothness, 1 - 2 * smoothness, smoothness])
+    white = 0.01 * rng.standard_normal((4, 300, 410))
+    smooth = scipy.ndimage.correlate1d(scipy.ndimage.correlate1d(white, taps, axis=1), taps, axis=2)
+    found = estimate((0.4 + smooth).astype(np.float32), taps=None)
+    assert found.taps == pytest.approx(tuple(taps), abs=0.02)
+    assert found.variance(np.float32(0.4)) == pytest.approx(smooth.var(), rel=0.12)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,8 +15,11 @@ from test_results import SHAPE, make_outcome
 
 from dfd.depthmap import DepthMap
 from dfd.io.results import write_results
+from dfd.io.wording import metre_unit
 from dfd.report import write_report
-from dfd.report.pictures import UNKNOWN, Axis, axis_of, map_picture, metre_unit, orient, photo, shrink
+from dfd.report.axes import Axis, axis_of
+from dfd.report.pictures import UNKNOWN, map_picture, orient, paint_map, photo, shrink
+from dfd.settings import Value
 
 VOID = {"meta", "img", "br"}
 
@@ -95,16 +99,61 @@ def test_a_relative_report_shows_the_lines_that_would_make_it_metric(tmp_path):
 
 def test_camera_values_stand_with_their_sources(tmp_path):
     page = page_of(tmp_path / "out", make_outcome())
-    assert "<tr><th>f-number</th><td>2.8 \N{PLUS-MINUS SIGN} 0.1</td><td>capture.toml</td></tr>" in page
-    assert "<td>0.7 m<small>--focus-distances</small></td>" in page
+    assert "<tr><th>aperture</th><td>f/2.8 \N{PLUS-MINUS SIGN} 0.1</td><td>capture.toml</td></tr>" in page
+    assert "<th>focus distance<small>--focus-distances</small></th>" in page and "<td>0.7 m</td>" in page
     assert "<th>1<small>reference</small></th>" in page
+
+
+def test_sources_that_differ_stand_beside_their_values(tmp_path):
+    outcome = make_outcome()
+    first, *rest = outcome.source.frames
+    own = replace(first, settings=replace(first.settings, focus_distance=Value(0.5, 0.04, "EXIF SubjectDistance")))
+    page = page_of(tmp_path / "out", replace(outcome, source=replace(outcome.source, frames=(own, *rest))))
+    assert "<td>0.5 \N{PLUS-MINUS SIGN} 0.04 m<small>EXIF SubjectDistance</small></td>" in page
+    assert "<td>0.7 m<small>--focus-distances</small></td>" in page
+
+
+@pytest.mark.parametrize(("order", "words"), [("file", "in file order"), ("focus", "counted from near to far"),
+                                              ("coordinate", "in the order of focus_coordinate")])
+def test_steps_say_what_their_frames_are_counted_by(tmp_path, order, words):
+    """Near to far is claimed, and the bar has a near end, only where focus positions are known."""
+    outcome = make_outcome("steps")
+    outcome = replace(outcome, source=replace(outcome.source, order=order))
+    page = page_of(tmp_path / "out", outcome)
+    record = json.loads((tmp_path / "out" / "result.json").read_text())
+    quantity = f"frame number at which the point is sharpest, {words} (not metres)"
+    assert record["scale"]["quantity"] == outcome.quantity == quantity and record["sweep"]["order"] == order
+    assert f"the number of the sharpest frame, {words}</h1>" in page
+    assert axis_of(outcome).label == f"frame number, {words} (not metres)"
+    others = {"in file order", "near to far", "order of focus_coordinate"} - {words.removeprefix("counted from ")}
+    shown = re.sub(r"base64,[^\"]+", "", page)
+    assert not [other for other in others if other in shown and other not in words]
+    assert ("<span>near</span>" in shown) == axis_of(outcome).near_is_left == (order == "focus")
+
+
+def test_many_warnings_stay_calm(tmp_path):
+    outcome = make_outcome()
+    page = page_of(tmp_path / "out", replace(outcome, warnings=tuple(f"remark {k}" for k in range(9))))
+    assert "<li>remark 4</li></ul><details><summary>and 4 more</summary><ul><li>remark 5</li>" in page
+    assert "<details><summary>and" not in page_of(tmp_path / "few", replace(outcome, warnings=("remark",)))
+
+
+def test_the_legend_of_a_map_is_its_bar(tmp_path):
+    """Near on the left; 1 m lies at a third of the way from 2 to 0.5 dpt: (2 - 1) / 1.5 = 0.667 from the near end."""
+    painted = paint_map(np.full((2, 4), 1.0, np.float32), Axis("distance [m]", inverse=True), limits=(0.5, 2.0))
+    colours, ticks, words = painted.legend()
+    places = {label: share for share, label in ticks}
+    assert places["1"] == pytest.approx(2 / 3, abs=1e-6) and words == ("near", "distance [m]", "far")
+    assert sum(colours[0]) > sum(colours[-1]), "near is bright"
+    assert all(0 <= share <= 1 for share in places.values())
 
 
 def test_alignment_is_the_shift_of_the_centre(tmp_path):
     """A pure scale of 1.01 about the corner moves the centre (22.5, 14.5) by 0.225 and 0.145 px."""
     transforms = [{"file": "a", "matrix": [[1.01, 0, 0], [0, 1.01, 0], [0, 0, 1]], "quality": 0.9}]
     page = page_of(tmp_path / "out", make_outcome(transforms=transforms))
-    assert "<td>0.225</td><td>0.145</td><td>1.01</td><td>0</td><td>0.9</td>" in page
+    assert "<th>shift x [px]</th><th>shift y [px]</th><th>magnification</th>" in page
+    assert "<td>+0.23</td><td>+0.14</td><td>1.0100</td><td>0</td><td>0.90</td>" in page
 
 
 def test_an_empty_result_still_makes_pictures_and_a_page(tmp_path):

@@ -40,7 +40,7 @@ def make_outcome(scale="metric", **changes):
                                       focus_distance=Value([0.5, 0.7, np.inf][k], None, "--focus-distances")))
         for k in range(3))
     source = Source(kind="focal-stack", frames=frames, reference=1, profile=LensProfile.nominal(), psf=Psf(),
-                    gain_e_per_dn=None, read_noise_e=None, side=None, kappa=None, scale=scale, missing=(), warnings=())
+                    gain_e_per_dn=None, read_noise_e=None, side=None, kappa=None, scale=scale, missing=(), warnings=(), order="focus")
     colour = np.broadcast_to(np.float32([0.0, 0.2, 1.0]), (*SHAPE, 3))
     index = np.ones(SHAPE, int)
     index[:, 7] = -1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dfd import __version__
-from dfd.cli.run import call
+from dfd.cli.run import start
 from dfd.cli.terminal import Progress, describe_table, metrics_table, say, solvers_table, summary
 
 app = typer.Typer(name="dfd", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -190,20 +189,23 @@ def solvers(as_json: AsJson = False):
     solvers_table(SOLVERS.values(), as_json=as_json)
 
 
-@app.callback()
-def top(
-    version: Annotated[bool, typer.Option("--version", help="print the version", is_eager=True)] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="show where an error came from")] = False,
-):
-    """Metric depth, with honest uncertainty, from several differently focused images."""
-    if version:
+def _version(wanted: bool):
+    if wanted:
         say(f"dfd {__version__}")
         raise typer.Exit
 
 
+@app.callback()
+def top(
+    version: Annotated[bool, typer.Option("--version", help="print the version", is_eager=True, callback=_version)] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="show where an error came from")] = False,
+):
+    """Metric depth, with honest uncertainty, from several differently focused images."""
+
+
 def main() -> None:
     """Entry point of the `dfd` command."""
-    sys.exit(call(app, sys.argv[1:], name="dfd"))
+    start(app, "dfd")
 
 
 def _numbers(text):

@@ -6,12 +6,24 @@ import json
 import sys
 import time
 
+from dfd.cli.figures import metric_lines
+from dfd.cli.overview import overview_lines
 from dfd.io.record import UNITS, VALUE_KEYS, strict
+from dfd.io.wording import metre_unit, plain
+
+MOST_WARNINGS = 6
+"""Lines of warnings after a run; the rest are in the report."""
 
 
 def say(text: str) -> None:
     """One line on stdout."""
     print(text)  # noqa: T201
+
+
+def note(text: str) -> None:
+    """One line on stderr, where there is one."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Progress:
@@ -26,7 +38,7 @@ class Progress:
         self._started = {}
 
     def __enter__(self):
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
@@ -47,7 +59,7 @@ class Progress:
             start = self._started.setdefault(stage, time.perf_counter())
             if done == total:
                 seconds = time.perf_counter() - start
-                print(f"{stage}: {done}/{total} in {seconds:.1f} s", file=sys.stderr, flush=True)  # noqa: T201
+                note(f"{stage}: {done}/{total} in {seconds:.1f} s")
             return
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total)
@@ -55,56 +67,53 @@ class Progress:
 
 
 def summary(outcome, folder) -> None:
-    """What was found, its scale first, and the lines that would make it metric."""
+    """What was found, its scale first, and the lines that would make it metric; then where to look."""
     result, source = outcome.result, outcome.source
-    known = float(result.valid.mean())
     if result.scale == "metric":
-        say(f"metric depth: {outcome.quantity}")
+        say(f"metric depth: {outcome.quantity} [m]")
     else:
         say(f"NOT metric (scale {result.scale}): {outcome.quantity} [{UNITS[result.scale]}]")
+        if source.missing:
+            say("for metres, add to capture.toml:")
         for line in source.missing:
-            say(f"  for metres add to capture.toml: {line}")
-    say(f"{known:.1%} of {result.values.size} pixels known{_spread(outcome)}")
-    for text in dict.fromkeys((*source.warnings, *outcome.warnings)):
+            say(f"  {line}")
+    say(f"{float(result.valid.mean()):.1%} of {result.values.size} pixels known{_spread(outcome)}")
+    texts = list(dict.fromkeys((*source.warnings, *outcome.warnings)))
+    shown = texts if len(texts) <= MOST_WARNINGS else texts[:MOST_WARNINGS - 1]
+    for text in shown:
         say(f"warning: {text}")
+    if len(texts) > len(shown):
+        say(f"warning: and {len(texts) - len(shown)} more in report.html")
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in outcome.timings.items())
-    say(f"{folder}/report.html   ({outcome.solver} on {outcome.device}; {times})")
+    say(f"{outcome.solver} on {outcome.device}; {times}")
+    say(f"look at {folder}/report.html")
 
 
 def _spread(outcome):
+    """The range of the numbers and their typical sigma, lengths in m, mm or um."""
     import numpy as np
 
     depth, sigma = outcome.maps
-    finite = np.isfinite(depth)
-    if not finite.any():
+    finite = depth[np.isfinite(depth)]
+    if not finite.size:
         return ""
-    unit = UNITS[outcome.result.scale]
-    low, high = np.percentile(depth[finite], [1, 99])
-    text = f", {low:.4g} to {high:.4g} {unit} (1st to 99th percentile)"
+    low, high = np.percentile(finite, [1, 99])
+    text = f", {_quantities((low, high), outcome)} (1st to 99th percentile)"
     known = sigma[np.isfinite(sigma)]
-    return f"{text}, median sigma {np.median(known):.2g} {unit}" if known.size else text
+    return f"{text}, median sigma {_quantities((np.median(known),), outcome, digits=2)}" if known.size else text
 
 
-def describe_table(descriptions, *, as_json: bool) -> None:
-    """`dfd info`: one block per file, every value with sigma and source, then what is missing."""
-    if as_json:
-        say(_json([_description(item) for item in descriptions]))
-        return
-    for item in descriptions:
-        settings = item.settings
-        camera = " ".join(part for part in (settings.make, settings.model, settings.lens_model) if part)
-        say(f"{item.path}  {item.shape[1]} x {item.shape[0]} px  {camera or 'camera unknown'}")
-        rows = [(VALUE_KEYS[name], _number(value.value), "" if value.sigma is None else f"+- {_number(value.sigma)}",
-                 value.source + _measured_from(name, settings)) for name, value in settings.values().items()]
-        _print_columns(rows)
-        for line in item.missing:
-            say(f"  missing: {line}")
-        for text in item.warnings:
-            say(f"  warning: {text}")
+def _quantities(numbers, outcome, digits=4):
+    """Numbers of one unit, the one in which the largest reads well."""
+    unit = UNITS[outcome.result.scale]
+    size, name = metre_unit(max(map(abs, numbers))) if unit == "m" else (1.0, {"frame": "frames"}.get(unit, unit))
+    return plain(f"{' to '.join(f'{number / size:.{digits}g}' for number in numbers)} {name}")
 
 
-def _measured_from(name, settings):
-    return f", from the {settings.distance_from}" if name in ("focus_distance", "focus") else ""
+def describe_table(overview, *, as_json: bool) -> None:
+    """`dfd info`: what is known, with sigma and source, what is missing, and what to expect; JSON: every file whole."""
+    for line in [_json([_description(item) for item in overview.files])] if as_json else overview_lines(overview):
+        say(line)
 
 
 def _description(item):
@@ -117,18 +126,9 @@ def _description(item):
 
 
 def metrics_table(figures: dict, *, as_json: bool) -> None:
-    """`dfd compare`: one row per figure; the sparsification curve only as JSON."""
-    if as_json:
-        say(_json(figures))
-        return
-    rows = [(key, _metric(value)) for key, value in figures.items() if not isinstance(value, dict)]
-    _print_columns(rows)
-
-
-def _metric(value):
-    if isinstance(value, (list, tuple)):
-        return " ".join(_metric(item) for item in value)
-    return "-" if value is None else _number(value) if isinstance(value, float) else str(value)
+    """`dfd compare`: the headline first; the sparsification curve only as JSON."""
+    for line in [_json(figures)] if as_json else metric_lines(figures):
+        say(line)
 
 
 def solvers_table(solvers, *, as_json: bool) -> None:
@@ -144,15 +144,3 @@ def solvers_table(solvers, *, as_json: bool) -> None:
 
 def _json(content):
     return json.dumps(strict(content), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def _number(value):
-    return f"{value:.6g}"
-
-
-def _print_columns(rows):
-    if not rows:
-        return
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        say("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

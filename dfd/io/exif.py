@@ -26,12 +26,21 @@ _WARN, _REFUSE = 0.05, 0.15
 
 @dataclass(frozen=True)
 class Exif:
-    """All values but the pixel pitch are in settings; pitches are its candidates, best first; orientation is 1..8."""
+    """All values but the pixel pitch are in settings; pitches are its candidates, best first; orientation is 1..8.
+
+    distance_warnings, pitch_warnings   why a value was not used; of interest only where nobody states that value
+    """
 
     settings: CameraSettings
     pitches: tuple[Value, ...]
     orientation: int
-    warnings: tuple[str, ...]
+    distance_warnings: tuple[str, ...]
+    pitch_warnings: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.distance_warnings + self.pitch_warnings
 
 
 def read_exif(path, shape: tuple[int, int]) -> Exif:
@@ -58,7 +67,7 @@ def read_exif(path, shape: tuple[int, int]) -> Exif:
         distance_from="sensor" if distance is not None else "pupil",
     )
     orientation = _number(tags, "Orientation")
-    return Exif(settings, pitches, int(orientation) if orientation in range(1, 9) else 1, warnings + pitch_warnings)
+    return Exif(settings, pitches, int(orientation) if orientation in range(1, 9) else 1, warnings, pitch_warnings)
 
 
 def join_pitches(pitches: tuple[Value, ...]) -> tuple[Value | None, str | None, str | None]:

@@ -42,7 +42,7 @@ def read_image(path, *, linear: bool | None = None, black_level=None, white_leve
     for levels that do not fit.
     """
     path = Path(path)
-    data, full_scale = _DECODERS[file_format(path)](path)
+    data, full_scale = _decode(path)
     linear = default_linear(path) if linear is None else linear
     if data.ndim == 3 and data.shape[2] in (2, 4):  # alpha
         data = data[..., :-1]
@@ -53,6 +53,14 @@ def read_image(path, *, linear: bool | None = None, black_level=None, white_leve
     _check_finite(path, data)
     black, white = _levels(path, data, full_scale, black_level, white_level)
     return Picture(_linearise(data, black, white, linear), float(white - black.mean()))
+
+
+def read_values(path) -> np.ndarray:
+    """The numbers of an image file as they are stored, in file units: (H, W) or (H, W, C), NaN and infinity included.
+
+    Raises OSError as `read_image` does.
+    """
+    return _decode(Path(path))[0]
 
 
 def luminance(values: np.ndarray) -> np.ndarray:
@@ -95,6 +103,11 @@ def file_format(path) -> str:
     except KeyError:
         raise OSError(f"{path}: not an image that dfd reads; it reads TIFF, PNG, JPEG, npy and RAW files, "
                       "known by their suffix") from None
+
+
+def _decode(path):
+    """(numbers in file units, white of a file that does not say) of any format."""
+    return _DECODERS[file_format(path)](path)
 
 
 def _decode_tiff(path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dfd.depthmap import DepthMap
-from dfd.io import images
+from dfd.io.images import read_values
 
 _PFM = re.compile(rb"(P[Ff])\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(\d+)\s+([-+.0-9eE]+)[ \t\r]*\n")
 
@@ -95,7 +95,7 @@ def _read_folder(folder):
 def _read_result(folder):
     """Undo what io.results did: subtract the offset of the origin, and metres to dioptres."""
     record = _read_json(folder / "result.json")
-    values, sigma = (_read_pixels(folder / name).astype(float) for name in ("depth.tiff", "sigma.tiff"))
+    values, sigma = (read_values(folder / name).astype(float) for name in ("depth.tiff", "sigma.tiff"))
     try:
         scale, solver = record["scale"]["name"], record["solver"]["name"]
         offset = record["origin"]["offset_m"] if scale == "metric" else 0.0
@@ -116,7 +116,7 @@ def _dioptres(depth, sigma):
 def _read_truth(folder):
     record = _read_json(folder / "truth.json")
     unit = record.get("unit") if isinstance(record, dict) else None
-    values = _read_pixels(folder / "truth.tiff").astype(float)
+    values = read_values(folder / "truth.tiff").astype(float)
     if unit not in ("m", "dioptre"):
         raise OSError(f"{folder / 'truth.json'}: unit ({unit!r}) must be m or dioptre; was it written by dfd simulate?")
     values = (1 / values if unit == "m" else values).astype(np.float32)
@@ -128,11 +128,6 @@ def _read_json(path):
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise OSError(f"{path}: not valid JSON ({error}); the file is damaged") from error
-
-
-def _read_pixels(path):
-    """Numbers in file units: unlike a photograph, a map may hold NaN, and its integers keep their unit."""
-    return images._DECODERS[images.file_format(path)](path)[0]
 
 
 def _read_npy(path):
@@ -167,5 +162,5 @@ def _read_pfm(path):
     return np.where(np.isfinite(values), values, np.float32(np.nan))
 
 
-_READERS = {".tif": _read_pixels, ".tiff": _read_pixels, ".png": _read_pixels, ".pfm": _read_pfm, ".npy": _read_npy,
+_READERS = {".tif": read_values, ".tiff": read_values, ".png": read_values, ".pfm": _read_pfm, ".npy": _read_npy,
             ".npz": _read_npz}

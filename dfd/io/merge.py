@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dfd.io.exif import Exif, join_pitches
 from dfd.io.inputs import natural_key
 from dfd.io.sidecar import Sidecar, SidecarFrame
+from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
 
 OPTION = "--focus-distances"
@@ -18,11 +20,21 @@ _FOCUS = {"focus_distance", "focus", "focus_coordinate", "stage_position", "powe
 
 @dataclass(frozen=True)
 class Merged:
-    """The settings of one frame; pitch_conflict says why EXIF gives no pixel pitch although it has two."""
+    """The settings of one frame; pitch_conflict says why EXIF gives no pixel pitch although it has two.
+
+    distance_warnings, pitch_warnings   what is doubtful about a value in EXIF that the user does not state
+    """
 
     settings: CameraSettings
     pitch_conflict: str | None
-    warnings: tuple[str, ...]
+    distance_warnings: tuple[str, ...]
+    pitch_warnings: tuple[str, ...]
+
+    def told(self, profile: LensProfile) -> tuple[str, ...]:
+        """What the user should know; nothing of a pixel pitch that the profile replaces."""
+        if profile.pixel_pitch is not None:
+            return self.distance_warnings
+        return self.distance_warnings + self.pitch_warnings + ((self.pitch_conflict,) if self.pitch_conflict else ())
 
 
 def merge(path: Path, exif: Exif, sidecar: Sidecar | None, entry: SidecarFrame | None,
@@ -40,8 +52,18 @@ def merge(path: Path, exif: Exif, sidecar: Sidecar | None, entry: SidecarFrame |
     origin = "sensor" if "focus_distance" in found else (sidecar and sidecar.distance_from) or "pupil"
     said = CameraSettings(file=path.name, make=exif.settings.make, model=exif.settings.model,
                           lens_model=exif.settings.lens_model, distance_from=origin)
-    warnings = exif.warnings + ((warning,) if warning else ())
-    return Merged(replace(said, **{**found, **stated}), conflict, warnings)
+    of_distance = () if _FOCUS & stated.keys() else exif.distance_warnings
+    of_pitch = () if "pixel_pitch" in stated else exif.pitch_warnings + ((warning,) if warning else ())
+    return Merged(replace(said, **{**found, **stated}), conflict, of_distance, of_pitch)
+
+
+def tell_once(warnings: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """(file, warning) of every frame -> each warning once, with the first file that it concerns and their number."""
+    files: dict[str, list[str]] = {}
+    for file, warning in warnings:
+        files.setdefault(warning, []).append(file)
+    return tuple(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {warning}"
+                 for warning, names in files.items())
 
 
 def _stated(sidecar, entry, distance) -> dict[str, Value]:

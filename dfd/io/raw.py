@@ -44,12 +44,10 @@ class Mosaic:
 
 @dataclass(frozen=True)
 class RawHeader:
-    """What the header says: shape (H, W) px of the visible frame, EXIF orientation 1..8, and the camera's white
-    balance as factors for R, G, B with minimum 1 (for display only; None when it is not usable)."""
+    """What the header says: shape (H, W) px of the visible frame, and EXIF orientation 1..8."""
 
     shape: tuple[int, int]
     orientation: int
-    white_balance: tuple[float, float, float] | None
 
 
 def read_header(path) -> RawHeader:
@@ -57,8 +55,17 @@ def read_header(path) -> RawHeader:
     _check_file(path)
     with _opened(path, decode=False) as raw:
         sizes = raw.sizes
-        return RawHeader((sizes.height, sizes.width), _ORIENTATIONS.get(sizes.flip, 1),
-                         _white_balance(raw.camera_whitebalance))
+        return RawHeader((sizes.height, sizes.width), _ORIENTATIONS.get(sizes.flip, 1))
+
+
+def read_white_balance(path) -> tuple[float, float, float] | None:
+    """The camera's white balance as factors for R, G, B with minimum 1; None when it is not usable.  For display only.
+
+    rawpy tells it only after decoding, so ask one frame of a capture.  Raises OSError as `read_mosaic` does.
+    """
+    _check_file(path)
+    with _opened(path, decode=True) as raw:
+        return _white_balance(raw.camera_whitebalance)
 
 
 def read_mosaic(path, *, black_level=None, white_level: float | None = None) -> Mosaic:

@@ -10,7 +10,7 @@ Schema "dfd-result 1".  A key that has no value is null; infinity is the string 
     solver {name, parameters}, device, reference_frame (index into frames), side, kappa
     inputs [{file, sha256}], frames [{file, role, view, linear, black_level, white_level (file units), make, model,
     lens_model, distance_from, values {focal_length_m: {value, sigma, source}, ...}}]
-    sweep {unit, positions: of each frame, metric: focus from the entrance pupil in dioptres}
+    sweep {unit, order: what orders the frames, positions: of each, metric: focus from the entrance pupil in dioptres}
     statistics {known_pixels, pixels, density, then per map its percentiles}, timings_s, versions, warnings
     files {name: content}, written last
 """
@@ -26,16 +26,16 @@ from pathlib import Path
 import numpy as np
 
 from dfd.capture import SCALES
+from dfd.io.scale import ORDERS
 
 SCHEMA = "dfd-result 1"
 
-QUANTITIES = {
+_QUANTITIES = {
     "metric": "depth along the optical axis",
     "stage": "position on the rail at which the point is in focus",
     "steps": "frame number at which the point is sharpest",
     "affine": "signed blur or disparity, positive = nearer than focus",
 }
-"""What the numbers of depth.tiff are, per scale."""
 
 UNITS = {"metric": "m", "stage": "m", "steps": "frame", "affine": "px"}
 """Unit of depth.tiff and sigma.tiff, per scale."""
@@ -64,7 +64,7 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
     return strict({
         "schema": SCHEMA,
         "created": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
-        "scale": {"name": result.scale, "unit": UNITS[result.scale], "quantity": QUANTITIES[result.scale],
+        "scale": {"name": result.scale, "unit": UNITS[result.scale], "quantity": quantity(result.scale, source.order),
                   "missing": source.missing},
         "kind": source.kind,
         "size_px": {"width": width, "height": height},
@@ -81,12 +81,17 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
         "kappa": source.kappa,
         "inputs": [{"file": str(path), "sha256": digest} for path, digest in outcome.inputs],
         "frames": [_frame(frame) for frame in source.frames],
-        "sweep": {"unit": SCALES[result.scale], "positions": outcome.coordinates},
+        "sweep": {"unit": SCALES[result.scale], "order": source.order, "positions": outcome.coordinates},
         "statistics": statistics(outcome),
         "timings_s": outcome.timings,
         "versions": versions(),
         "warnings": list(dict.fromkeys((*source.warnings, *outcome.warnings))),
     })
+
+
+def quantity(scale: str, order: str) -> str:
+    """What the numbers of depth.tiff are, in words; order: see io.scale.ORDERS, it says what a frame number means."""
+    return f"{_QUANTITIES[scale]}, {ORDERS[order]} (not metres)" if scale == "steps" else _QUANTITIES[scale]
 
 
 def statistics(outcome) -> dict:

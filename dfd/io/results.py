@@ -15,7 +15,7 @@ from dfd.depthmap import DepthMap
 from dfd.io.folders import check_target, new_folder
 from dfd.io.images import write_tiff
 from dfd.io.points import write_cloud
-from dfd.io.record import QUANTITIES, UNITS, make_record, strict
+from dfd.io.record import UNITS, make_record, quantity, strict
 
 if TYPE_CHECKING:
     from dfd.io.sources import Source
@@ -94,7 +94,7 @@ class Outcome:
     @property
     def quantity(self) -> str:
         """What the numbers of depth.tiff are, in words."""
-        words = QUANTITIES[self.result.scale]
+        words = quantity(self.result.scale, self.source.order)
         return f"{words} from the {ORIGINS[self.origin]}" if self.result.scale == "metric" else words
 
 
@@ -164,4 +164,5 @@ def _write_pictures(folder, outcome):
 
 
 def _write_json(path, content):
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file name that is not Unicode: an escape, valid JSON

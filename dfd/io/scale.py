@@ -15,18 +15,23 @@ from dfd.io.merge import Merged
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
 
+ORDERS = {"focus": "counted from near to far", "rail": "in the order of the rail", "file": "in file order",
+          "coordinate": "in the order of focus_coordinate"}
+"""What the frames of a stack are ordered by, and how their numbers then read."""
+
 _SAME = 1e-9
 
 
 @dataclass(frozen=True)
 class Scale:
     """scale "metric", "stage", "steps" or "affine"; settings as they are used; coordinates: what orders a stack, near
-    to far, or None where nothing does; missing: capture.toml lines that would make it metric."""
+    to far, or None where nothing does; missing: capture.toml lines that would make it metric; order: see ORDERS."""
 
     scale: str
     settings: tuple[CameraSettings, ...]
     coordinates: tuple[float, ...] | None
     missing: tuple[str, ...]
+    order: str = "file"
     warnings: tuple[str, ...] = ()
 
 
@@ -50,7 +55,7 @@ def _decide(kind, merged, profile, kappa) -> Scale | None:
     settings = tuple(item.settings for item in merged)
     for one in settings:
         _check_beyond_focal_length(one)
-    missing = _missing(kind, settings, profile, kappa)
+    missing = missing_lines(kind, settings, profile, kappa)
     if not any(profile.missing(one) for one in settings):
         trouble = _build(settings, profile)
         if isinstance(trouble, _Trouble):
@@ -69,7 +74,8 @@ def _decide(kind, merged, profile, kappa) -> Scale | None:
     if kind != "focal-stack":
         return Scale("affine" if missing else "metric", settings, None, missing)
     scale = "metric" if not missing else "stage" if unit == "mm" else "steps"
-    return Scale(scale, settings, None if places is None else tuple(places), missing)
+    order = "file" if places is None else {"dioptre": "focus", "mm": "rail"}.get(unit, "coordinate")
+    return Scale(scale, settings, None if places is None else tuple(places), missing, order)
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,8 @@ def _check_pitch_conflict(merged, profile):
             raise ValueError(f"{item.settings.file}: {item.pitch_conflict}")
 
 
-def _missing(kind, settings, profile, kappa) -> tuple[str, ...]:
+def missing_lines(kind: str, settings: Sequence[CameraSettings], profile: LensProfile,
+                  kappa: float | None) -> tuple[str, ...]:
     """capture.toml lines that would make the capture metric; one line where every frame misses the same."""
     lines: dict[str, list[str]] = {}
     for one in settings:

@@ -11,8 +11,8 @@ from dfd.io.exif import read_exif
 from dfd.io.frames import Frame, image_size, is_raw
 from dfd.io.images import default_linear
 from dfd.io.inputs import find_inputs, natural_key
-from dfd.io.merge import check_distances, merge
-from dfd.io.raw import read_header
+from dfd.io.merge import check_distances, merge, tell_once
+from dfd.io.raw import read_header, read_white_balance
 from dfd.io.scale import decide
 from dfd.io.sidecar import ROLES, SIDES, VIEWS
 from dfd.profile import LensProfile
@@ -33,6 +33,7 @@ class Source:
     reference      index into `frames` of the frame in whose pixel grid the outputs are
     scale          "metric", "stage", "steps" or "affine"; missing: the capture.toml lines that would make it metric
     gain_e_per_dn, read_noise_e, side, kappa    None where nobody says
+    order          what orders a stack: a name in `dfd.io.scale.ORDERS`
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Source:
     scale: str
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
+    order: str
 
 
 def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, reference: int | None = None,
@@ -75,17 +77,19 @@ def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, 
     kind = _kind(kind, found, [item.settings for item in merged])
     kappa = _first(sidecar and sidecar.kappa, profile.kappa)
     scale = decide(kind, merged, profile, kappa=kappa)
-    balance = next((header.white_balance for header in headers if header.white_balance is not None), None)
+    balance = next((read_white_balance(header.path) for header in headers if is_raw(header.path)), None)
     frames = [_frame(*row, sidecar, balance)
               for row in zip(headers, exifs, scale.settings, found.entries, strict=True)]
     order = _order(kind, frames, scale.coordinates)
+    gain, read_noise, noise_warnings = _noise(sidecar, profile, frames)
     return Source(
         kind=kind, frames=tuple(frames[index] for index in order), profile=profile,
         reference=_reference(kind, reference, found.entries, order),
         psf=_psf(sidecar),
-        gain_e_per_dn=sidecar and sidecar.gain_e_per_dn, read_noise_e=sidecar and sidecar.read_noise_e,
+        gain_e_per_dn=gain, read_noise_e=read_noise,
         side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale, missing=scale.missing,
-        warnings=found.warnings + _told_once(merged, profile) + scale.warnings,
+        warnings=found.warnings + _warnings(merged, scale.settings, profile) + scale.warnings + noise_warnings,
+        order=scale.order,
     )
 
 
@@ -96,13 +100,12 @@ class _Header:
     path: Path
     shape: tuple[int, int]
     orientation: int = 1
-    white_balance: tuple[float, float, float] | None = None
 
     @classmethod
     def of(cls, path):
         if is_raw(path):
             header = read_header(path)
-            return cls(path, header.shape, header.orientation, header.white_balance)
+            return cls(path, header.shape, header.orientation)
         return cls(path, image_size(path))
 
 
@@ -171,6 +174,23 @@ def _psf(sidecar) -> Psf:
         raise ValueError(f"{sidecar.path}: {error}") from error
 
 
+def _noise(sidecar, profile, frames):
+    """(gain [e-/DN], read noise [e-], warnings): capture.toml, else the profile at the one ISO of the frames."""
+    gain, read_noise = (sidecar.gain_e_per_dn, sidecar.read_noise_e) if sidecar else (None, None)
+    if not profile.noise_isos or (gain is not None and read_noise is not None):
+        return gain, read_noise, ()
+    found = {frame.settings.iso and frame.settings.iso.value for frame in frames}
+    iso, raws = found.copy().pop(), {is_raw(frame.path) for frame in frames}
+    measured = profile.noise(iso, raw=True in raws) if len(found) == len(raws) == 1 and iso else None
+    if measured is None:
+        shown = " and ".join("unknown" if iso is None else f"{iso:g}" for iso in sorted(found, key=lambda iso: iso or 0))
+        kinds = " and ".join("RAW" if raw else "developed" for raw in sorted(raws))
+        has = ", ".join(f"{iso:g}" for iso in profile.noise_isos)
+        return gain, read_noise, (f"the noise of the lens profile (ISO {has}) is not that of these {kinds} frames (ISO "
+                                  f"{shown}), so it is estimated from the images; dfd-calibrate noise --into measures it",)
+    return _first(gain, measured[0]), _first(read_noise, measured[1]), ()
+
+
 def _frame(header, exif, settings, entry, sidecar, balance) -> Frame:
     raw = is_raw(header.path)
     linear = True if raw else sidecar.linear if sidecar else None
@@ -218,12 +238,8 @@ def _first(*choices):
     return next((choice for choice in choices if choice is not None), None)
 
 
-def _told_once(merged, profile) -> tuple[str, ...]:
-    """Warnings of the frames, each told once with the first file that it concerns."""
-    files: dict[str, list[str]] = {}
-    for item in merged:
-        conflict = (item.pitch_conflict,) if item.pitch_conflict and profile.pixel_pitch is None else ()
-        for warning in item.warnings + conflict:
-            files.setdefault(warning, []).append(item.settings.file)
-    return tuple(f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {warning}"
-                 for warning, names in files.items())
+def _warnings(merged, settings, profile) -> tuple[str, ...]:
+    """Warnings of the frames: what is doubtful, and where a measured lens cannot be used."""
+    found = [(item.settings.file, text) for item in merged for text in item.told(profile)]
+    unused = [(one.file, text) for one in settings if (text := profile.set_aside(one)) is not None]
+    return tell_once(found + unused)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfd.report.pictures import INK, Axis, encode, metre_unit, new_figure, robust_range, sample, thin
+from dfd.io.wording import metre_unit
+from dfd.report.axes import Axis, robust_range, sample, thin
+from dfd.report.pictures import INK, encode, new_figure
 
-_WIDTH, _HEIGHT = 860, 400
+_WIDTH, _HEIGHT, _DENSITY = 620, 330, 2
 _FILL, _LINE, _ACCENT = "#7fb0c9", "#1f5f7f", "#c2571a"
 _MOST_LABELS = 16
 _FEWEST = 20
@@ -25,14 +27,14 @@ def distance_plot(values, axis: Axis, coordinates=None) -> bytes:
     margin = 0.03 * (high - low)
     low, high = low - margin, high + margin
     figure = new_figure(_WIDTH, _HEIGHT)
-    body = figure.add_axes((0.08, 0.16, 0.89, 0.62 if frames.size else 0.76))
+    body = figure.add_axes((0.1, 0.16, 0.87, 0.6 if frames.size else 0.78))
     counts, edges = np.histogram(places, bins=160, range=(low, high))
     body.stairs(100 * counts / max(counts.sum(), 1), edges, fill=True, color=_FILL, edgecolor=_LINE, linewidth=0.8)
     _dress(body, axis, low, high)
     body.set_ylabel("share of known pixels [%]", fontsize=9.5, color=INK)
     if frames.size:
         _draw_frames(figure, body, frames)
-    return encode(figure)
+    return encode(figure, density=_DENSITY, ground="none")
 
 
 def sigma_plot(values, sigma, axis: Axis, sigma_unit: str = "") -> bytes:
@@ -51,7 +53,7 @@ def sigma_plot(values, sigma, axis: Axis, sigma_unit: str = "") -> bytes:
     typical = float(np.median(spread)) if spread.size else 1.0
     size, name = metre_unit(typical) if sigma_unit == "m" else (1.0, sigma_unit)
     figure = new_figure(_WIDTH, _HEIGHT)
-    body = figure.add_axes((0.1, 0.16, 0.87, 0.76))
+    body = figure.add_axes((0.12, 0.16, 0.85, 0.78))
     lower, middle, upper = np.array(rows).T
     if np.isfinite(middle).any():
         centres = (edges[1:] + edges[:-1]) / 2
@@ -61,7 +63,7 @@ def sigma_plot(values, sigma, axis: Axis, sigma_unit: str = "") -> bytes:
         body.legend(frameon=False, fontsize=9, labelcolor=INK)
     _dress(body, axis, low, high)
     body.set_ylabel(f"1-sigma [{name}]", fontsize=9.5, color=INK)
-    return encode(figure)
+    return encode(figure, density=_DENSITY, ground="none")
 
 
 def _bins(places, spread, edges):
@@ -87,10 +89,11 @@ def _scale_sigma(body, low, high):
 
 def _dress(body, axis, low, high):
     """Quiet axes: horizontal grid, no box, near on the left where the axis has a near end."""
-    body.set_xlim(high, low) if axis.inverse or axis.sign < 0 else body.set_xlim(low, high)
+    body.set_xlim(high, low) if axis.near_is_left else body.set_xlim(low, high)
     body.set_xticks(*axis.ticks(low, high, count=9))
     body.set_xlabel(axis.label, fontsize=9.5, color=INK)
-    body.grid(axis="y", color="#e3e6ea", linewidth=0.8)
+    body.set_facecolor("none")
+    body.grid(axis="y", color="#8a94a0", alpha=0.25, linewidth=0.8)
     body.set_axisbelow(True)
     body.tick_params(labelsize=9, colors=INK, length=3)
     for side in ("top", "right"):
@@ -101,7 +104,7 @@ def _dress(body, axis, low, high):
 
 def _draw_frames(figure, body, frames):
     """A strip above the histogram: one mark per frame, numbered from 0 as in result.json."""
-    strip = figure.add_axes((0.08, 0.82, 0.89, 0.12), sharex=body)
+    strip = figure.add_axes((0.1, 0.79, 0.87, 0.13), sharex=body)
     strip.axis("off")
     strip.set_ylim(0, 1)
     strip.vlines(frames, 0.0, 0.45, color=_ACCENT, linewidth=1.6)
@@ -110,4 +113,4 @@ def _draw_frames(figure, body, frames):
     every = -(-len(frames) // _MOST_LABELS)
     for index in range(0, len(frames), every):
         strip.text(frames[index], 0.55, str(index), ha="center", fontsize=8.5, color=_ACCENT)
-    figure.text(0.08, 0.955, "focus of each frame, by its number", fontsize=9, color=_ACCENT)
+    figure.text(0.1, 0.945, "focus of each frame, by its number", fontsize=9, color=_ACCENT)

@@ -4,77 +4,91 @@ from __future__ import annotations
 
 import math
 
-from dfd.report.markup import Html, table, text, value_with_source
-
-_COLUMNS = {
-    "focal_length_m": ("focal length", "mm", 1e-3), "f_number": ("f-number", "", 1.0),
-    "pupil_diameter_m": ("pupil", "mm", 1e-3), "pixel_pitch_m": ("pixel pitch", "\N{GREEK SMALL LETTER MU}m", 1e-6),
-    "focus_distance_m": ("focus distance", "m", 1.0), "focus_dpt": ("focus", "dpt", 1.0),
-    "focus_coordinate": ("focus coordinate", "", 1.0), "stage_position_m": ("stage position", "mm", 1e-3),
-    "power_dpt": ("power", "dpt", 1.0), "image_distance_m": ("image distance", "mm", 1e-3),
-    "exposure_s": ("exposure", "s", 1.0), "iso": ("ISO", "", 1.0),
-}
-"""Key of a camera value -> heading, unit shown, and its size in the key's unit."""
+from dfd.io.wording import CAMERA, INFINITY, metre_unit, spoken
+from dfd.report.markup import Html, group, table, text, with_note
 
 _STATISTICS = {
-    "depth_m": "depth [m]", "sigma_m": "1-sigma of depth [m]", "inverse_depth_dpt": "inverse depth [dioptre]",
-    "sigma_dpt": "1-sigma of inverse depth [dioptre]", "stage_position_m": "position on the rail [m]",
-    "sigma_stage_m": "1-sigma [m]", "frame_number": "frame number", "sigma_frames": "1-sigma [frames]",
-    "value_px": "blur or disparity [px]", "sigma_px": "1-sigma [px]",
+    "depth_m": ("depth", "m"), "sigma_m": ("1-sigma of depth", "m"), "inverse_depth_dpt": ("inverse depth", "dioptre"),
+    "sigma_dpt": ("1-sigma of inverse depth", "dioptre"), "stage_position_m": ("position on the rail", "m"),
+    "sigma_stage_m": ("1-sigma of the position", "m"), "frame_number": ("frame number", ""),
+    "sigma_frames": ("1-sigma", "frames"), "value_px": ("blur or disparity", "px"), "sigma_px": ("1-sigma", "px"),
 }
+_PERCENTILES = {"min": "smallest", "p01": "1 %", "p05": "5 %", "p25": "25 %", "median": "median", "p75": "75 %",
+                "p95": "95 %", "p99": "99 %", "max": "largest"}
+
+_ALIGNMENT = {
+    "shift_x_px": ("shift x [px]", "+.2f"), "shift_y_px": ("shift y [px]", "+.2f"), "scale": ("magnification", ".4f"),
+    "rotation_deg": ("rotation [\N{DEGREE SIGN}]", "+.3f"), "quality": ("correlation", ".2f"),
+    "corner_shift_px": ("correction [px]", ".2f"), "sigma_px": ("its 1-sigma [px]", ".2f"), "applied": ("used", ""),
+    "gain": ("brightness", ".3f"),
+}
+"""Number of an alignment -> its heading and how it is printed."""
+
+ALIGNMENT_HINT = (
+    "Where the reference frame's pixels lie in each frame: shift at the picture's centre, magnification, rotation. "
+    "Correlation is that with the neighbouring frame. Correction is the largest displacement in a corner that was "
+    "measured beyond what the optics predict; it is used only where it stands out from its 1-sigma. Brightness is the "
+    "factor by which the frame was multiplied.")
 
 
 def camera_tables(record) -> list[Html]:
     """What all frames share, then a row per frame for what differs; every value with its 1-sigma and source."""
     frames = record["frames"]
-    names = [name for name in _COLUMNS if any(name in frame["values"] for frame in frames)]
+    names = [name for name in CAMERA if any(name in frame["values"] for frame in frames)]
     first = frames[0]["values"]
     shared = [name for name in names if all(frame["values"].get(name) == first.get(name) for frame in frames)]
     own = [name for name in names if name not in shared]
-    rows = [(_COLUMNS[name][0], _shown(name, first[name]), first[name]["source"]) for name in shared]
-    origins = dict.fromkeys(frame["distance_from"] for frame in frames)
-    rows.append(("distances counted from", ", ".join(origins), ""))
-    focus = {f"{name}_px": value for name, value in (record["intrinsics_px"] or {}).items()}
-    rows += [(name.removesuffix("_px"), f"{value:.2f} px", "from the optics") for name, value in focus.items()]
-    tables = [table(rows, head=("the same in every frame", "value", "source"))]
-    head = ["frame", "file", *(["role"] if any(frame["role"] or frame["view"] for frame in frames) else []),
-            *(_COLUMNS[name][0] for name in own)]
-    lines = [_frame_row(index, frame, own, "role" in head, index == record["reference_frame"])
-             for index, frame in enumerate(frames)]
-    return [*tables, table(lines, head=head)]
+    rows = [(CAMERA[name][0], _shown(name, first[name]), first[name]["source"]) for name in shared]
+    if any(name in names for name in ("focus_distance_m", "focus_dpt")):
+        origins = dict.fromkeys(f"the {_ORIGINS[frame['distance_from']]}" for frame in frames)
+        rows.append(("focus counted from", " or ".join(origins), ""))
+    lens = record["lens"]
+    rows.append(("lens profile", lens["profile"], "calibrated" if lens["calibrated"] else "not calibrated"))
+    rows += [(name, f"{value:.2f} px", "from the optics") for name, value in (record["intrinsics_px"] or {}).items()]
+    return [table(rows, head=("in every frame", "value", "source")), _frame_table(record, own)]
 
 
-def _frame_row(index, frame, names, with_role, is_reference):
-    label = Html(f"{index}<small>reference</small>") if is_reference else index
-    cells = [label, frame["file"], *([frame["role"] or frame["view"]] if with_role else [])]
-    for name in names:
-        value = frame["values"].get(name)
-        cells.append(None if value is None else value_with_source(_shown(name, value), value["source"]))
-    return cells
+_ORIGINS = {"pupil": "entrance pupil", "sensor": "sensor plane"}
+
+
+def _frame_table(record, own):
+    """A row per frame; a source that all values of a column share stands in its heading."""
+    frames = record["frames"]
+    sources = {name: {frame["values"][name]["source"] for frame in frames if name in frame["values"]} for name in own}
+    common = {name: next(iter(found)) for name, found in sources.items() if len(found) == 1}
+    with_role = any(frame["role"] or frame["view"] for frame in frames)
+    head = ["frame", "file", *(["role"] if with_role else []),
+            *(with_note(CAMERA[name][0], common.get(name)) for name in own)]
+    rows = []
+    for index, frame in enumerate(frames):
+        label = with_note(index, "reference" if index == record["reference_frame"] else None)
+        rows.append([label, frame["file"], *([frame["role"] or frame["view"]] if with_role else []),
+                     *(_cell(name, frame["values"].get(name), name in common) for name in own)])
+    return table(rows, head=head)
+
+
+def _cell(name, value, is_common):
+    if value is None:
+        return None
+    return with_note(_shown(name, value), None if is_common else value["source"])
 
 
 def _shown(name, value):
-    _, unit, size = _COLUMNS[name]
-    number = value["value"]
-    if not isinstance(number, (int, float)):
-        return "\N{INFINITY}" if number == "inf" else str(number)
-    if name == "exposure_s" and 0 < number < 0.3:
-        return f"1/{1 / number:.0f} s"
     spread = value["sigma"]
-    extra = f" \N{PLUS-MINUS SIGN} {spread / size:.2g}" if isinstance(spread, (int, float)) else ""
-    return f"{number / size:.5g}{extra} {unit}".rstrip()
+    return spoken(name, float(value["value"]), spread if isinstance(spread, (int, float)) else None)
 
 
-def alignment_table(transforms, record) -> Html | None:
-    """One row per frame: the numbers that the alignment kept; a matrix as shift at the centre, scale and rotation."""
+def alignment_parts(transforms, record) -> tuple:
+    """One row per frame: the numbers that the alignment kept; a matrix as shift at the centre, magnification, rotation."""
     if transforms is None:
-        return None
+        return ()
     size = record["size_px"]
     centre = (size["width"] - 1) / 2, (size["height"] - 1) / 2
     rows = [_alignment_row(index, item, centre) for index, item in enumerate(transforms)]
     head = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_plain(row.get(name)) for name in head] for row in rows]
-    return table(cells, head=[name.replace("_", " ") for name in head])
+    cells = [[_printed(name, row.get(name)) for name in head] for row in rows]
+    names = [_ALIGNMENT[name][0] if name in _ALIGNMENT else name.replace("_", " ") for name in head]
+    return Html(f'<p class="hint">{text(ALIGNMENT_HINT)}</p>'), table(cells, head=names, kind="numbers frames")
 
 
 def _alignment_row(index, item, centre):
@@ -95,22 +109,59 @@ def _similarity(matrix, centre):
             "scale": math.sqrt(abs(a * d - b * c)), "rotation_deg": math.degrees(math.atan2(c, a))}
 
 
-def _plain(value):
+def _printed(name, value):
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{round(value, 4) + 0.0:.6g}" if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    if math.isnan(value):
+        return "unknown"
+    form = _ALIGNMENT.get(name, ("", ".5g"))[1]
+    whole = f"{round(value, 6) + 0.0:{form}}"
+    return "0" if whole.strip("+-0.") == "" else whole.replace("-", "\N{MINUS SIGN}")
 
 
 def statistics_table(record) -> Html:
-    """Percentiles of each map."""
+    """Percentiles of each map; lengths in m, mm or um."""
     figures = record["statistics"]
     maps = [name for name in _STATISTICS if figures.get(name)]
     if not maps:
         return Html(f"<p>{text('No pixel has a value, so there are no statistics.')}</p>")
-    head = ["", *figures[maps[0]]]
-    rows = [(_STATISTICS[name], *(_number(value) for value in figures[name].values())) for name in maps]
-    return table(rows, head=head)
+    head = ["", *(_PERCENTILES[name] for name in figures[maps[0]])]
+    return table([_statistics_row(name, figures[name]) for name in maps], head=head, kind="numbers")
 
 
-def _number(value):
-    return "\N{INFINITY}" if value == "inf" else f"{value:.5g}"
+def _statistics_row(name, spread):
+    words, unit = _STATISTICS[name]
+    size = 1.0
+    if unit == "m" and not isinstance(spread["median"], str):
+        size, unit = metre_unit(spread["median"])
+    return (f"{words} [{unit}]" if unit else words, *(_number(value, size) for value in spread.values()))
+
+
+def _number(value, size):
+    return {"inf": INFINITY, "-inf": f"\N{MINUS SIGN}{INFINITY}"}[value] if isinstance(value, str) else f"{value / size:.4g}"
+
+
+def method_parts(record) -> tuple:
+    """Solver and options, seconds per stage, versions and inputs."""
+    options = {name: value for name, value in record["solver"]["parameters"].items() if value not in (None, False, "")}
+    gain, read_noise = (record["noise"][name] for name in ("gain_e_per_dn", "read_noise_e"))
+    noise = "estimated from the images" if gain is None or read_noise is None else \
+        f"gain {gain:.4g} e\N{MINUS SIGN}/DN, read noise {read_noise:.4g} e\N{MINUS SIGN}"
+    rows = [("solver", record["solver"]["name"]), ("device", record["device"]),
+            ("point-spread function", f"{record['psf']['model']}, core {record['psf']['core_px']:g} px"),
+            ("sensor noise", noise), *((name.replace("_", " "), value) for name, value in options.items())]
+    seconds = [(stage, f"{value:.1f} s") for stage, value in record["timings_s"].items()]
+    return group("columns", table(rows, kind="wide"), table(seconds, kind="numbers")),
+
+
+def version_table(record) -> Html:
+    """Every program that took part."""
+    return table(record["versions"].items(), head=("program", "version"), kind="wide")
+
+
+def input_table(record) -> Html | None:
+    """Every file that was read, with its digest."""
+    rows = [(item["file"], item["sha256"]) for item in record["inputs"]]
+    return table(rows, head=("input", "sha256"), kind="wide") if rows else None

@@ -49,12 +49,12 @@ _FLOOR = 0.9
 _TEXTURE, _LOCKING = 0.03, 0.35
 """Predicted std of a peak: share of the curve's width (random texture), and of its pull to the frames left uncorrected."""
 
-_CORRELATED = 8.6
+_CORRELATED = 8.4
 """Window [px] of the sharpness at which the plane's scatter is the error of the plane.  Errors of neighbours are alike
 within a window, so the scatter shows less and the mean averages less of them as windows grow: sigma goes as its area."""
 
 _UNSEEN = 0.2
-"""Share of the predicted std that no scatter can show (a pull common to the whole window).  benchmarks/sigma.py checks
+"""Share of the predicted std that no scatter can show (a pull common to the whole window).  benchmarks/simulated.py checks
 this constant and the one above on rendered stacks that they were not chosen on."""
 
 _STRIP = 32
@@ -189,8 +189,9 @@ def _scale_peak(volume, deviation, best, places):
     gap = xp.where(offset > 0, high - middle, middle - low)
     mean_gap = (high - low) / 2
     place = middle + gap * unlock(offset / gap, width / mean_gap)
-    noise = _noise_std(place, rises, deviation, (low, middle, high), width)
-    std = xp.sqrt((_TEXTURE * width) ** 2 + (_LOCKING * pull(width / mean_gap) * gap) ** 2 + noise**2)
+    with np.errstate(invalid="ignore", over="ignore"):  # curves without a peak carry NaN and 0 through
+        noise = _noise_std(place, rises, deviation, (low, middle, high), width)
+        std = xp.sqrt((_TEXTURE * width) ** 2 + (_LOCKING * pull(width / mean_gap) * gap) ** 2 + noise**2)
     place = xp.where((top == inner) & xp.isfinite(std), place, np.nan)
     return place, std, (samples[1] - least) / (deviation + _EPSILON)
 

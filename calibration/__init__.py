@@ -1,0 +1,10 @@
+"""Measure a lens and a camera, and write what was found into a LensProfile file; the command `dfd-calibrate`.
+
+    noise        photon transfer: gain, read noise, black level and linearity from pairs of flats and darks
+    patches      the image files of a calibration: the central region of each, in DN, and which files are pairs
+    radiometry   the job of `dfd-calibrate noise`: files -> noise per ISO -> LensProfile
+    cli          the command line
+
+The contract with `dfd` is the LensProfile JSON (schema 1, `dfd.lensfile`) and nothing else: this package may use dfd's
+layers below its command line, and no file of dfd imports it.
+"""

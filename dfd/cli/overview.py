@@ -1,0 +1,121 @@
+"""`dfd info` in words: what all files share is said once, then what differs, what is missing, and what depth to expect."""
+
+from __future__ import annotations
+
+from dfd.io.describe import Overview
+from dfd.io.record import VALUE_KEYS, quantity
+from dfd.io.scale import ORDERS
+from dfd.io.wording import CAMERA, camera_name, plain, spoken
+
+_SCALES = {"metric": "metric depth, in metres", "stage": "metres along the rail, not a distance from the camera",
+           "steps": "NOT metric", "affine": "NOT metric"}
+
+_ORDERED_BY = {"focus": "focus distances order the frames, but the optics are not known",
+               "coordinate": "only focus_coordinate is known, and no lens profile says what it means",
+               "file": "no focus distance is known"}
+"""Why a stack is in steps, by what orders it."""
+
+
+def overview_lines(overview: Overview) -> list[str]:
+    """The lines of `dfd info` for one file or many."""
+    files = overview.files
+    names = [name for name in VALUE_KEYS if any(_has(name, item) for item in files)]
+    shared = [name for name in names
+              if len({(getattr(item.settings, name), _origin(name, item.settings)) for item in files}) == 1]
+    own = [name for name in names if name not in shared]
+    blocks = (_shared(files, shared, several=bool(own)), _differing(files, own), _missing(overview), _warnings(overview),
+              _outlook(overview))
+    return [_title(files), *(line for block in blocks if block for line in ("", *block))]
+
+
+def columns(rows, indent="  ") -> list[str]:
+    """Rows of cells as lines with aligned columns."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    return [(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+            for row in rows]
+
+
+def _title(files):
+    cameras = dict.fromkeys(camera_name(item.settings.make, item.settings.model, item.settings.lens_model)
+                            for item in files)
+    sizes = dict.fromkeys(f"{item.shape[1]} x {item.shape[0]} px" for item in files)
+    where = str(files[0].path) if len(files) == 1 else f"{files[0].path.parent}: {len(files)} files"
+    return f"{where}, {' and '.join(sizes)}, {' and '.join(filter(None, cameras)) or 'camera unknown'}"
+
+
+def _shared(files, names, *, several):
+    if not names:
+        return []
+    first = files[0].settings
+    rows = [(CAMERA[VALUE_KEYS[name]][0], _value(name, first), _source(name, first)) for name in names]
+    head = [] if len(files) == 1 else [f"the same in all {len(files)} files" if several else f"all {len(files)} files"]
+    return [*head, *columns(rows)]
+
+
+def _differing(files, names):
+    """A row per file; a source that is the same in every file stands in the heading."""
+    if not names:
+        return []
+    sources = {name: {_source(name, item.settings) for item in files if _has(name, item)} for name in names}
+    head = ("file", *(CAMERA[VALUE_KEYS[name]][0] for name in names))
+    below = ("", *(next(iter(found)) if len(found) == 1 else "" for found in sources.values()))
+    rows = [(item.path.name, *(_cell(name, item, alone=len(sources[name]) == 1) for name in names)) for item in files]
+    return ["per file", *columns([head, *([below] if any(below) else []), *rows])]
+
+
+def _cell(name, item, *, alone):
+    if not _has(name, item):
+        return "-"
+    shown = _value(name, item.settings)
+    return shown if alone else f"{shown} ({_source(name, item.settings)})"
+
+
+def _missing(overview):
+    return ["missing for metres, to be added to capture.toml", *(f"  {line}" for line in overview.missing)] \
+        if overview.missing else []
+
+
+def _warnings(overview):
+    return [f"warning: {text}" for text in overview.warnings]
+
+
+def _outlook(overview):
+    if overview.trouble:
+        return [f"dfd depth would stop: {overview.trouble}"]
+    source = overview.source
+    if source is None:
+        return []
+    words = _SCALES[source.scale]
+    if source.scale in ("steps", "affine"):
+        words = f"{words}: {quantity(source.scale, source.order)}"
+    counted = f" {ORDERS[source.order]}" if source.kind == "focal-stack" else ""
+    return [f"dfd depth would give {words}", f"  because {_reason(source)}",
+            f"  {source.kind} of {len(source.frames)} frames{counted}, reference "
+            f"{source.frames[source.reference].path.name}, lens profile {source.profile.name}"]
+
+
+def _reason(source):
+    if source.scale == "metric":
+        return "the optics and the focus of every frame are known"
+    if source.scale == "stage":
+        return "rail positions are known, but not the optics"
+    if source.scale == "affine":
+        return "the optics are not known" if not any("kappa" in line for line in source.missing) else "kappa is not known"
+    return _ORDERED_BY[source.order]
+
+
+def _has(name, item):
+    return getattr(item.settings, name) is not None
+
+
+def _value(name, settings):
+    value = getattr(settings, name)
+    return plain(spoken(VALUE_KEYS[name], value.value, value.sigma))
+
+
+def _source(name, settings):
+    return getattr(settings, name).source + _origin(name, settings)
+
+
+def _origin(name, settings):
+    return f", from the {settings.distance_from}" if name in ("focus_distance", "focus") else ""
