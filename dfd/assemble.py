@@ -136,9 +136,9 @@ def _noises(source, planes, reduction):
     if source.gain_e_per_dn is None or source.read_noise_e is None:
         known = taps if all(reader.is_raw(frame.path) for frame in source.frames) else None
         return [noise.estimate(np.stack([plane.image for plane in planes]), taps=known)] * len(planes)
-    pixels = reduction**2
-    return [Noise.from_camera(source.gain_e_per_dn * pixels, source.read_noise_e * reduction, plane.dn_range).filtered(taps)
-            for plane in planes]
+    camera = [Noise.from_camera(source.gain_e_per_dn, source.read_noise_e, plane.dn_range) for plane in planes]
+    return [sensor.averaged(plane.share / reduction**2).filtered(taps)
+            for sensor, plane in zip(camera, planes, strict=True)]
 
 
 def _coordinate(source, lenses, index):

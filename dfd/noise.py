@@ -73,8 +73,11 @@ class Noise:
 
         The variance of a pixel is multiplied by (sum of squared taps)^2.
         """
-        share = sum(tap**2 for tap in taps) ** 2
-        return Noise(self.gain / share, self.read_noise / math.sqrt(share), tuple(taps))
+        return replace(self.averaged(sum(tap**2 for tap in taps) ** 2), taps=tuple(taps))
+
+    def averaged(self, share: float) -> Noise:
+        """This noise with `share` of its variance: a weighted mean of independent pixels or channels."""
+        return replace(self, gain=self.gain / share, read_noise=self.read_noise / math.sqrt(share))
 
     def response(self, kernel) -> float:
         """Variance after a 1-D filter with weights `kernel` along one axis, per variance of a pixel."""

@@ -80,7 +80,7 @@ class LensProfile(LensCurves):
                      for _, key, table, _ in (_LINES[name] for name in self._needed(settings)))
 
     def set_aside(self, settings: CameraSettings) -> str | None:
-        """Why the nominal thin lens takes the place of this measured lens; None where it does not.
+        """Why the nominal thin lens takes the place of the measured focus law; None where it does not.
 
         A frame without the focus coordinate of the profile, but with a focus distance, still has optics: nominal ones.
         """
@@ -88,8 +88,9 @@ class LensProfile(LensCurves):
         if not self.calibrated or unfocused or _variable_power(settings) or self._coordinate(settings) is not None:
             return None
         name, key, _, _ = _LINES[self._law_field]
-        return (f"profile {self.name} is calibrated by {self.coordinate}, but this frame has no {name}; the nominal thin "
-                f"lens takes the place of the measured one; add {key} = ... to its [[frames]] in capture.toml")
+        return (f"profile {self.name} is calibrated by {self.coordinate}, but this frame has no {name}; its focus distance "
+                f"and the nominal thin lens take the place of the measured focus; add {key} = ... to its [[frames]] in "
+                "capture.toml")
 
     def sensor_offset(self, settings: CameraSettings) -> float:
         """Metres to add to a depth from the entrance pupil to get the depth from the sensor mark.

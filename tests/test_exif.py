@@ -1,13 +1,16 @@
 """EXIF is material to judge: numbers that no camera has are no values, and two pixel pitches must agree."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 import tifffile
 
+from dfd.io.describe import describe
 from dfd.io.exif import join_pitches, read_exif
 from dfd.io.sources import open_source
+from dfd.lensfile import SCHEMA, SCHEMA_VERSION
 from dfd.settings import Value
 
 
@@ -80,6 +83,32 @@ def conflicting(folder):
         exif_tiff(folder / f"{index}.tif", (FOCAL, 5, 1, (50, 1)), (STOP, 5, 1, (28, 10)), (F35, 3, 1, 100),
                   (PLANE_X, 5, 1, (200, 1)), (PLANE_UNIT, 3, 1, 3), (WIDTH, 3, 1, 600))
     return folder
+
+
+@pytest.mark.parametrize("stated", ["capture.toml", "profile"])
+def test_nothing_is_said_of_a_pitch_in_exif_that_another_replaces(tmp_path, stated):
+    """200 px/cm at 600 px is a sensor of 36 cm: refused, and told only while nobody else gives the pitch."""
+    for index in range(2):
+        exif_tiff(tmp_path / f"{index}.tif", (FOCAL, 5, 1, (50, 1)), (PLANE_X, 5, 1, (20, 1)), (PLANE_UNIT, 3, 1, 3),
+                  (WIDTH, 3, 1, 600))
+    assert "0.tif and 1 more: EXIF FocalPlaneXResolution is not used" in open_source(tmp_path).warnings[0]
+    assert "FocalPlaneXResolution" in describe([tmp_path / "0.tif"]).files[0].warnings[0]
+    if stated == "profile":
+        content = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "camera": {"pixel_pitch_um": 6.0}}
+        (tmp_path / "lens.json").write_text(json.dumps(content))
+        (tmp_path / "capture.toml").write_text('lens = "lens.json"\n')
+    else:
+        (tmp_path / "capture.toml").write_text("[camera]\npixel_pitch_um = 6\n")
+    assert open_source(tmp_path).warnings == ()
+    assert describe(tmp_path).warnings == describe(tmp_path).files[0].warnings == ()
+
+
+@pytest.mark.parametrize("line", ["focus_distance_m = 0.5", "stage_position_mm = 2", "focus_coordinate = 7"])
+def test_nothing_is_said_of_a_distance_in_exif_when_the_user_says_where_the_focus_is(tmp_path, line):
+    exif_tiff(tmp_path / "0.tif", (DISTANCE, 5, 1, (0, 1)))
+    assert any("SubjectDistance" in text for text in describe([tmp_path / "0.tif"]).warnings)
+    (tmp_path / "capture.toml").write_text(f'[[frames]]\nfile = "0.tif"\n{line}\n')
+    assert describe([tmp_path / "0.tif"]).warnings == ()
 
 
 def test_a_pitch_conflict_stops_only_work_that_needs_the_pitch(tmp_path):

@@ -193,3 +193,9 @@ def test_noise_of_unknown_correlation_is_recognised_by_what_half_the_size_leaves
     found = estimate((0.4 + smooth).astype(np.float32), taps=None)
     assert found.taps == pytest.approx(tuple(taps), abs=0.02)
     assert found.variance(np.float32(0.4)) == pytest.approx(smooth.var(), rel=0.12)
+
+
+def test_the_mean_of_independent_pixels_has_its_share_of_the_variance(rng):
+    noise = Noise(5000, 10.0)
+    pixels = 0.3 + np.sqrt(noise.variance(np.float32(0.3))) * rng.standard_normal((4, 200_000))
+    assert noise.averaged(1 / 4).variance(np.float32(0.3)) == pytest.approx(pixels.mean(axis=0).var(), rel=0.02)

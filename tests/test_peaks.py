@@ -74,3 +74,11 @@ def test_the_pull_falls_with_the_width_of_the_curve():
 
 def test_unlock_leaves_frames_and_half_way_points_where_they_are():
     np.testing.assert_allclose(unlock(np.array([0.0, 0.5, -0.5]), np.array([0.5, 0.5, 0.5])), [0, 0.5, -0.5], atol=1e-9)
+
+
+@pytest.mark.parametrize("width", [0.4, 0.5, 0.8, 2.0])
+def test_unlock_inverts_the_pull_everywhere_between_two_frames(width):
+    true = np.linspace(-0.5, 0.5, 41)
+    turn = 2 * np.pi * true
+    pulled = true - pull(np.array(width)) * (np.sin(turn) - 0.25 * np.sin(2 * turn))
+    np.testing.assert_allclose(unlock(pulled, np.full_like(pulled, width)), true, atol=2e-3)

@@ -8,7 +8,7 @@ from conftest import shared_data
 
 from dfd.io.dng import PATTERNS, write_dng
 from dfd.io.frames import Frame, demosaic, image_size, mosaic_luminance, read_colour, read_luminance
-from dfd.io.images import default_linear, read_image, srgb_to_linear, write_tiff
+from dfd.io.images import default_linear, read_image, read_values, srgb_to_linear, write_tiff
 from dfd.io.raw import read_mosaic
 from dfd.settings import CameraSettings
 
@@ -217,3 +217,14 @@ def test_write_tiff_round_trips_with_its_metadata(tmp_path, rng, dtype):
         assert '"unit": "m"' in file.pages.first.description
     with pytest.raises(TypeError, match="float64"):
         write_tiff(path, image.astype(np.float64))
+
+
+def test_values_are_read_as_they_are_stored(tmp_path):
+    """A map is no photograph: NaN and the file's own units stay."""
+    numbers = np.array([[np.nan, -2.5, 3.0]], np.float32)
+    tifffile.imwrite(tmp_path / "map.tiff", numbers)
+    np.testing.assert_array_equal(read_values(tmp_path / "map.tiff"), numbers)
+    tifffile.imwrite(tmp_path / "mm.tif", np.array([[0, 1500, 65535]], np.uint16))
+    assert read_values(tmp_path / "mm.tif").tolist() == [[0, 1500, 65535]]
+    with pytest.raises(OSError, match=r"gone\.tiff: no such file"):
+        read_values(tmp_path / "gone.tiff")

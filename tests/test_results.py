@@ -40,7 +40,8 @@ def make_outcome(scale="metric", **changes):
                                       focus_distance=Value([0.5, 0.7, np.inf][k], None, "--focus-distances")))
         for k in range(3))
     source = Source(kind="focal-stack", frames=frames, reference=1, profile=LensProfile.nominal(), psf=Psf(),
-                    gain_e_per_dn=None, read_noise_e=None, side=None, kappa=None, scale=scale, missing=(), warnings=(), order="focus")
+                    gain_e_per_dn=None, read_noise_e=None, side=None, kappa=None, scale=scale, missing=(), warnings=(),
+                    order="focus")
     colour = np.broadcast_to(np.float32([0.0, 0.2, 1.0]), (*SHAPE, 3))
     index = np.ones(SHAPE, int)
     index[:, 7] = -1
@@ -157,7 +158,7 @@ def test_result_json_is_strict_and_spells_units_and_sources(tmp_path):
     assert record["frames"][2]["values"]["focus_distance_m"]["value"] == "inf"
     assert record["intrinsics_px"] == {"fx": 100.0, "fy": 100.0, "cx": 22.5, "cy": 14.5}
     assert record["size_px"] == {"width": 46, "height": 30}
-    assert record["sweep"] == {"unit": "dioptre", "positions": [2.0, 1.5, 0.0]}
+    assert record["sweep"] == {"unit": "dioptre", "order": "focus", "positions": [2.0, 1.5, 0.0]}
     assert record["inputs"][1] == {"file": "shots/IMG_1.dng", "sha256": "0" * 64}
     assert {"dfd", "python", "numpy"} <= record["versions"].keys()
 

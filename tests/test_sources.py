@@ -1,5 +1,6 @@
 """Every value has one winner and says where it came from; a wrong value is never a silent downgrade."""
 
+import json
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import tifffile
 
 from dfd.io.dng import write_dng
 from dfd.io.sources import open_source
+from dfd.lensfile import SCHEMA, SCHEMA_VERSION
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
 
@@ -132,12 +134,30 @@ def test_a_lens_profile_is_read_from_the_option_or_beside_capture_toml(bare):
         open_source(bare, lens=bare / "absent.json")
 
 
+@pytest.mark.parametrize(("coordinate", "key"), [("encoder_step", "focus_coordinate"), ("rail_mm", "stage_position_mm")])
+def test_a_measured_lens_that_cannot_be_used_is_told(stack, coordinate, key):
+    """The focus distance in EXIF and the nominal thin lens step in: metric, but not by the calibration."""
+    law = {"coordinate": coordinate, "law": "moebius_spline", "a_per_mm": 0.0004, "b_per_mm_per_unit": 1.5e-6}
+    content = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "focus": law, "projection": {"fx_px_poly": [1700.0]},
+               "camera": {"make": "Acme", "model": "One", "pixel_pitch_um": 30}}
+    (stack / "lens.json").write_text(json.dumps(content))
+    source = open_source(stack, lens=stack / "lens.json")
+    told = [text for text in source.warnings if "nominal thin lens" in text]
+    assert source.scale == "metric" and len(told) == 1
+    assert told[0].startswith(f"f0.dng and 3 more: profile {source.profile.name} is calibrated by {coordinate}")
+    assert f"{key} = ..." in told[0] and "[[frames]] in capture.toml" in told[0]
+    lines = [(f"f{k}.dng", f"{key} = {k}") for k in range(4)]
+    used = open_source(toml(stack, 'lens = "lens.json"\n' + frames(*lines)))
+    assert used.scale == "metric" and not any("nominal thin lens" in text for text in used.warnings)
+
+
 # -- scale
 
 
 def test_without_optics_a_stack_is_steps_in_natural_order_and_the_lines_to_add_are_exact(bare):
     source = open_source(bare)
     assert (source.scale, names(source), source.reference) == ("steps", ["1.tiff", "2.tiff", "10.tiff"], 1)
+    assert source.order == "file"
     assert [line.split("  #")[0] for line in source.missing] == [
         "focal_length_mm = ...", "f_number = ...", "pixel_pitch_um = ...", "focus_distance_m = ..."]
     assert source.missing[-1].endswith("every [[frames]]")
@@ -148,15 +168,22 @@ def test_without_optics_a_stack_is_steps_in_natural_order_and_the_lines_to_add_a
 
 def test_focus_distances_without_optics_are_steps_ordered_near_to_far(bare):
     source = open_source(bare, focus_distances=[0.9, 0.7, math.inf])
-    assert source.scale == "steps" and names(source) == ["2.tiff", "1.tiff", "10.tiff"]
+    assert source.scale == "steps" and names(source) == ["2.tiff", "1.tiff", "10.tiff"] and source.order == "focus"
     assert not any("focus_distance" in line for line in source.missing)
+
+
+def test_a_focus_coordinate_without_a_profile_orders_but_claims_no_near_end(bare):
+    toml(bare, frames(("1.tiff", "focus_coordinate = 30"), ("2.tiff", "focus_coordinate = -10"), ("10.tiff",
+                                                                                                  "focus_coordinate = 7")))
+    source = open_source(bare)
+    assert (source.scale, source.order, names(source)) == ("steps", "coordinate", ["2.tiff", "10.tiff", "1.tiff"])
 
 
 def test_stage_positions_order_a_stack_by_position_and_silence_exif_distances(stack):
     toml(stack, frames(("f0.dng", "stage_position_mm = 2"), ("f1.dng", "stage_position_mm = -1"),
                        ("f2.dng", "stage_position_mm = 0.5")))
     source = open_source(stack)
-    assert source.scale == "stage" and names(source) == ["f1.dng", "f2.dng", "f0.dng"]
+    assert source.scale == "stage" and names(source) == ["f1.dng", "f2.dng", "f0.dng"] and source.order == "rail"
     assert source.frames[0].settings.focus_distance is None
 
 
@@ -171,7 +198,7 @@ def test_one_exif_distance_for_the_whole_bracket_is_steps_with_a_warning(tmp_pat
     for index in range(3):
         dng(tmp_path / f"f{index}.dng", focus_distance=Value(0.8))
     source = open_source(tmp_path)
-    assert source.scale == "steps" and names(source) == ["f0.dng", "f1.dng", "f2.dng"]
+    assert source.scale == "steps" and names(source) == ["f0.dng", "f1.dng", "f2.dng"] and source.order == "file"
     assert all(frame.settings.focus_distance is None for frame in source.frames)
     assert any("same focus" in text and "left out" in text for text in source.warnings)
     assert [line.split(" ")[0] for line in source.missing] == ["focus_distance_m"]

@@ -10,7 +10,7 @@ from dfd.io.wording import CAMERA, camera_name, plain, spoken
 _SCALES = {"metric": "metric depth, in metres", "stage": "metres along the rail, not a distance from the camera",
            "steps": "NOT metric", "affine": "NOT metric"}
 
-_ORDERED_BY = {"focus": "focus distances order the frames, but the optics are not known",
+_ORDERED_BY = {"focus": "focus distances order the frames, but their optics are not complete",
                "coordinate": "only focus_coordinate is known, and no lens profile says what it means",
                "file": "no focus distance is known"}
 """Why a stack is in steps, by what orders it."""

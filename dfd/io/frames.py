@@ -50,11 +50,13 @@ class Plane:
     image      (H, W) float32, linear, 0 = black, 1 = white
     dn_range   white - black in file units (DN)
     taps       separable filter (1-D weights, y and x alike) that the sensor's white noise went through
+    share      variance of the noise over that of one channel, before `taps`: below 1 where channels were averaged
     """
 
     image: np.ndarray
     dn_range: float
     taps: tuple[float, ...] = (1.0,)
+    share: float = 1.0
 
 
 def is_raw(path) -> bool:
@@ -73,7 +75,8 @@ def read_luminance(frame: Frame) -> Plane:
         mosaic = raw.read_mosaic(frame.path, black_level=frame.black_level, white_level=frame.white_level)
         return Plane(mosaic_luminance(mosaic.values), mosaic.dn_range, LUMINANCE_TAPS)
     picture = _read_picture(frame)
-    return Plane(images.luminance(picture.values), picture.dn_range)
+    share = float(np.sum(images.REC709**2)) if picture.values.ndim == 3 and picture.values.shape[2] > 1 else 1.0
+    return Plane(images.luminance(picture.values), picture.dn_range, share=share)
 
 
 def read_colour(frame: Frame) -> np.ndarray:

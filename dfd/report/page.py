@@ -48,7 +48,7 @@ def make_page(outcome: Outcome, record: dict, maps: dict[str, Painted], plots: t
     return page(
         _title(record),
         _header(record),
-        section("Worth knowing", *_warnings(record["warnings"]), kind="warnings"),
+        section("Warnings", *_warnings(record["warnings"]), kind="warnings"),
         section("Pictures", group("pictures", *_pictures(outcome, record, maps))),
         section(_PLOTS[record["scale"]["name"]][0], group("pictures", *_plots(plots, record)), statistics_table(record)),
         section("Camera: what was used, and where each value came from", group("columns", *camera_tables(record))),

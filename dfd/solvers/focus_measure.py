@@ -88,7 +88,7 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     joined, predicted, window, strength = _by_rows(functools.partial(_find_peaks, places=places), volumes)
     value, scatter = fit_plane(joined, predicted, std=_PLANE_STD)
     sigma = xp.sqrt((scatter * (window / _CORRELATED) ** 2) ** 2 + (_UNSEEN * predicted) ** 2)
-    known = xp.isfinite(value) & xp.isfinite(joined) & (sigma < 1)
+    known = xp.isfinite(value) & xp.isfinite(joined) & (sigma < 1) & (value >= places[0]) & (value <= places[-1])
     known &= ~_ghosts(xp.where(known, value, np.nan), strength)
     value = coordinates.mean() + spacing * value
     nan = xp.float32(np.nan)

@@ -53,6 +53,9 @@ def unlock(offset, width):
     xp = array_module(offset)
     strength = pull(width)
     true = offset
-    for _ in range(4):  # contracts by less than 0.7 a step at the strongest pull
-        true = offset + strength * (xp.sin(2 * math.pi * true) - 0.25 * xp.sin(4 * math.pi * true))
+    for _ in range(6):  # Newton: the pulled offset grows with the true one at every strength of the table
+        turn = 2 * math.pi * true
+        pulled = true - strength * (xp.sin(turn) - 0.25 * xp.sin(2 * turn))
+        slope = 1 - 2 * math.pi * strength * (xp.cos(turn) - 0.5 * xp.cos(2 * turn))
+        true = true - (pulled - offset) / xp.maximum(slope, 0.2)
     return true
