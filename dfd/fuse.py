@@ -18,7 +18,7 @@ _SMOOTHING = 2.0
 class AllInFocus:
     """Fusion of frames that come one at a time, so that memory does not grow with their number.
 
-    values        (H, W) depth map in the unit of `coordinates`, NaN = unknown (filled from its surroundings)
+    values        (H, W) depth map in the unit of `coordinates`, NaN = unknown (taken from the nearest known pixel)
     coordinates   place of each frame on the sweep, in the order in which `add` numbers them; any order
     """
 

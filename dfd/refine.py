@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from dfd.backend import array_module
-from dfd.imaging import box_mean, median5, separable
+from dfd.backend import array_module, scipy_module
+from dfd.imaging import median5, separable
 
 
 def fit_plane(values, deviation, *, std: float, passes: int = 2):
@@ -72,16 +72,13 @@ def _regress(values, weight, taps):
 
 
 def fill(values):
-    """`values` (H, W) with every NaN replaced by the mean of what is known nearby, finest window that holds any first.
+    """`values` (H, W) with every NaN replaced by the nearest known value: half a gap beside a step goes to each side.
 
     Known pixels are returned bit for bit; a map without any known pixel is returned as it is.
     """
     xp = array_module(values)
-    filled, size = values, 3
-    while bool(xp.isnan(filled).any()) and size < 4 * max(values.shape):
-        known = xp.isfinite(filled)
-        share = box_mean(known.astype(np.float32), size)
-        mean = box_mean(xp.where(known, filled, 0).astype(np.float32), size) / xp.maximum(share, 1e-9)
-        filled = xp.where(known | (share < 0.5 / size**2), filled, mean.astype(values.dtype))
-        size = 2 * size + 1
-    return filled
+    unknown = xp.isnan(values)
+    if not bool(unknown.any()) or bool(unknown.all()):
+        return values
+    nearest = scipy_module(values).ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
+    return values[tuple(nearest)]

@@ -60,5 +60,12 @@ def test_fill_keeps_what_is_known_and_reaches_every_hole():
     assert plane.min() - 1e-3 <= filled.min() and filled.max() <= plane.max() + 1e-3
 
 
+def test_fill_keeps_a_step_a_step():
+    values = np.where(np.arange(60) < 30, 1.0, 2.0)[None, :] * np.ones((20, 1), np.float32)
+    holed = values.copy()
+    holed[:, 22:38] = np.nan
+    np.testing.assert_array_equal(fill(holed), values)
+
+
 def test_fill_of_nothing_is_nothing():
     assert np.isnan(fill(np.full((9, 14), np.nan, np.float32))).all()
