@@ -1,6 +1,6 @@
 """What the benchmark scripts share: the folder of real data, the command line, and Markdown rows."""
 
-import resource
+import os
 import subprocess
 import sys
 import time
@@ -19,13 +19,13 @@ def shared_data(relative):
 
 def dfd(*arguments):
     """Run the installed command in a process of its own: (wall s, CPU s, peak MB)."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "from dfd.cli import main; main()", *map(str, arguments)], check=True)
-    wall = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall, cpu, after.ru_maxrss / 1024
+    process = subprocess.Popen([sys.executable, "-c", "from dfd.cli import main; main()", *map(str, arguments)])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"dfd {' '.join(map(str, arguments))} ended with {process.returncode}")
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def row(*cells):

@@ -329,7 +329,7 @@ def test_a_calibrated_profile_of_the_same_lens_gives_the_same_depth(stack, resul
 def test_without_optics_the_scale_is_steps_and_the_missing_lines_are_named(stack, results, simulation):
     (stack / "capture.toml").unlink()
     source = open_source(stack)
-    assert (source.scale, source.missing) == ("steps", OPTICS_LINES)
+    assert (source.scale, source.missing, len(source.frames)) == ("steps", OPTICS_LINES, FRAMES)
     result = solve(stack)
     assert (result.scale, result.unit) == ("steps", "frame")
     with pytest.raises(ValueError, match="needs a metric result, this one has scale steps"):

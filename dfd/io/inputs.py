@@ -10,8 +10,8 @@ from dfd.io.frames import is_raw
 from dfd.io.images import FORMATS
 from dfd.io.sidecar import NAME, Sidecar, SidecarFrame, read_sidecar
 
-_RESULTS = {"depth", "sigma", "confidence", "allfocus", "index"}
-"""Stems of the pictures that `dfd depth` writes beside its result.json."""
+_OWN = {"result.json": {"depth", "sigma", "confidence", "allfocus", "index"}, "truth.json": {"truth"}}
+"""Record that `dfd depth` or `dfd simulate` writes into a folder -> stems of the pictures beside it that are no frames."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _readable(path) -> bool:
 
 def _images_in(folder):
     """All images of a folder in natural order; a RAW file stands for the pictures developed from it."""
-    own = _RESULTS if (folder / "result.json").is_file() else set()
+    own = set().union(*(stems for record, stems in _OWN.items() if (folder / record).is_file()))
     files = [path for path in folder.iterdir()
              if path.is_file() and not path.name.startswith(".") and _readable(path) and path.stem not in own]
     if not files:

@@ -165,4 +165,4 @@ def _write_pictures(folder, outcome):
 
 def _write_json(path, content):
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file name that is not Unicode: an escape, valid JSON
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # JSON's own escape for a name that is not Unicode

@@ -71,7 +71,8 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     Raises ValueError for fewer than 3 images.
     """
     if len(capture) < 3:
-        raise ValueError(f"focus-measure needs at least 3 images of a sweep, this stack has {len(capture)}")
+        raise ValueError(f"focus-measure needs at least 3 images of a sweep, this stack has {len(capture)}; "
+                         "take more frames between or beyond them")
     xp = array_module(capture.images)
     order = sorted(range(len(capture)), key=lambda index: capture.views[index].coordinate)
     coordinates = np.array([capture.views[index].coordinate for index in order])
@@ -202,7 +203,7 @@ def _ghosts(value, strength):
     weight = xp.where(xp.isfinite(value) & xp.isfinite(strength), strength, 0) ** 2
     power = imaging.box_mean(weight, _GHOST_WINDOW)
     around = imaging.box_mean(weight * xp.nan_to_num(value), _GHOST_WINDOW) / xp.maximum(power, _EPSILON)
-    return (strength < _GHOST_SHARE * xp.sqrt(power)) & (xp.abs(value - around) > _GHOST_STEPS)
+    return (strength < _GHOST_SHARE * xp.sqrt(xp.maximum(power, 0))) & (xp.abs(value - around) > _GHOST_STEPS)
 
 
 def _noise_std(place, rises, deviation, places, width):
