@@ -61,28 +61,48 @@ def prepare_capture(source: Source, *, align="auto", preview=False, progress=Non
     stored = None if align in ("auto", "none") else _stored(source, align, (height // reduction, width // reduction))
     settings = [_reduced(frame.settings, reduction) for frame in frames]
     lenses = [source.profile.thin_lens(item) for item in settings] if source.scale == "metric" else None
-    planes = _decode(frames, reduction, report)
-    images = [plane.image for plane in planes]
+    images, sensor = _read(source, reduction, report)
     shape = images[0].shape
     start = np.stack([np.eye(3)] * len(frames))
     if lenses is not None and align != "none":
         start = prepare.predicted_breathing(lenses, source.reference, shape)
     exposure = prepare.brightness_factors(settings, lenses, reference=source.reference)
-    sensor = _noises(source, planes, reduction)
-    images = [image * np.float32(factor) for image, factor in zip(images, exposure, strict=True)]
-    alignment = _register(source, images, start, align, report) if stored is None else stored
+    images = [image if factor == 1 else image * np.float32(factor) for image, factor in zip(images, exposure, strict=True)]
+    alignment = _align(source, images, start, align, report) if stored is None else stored
     matrices = start if alignment is None else alignment.matrices
-    images = [imaging.warp(image, matrix) for image, matrix in zip(images, matrices, strict=True)]
-    residual = prepare.residual_gains(images, source.reference)
-    stack = np.stack([image * np.float32(gain) for image, gain in zip(images, residual, strict=True)])
+    stack, residual = _register(images, matrices, source.reference)
     gains = exposure * residual
     views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), source.psf,
                   sensor[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in range(len(frames))]
-    names = [frame.path.name for frame in frames]
-    transforms = None if alignment is None else [
-        item | {"gain": float(gain)} for item, gain in zip(prepare.describe(names, alignment), gains, strict=True)]
-    notes = () if alignment is None else tuple(_named(note, names) for note in alignment.notes)
+    transforms, notes = _transforms(frames, alignment, gains)
     return Prepared(source, _capture(source, stack, views), matrices, gains, transforms, reduction, notes)
+
+
+def _read(source, reduction, report):
+    """The luminance of every frame, and its noise before brightness is matched."""
+    planes = _decode(source.frames, reduction, report)
+    return [plane.image for plane in planes], _noises(source, planes, reduction)
+
+
+def _register(images, matrices, reference):
+    """(K, H, W) stack on the reference grid, equally bright, and the gains that made it so; empties `images`."""
+    stack = np.empty((len(images), *images[0].shape), dtype=np.float32)
+    for index in range(len(images)):
+        stack[index] = imaging.warp(images[index], matrices[index])
+        images[index] = None  # one copy of every frame is enough
+    gains = prepare.residual_gains(stack, reference)
+    for image, gain in zip(stack, gains, strict=True):
+        image *= np.float32(gain)
+    return stack, gains
+
+
+def _transforms(frames, alignment, gains):
+    """(one table per frame for transforms.json or None, what could not be aligned in words)."""
+    if alignment is None:
+        return None, ()
+    names = [frame.path.name for frame in frames]
+    tables = [item | {"gain": float(gain)} for item, gain in zip(prepare.describe(names, alignment), gains, strict=True)]
+    return tables, tuple(_named(note, names) for note in alignment.notes)
 
 
 def _reduced(settings, factor):
@@ -108,7 +128,7 @@ def _decode(frames, reduction, report):
     return planes
 
 
-def _register(source, images, start, align, report):
+def _align(source, images, start, align, report):
     """The Alignment of the frames beyond `start`; None where `start` stands as it is."""
     if align == "none" or source.kind not in _MOVED_KINDS:
         return None

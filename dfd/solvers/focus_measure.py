@@ -18,7 +18,6 @@ above one frame spacing.  Coordinates are dioptres, metres on a rail or frame nu
 
 from __future__ import annotations
 
-import functools
 import itertools
 
 import numpy as np
@@ -28,8 +27,8 @@ from dfd.backend import array_module
 from dfd.capture import FocalStack
 from dfd.depthmap import DepthMap
 from dfd.refine import fit_plane
-from dfd.solvers.peaks import gaussian_peak, pull, unlock
-from dfd.solvers.sharpness import SCALES, mapped, sharpness_curves
+from dfd.solvers.peaks import PULLS, WIDTHS, gaussian_peak, pull, unlock
+from dfd.solvers.sharpness import SCALES, sharpness_curves
 
 REACH = 48
 """Pixels around a pixel that its value may depend on: the halo for tiles."""
@@ -57,9 +56,6 @@ _UNSEEN = 0.2
 """Share of the predicted std that no scatter can show (a pull common to the whole window).  benchmarks/simulated.py checks
 this constant and the one above on rendered stacks that they were not chosen on."""
 
-_STRIP = 32
-"""Rows that are solved at a time on the CPU."""
-
 _EPSILON = 1e-12
 
 
@@ -86,7 +82,7 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
             progress(next(steps), total)
 
     volumes = [sharpness_curves(capture, order, scale, report) for scale in SCALES]
-    joined, predicted, window, strength = _by_rows(functools.partial(_find_peaks, places=places), volumes)
+    joined, predicted, window, strength = _find_peaks(volumes, places)
     value, scatter = fit_plane(joined, predicted, std=_PLANE_STD)
     sigma = xp.sqrt((scatter * (window / _CORRELATED) ** 2) ** 2 + (_UNSEEN * predicted) ** 2)
     known = xp.isfinite(value) & xp.isfinite(joined) & (sigma < 1) & (value >= places[0]) & (value <= places[-1])
@@ -100,22 +96,23 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     )
 
 
-def _by_rows(function, volumes):
-    """`function` of all pixels, (H, W) float32 arrays: on the CPU in threads and in strips that fit the cache."""
-    deviation = volumes[0][1]
-    if array_module(deviation) is not np:
-        return function(volumes)
-    starts = range(0, len(deviation), _STRIP)
-    strips = [[(volume[:, y:y + _STRIP], noise[y:y + _STRIP]) for volume, noise in volumes] for y in starts]
-    return [np.concatenate(parts) for parts in zip(*mapped(function, strips, np), strict=True)]
-
-
 def _find_peaks(volumes, places):
-    """What each pixel's own curves say, (H, W) float32 each.
+    """What each pixel's own curves say, (H, W) float32 each: by the fused loop on the CPU, by arrays on a GPU.
 
     Returns (place, its predicted std, mean window [px], strength of the middle scale); place NaN where there is no peak
     inside the sweep that stands out of the noise.
     """
+    if array_module(volumes[0][1]) is not np:
+        return find_peaks_arrays(volumes, places)
+    from dfd.kernels.peaks import find_peaks
+
+    curves, deviations = zip(*volumes, strict=True)
+    constants = _FLOOR, _TEXTURE, _LOCKING, _LEAST_CONTRAST
+    return find_peaks(curves, deviations, places, [window for _, _, window in SCALES], (WIDTHS, PULLS), constants)
+
+
+def find_peaks_arrays(volumes, places):
+    """The same in whole-array operations, for NumPy and CuPy: the reference of the fused loop."""
     xp = array_module(volumes[0][1])
     best = _vote([volume for volume, _ in volumes])
     joined, predicted, window, contrast = _join(volumes, best, places)

@@ -8,8 +8,8 @@ import numpy as np
 
 from dfd.backend import array_module
 
-_WIDTHS = (0.40, 0.48, 0.53, 0.60, 0.65, 0.70, 0.76, 0.84, 0.90, 1.05, 1.20, 1.40, 1.70, 2.20, 2.70, 4.50)
-_PULLS = (0.160, 0.145, 0.120, 0.098, 0.085, 0.072, 0.060, 0.048, 0.044, 0.031, 0.024, 0.017, 0.011, 0.007, 0.004, 0.001)
+WIDTHS = (0.40, 0.48, 0.53, 0.60, 0.65, 0.70, 0.76, 0.84, 0.90, 1.05, 1.20, 1.40, 1.70, 2.20, 2.70, 4.50)
+PULLS = (0.160, 0.145, 0.120, 0.098, 0.085, 0.072, 0.060, 0.048, 0.044, 0.031, 0.024, 0.017, 0.011, 0.007, 0.004, 0.001)
 """Largest pull towards a frame [spacings] against the fitted width [spacings]: modified Laplacian of 1/f texture, mean of
 disk and Gaussian PSFs (they differ by 15 %); tests/test_peaks.py recomputes both from the transfer functions."""
 
@@ -38,7 +38,7 @@ def gaussian_peak(before, at, after, places):
 def pull(width):
     """Largest displacement [frame spacings] of a Gaussian peak towards the nearest frame, for a width [spacings]."""
     xp = array_module(width)
-    return xp.interp(width, xp.asarray(_WIDTHS), xp.asarray(_PULLS))
+    return xp.interp(width, xp.asarray(WIDTHS), xp.asarray(PULLS))
 
 
 def unlock(offset, width):

@@ -62,13 +62,13 @@ def sharpness_curves(capture, order, scale, report):
         return std * math.sqrt(2 / independent)
 
     deviation = 0.0
-    for std in mapped(measure, range(len(order)), xp):
+    for std in _mapped(measure, range(len(order)), xp):
         deviation = deviation + std / len(order)
         report()
     return volume, deviation
 
 
-def mapped(function, items, xp):
+def _mapped(function, items, xp):
     """`map` in threads on the CPU, where the array kernels release the lock; in turn on a GPU."""
     if xp is not np:
         yield from map(function, items)
