@@ -2,8 +2,9 @@
 
 Neighbours differ least in blur, so they are registered to each other and accumulated to the reference.  Then links
 between near and farther neighbours are measured again on the frames as they lie and solved jointly, so that small
-errors do not walk.  A residual that the evidence does not support is set to exactly the prediction: a stack that is
-registered already is never resampled.
+errors do not walk.  Then the evidence decides, first over the sweep (a smooth drift) and frame by frame (a shift, then
+scale and rotation), against the scatter of the links and against a bias that repeats from link to link: defocus that
+changes with depth looks like scale.  What it does not support stays at exactly the prediction, and is not resampled.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dfd.prepare.similarity import (
     register_pair,
     seen,
     similarity_matrix,
+    supported,
 )
 
 SMALLEST_SHIFT_PX = 0.05
@@ -52,7 +54,8 @@ class Alignment:
 
     matrices         (K, 3, 3) float64, output (reference) px -> frame px, homogeneous
     quality          (K,) correlation of the frame with its neighbour after alignment, 1 = same; 1 for the reference
-    corner_shift_px  (K,) largest corner displacement [px] of the residual that was estimated beyond the prediction
+    corner_shift_px  (K,) largest corner displacement [px] of the residual beyond the prediction: that in `matrices`
+                     where one is applied, else the one that was measured and not supported
     sigma_px         (K,) its 1-sigma [px]; NaN where nothing could be estimated
     applied          (K,) bool: the residual is in `matrices`; False = the prediction stands as it was
     notes            one sentence per frame that could not be aligned
@@ -122,6 +125,9 @@ def _chain(pyramids, reference, initial, order, advance):
             start = initial[k] @ np.linalg.inv(initial[last]) @ matrices[last]
             matrix = register_pair(pyramids[last], pyramids[k], matrices[last], start, finest=1)
             quality[k], fixed[k] = _quality(pyramids[last], matrices[last], pyramids[k], matrix), last
+            expected = _quality(pyramids[last], matrices[last], pyramids[k], start)
+            if quality[k] < expected + _GAIN:
+                matrix, quality[k] = start, expected
             if quality[k] >= LEAST_QUALITY:
                 matrices[k], last = matrix, k
             done += 1
@@ -146,34 +152,44 @@ class _Links:
         self.pairs = [(one, other) for gap in _GAPS for one, other in zip(order, order[gap:], strict=False)]
 
     def look(self, matrices, resample):
-        """The planes of every frame through its map, and the sum of the agreements of all links."""
+        """The planes of every frame through its map, and the agreement of every link, summed over its levels."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             planes = dict(zip(self.order, pool.map(
                 lambda k: seen(self.pyramids[k], matrices[k], self.levels, resample=resample), self.order), strict=True))
-        return planes, sum(agreement(planes[one][level], planes[other][level])
-                           for one, other in self.pairs for level in self.levels)
+        return planes, np.array([sum(agreement(planes[one][level], planes[other][level]) for level in self.levels)
+                                 for one, other in self.pairs])
 
     def solve(self, planes):
-        """(K, 4) motions of all frames that satisfy the links best, and their (4 K, 4 K) precision [1/px^2]."""
+        """(K, 4) motions of all frames that satisfy the links best, and their (4 K, 4 K) covariance [px^2].
+
+        A link errs by its scatter and by its bias, half of which repeats from link to link.  The links of several gaps
+        share their frames and so their errors: together they count as one.
+        """
         count = len(self.pyramids)
-        precision, score = 1e-6 * np.eye(4 * count), np.zeros(4 * count)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             estimates = list(pool.map(lambda pair: measure(planes[pair[0]], planes[pair[1]], self.pyramids[0].factors,
                                                            self.shape), self.pairs))
+        loose = np.full((count, 4), 1e-6)
+        loose[self.reference] = 1e6
+        precision, noise, score = np.diag(loose.ravel()), np.diag(loose.ravel()), np.zeros(4 * count)
+        repeated = np.zeros((4 * count, 4))
         for (one, other), estimate in zip(self.pairs, estimates, strict=True):
             if estimate is None:
                 continue
-            weight = np.linalg.inv(estimate.covariance)
+            square = estimate.bias @ estimate.bias.T
+            weight = np.linalg.inv(estimate.covariance + square)
+            scatter = len(_GAPS) * weight @ (estimate.covariance + square / 2) @ weight
             ends = ((slice(4 * one, 4 * one + 4), -1), (slice(4 * other, 4 * other + 4), 1))
             for rows, sign in ends:
                 score[rows] += sign * weight @ estimate.motion
+                repeated[rows] += sign * weight @ estimate.bias
                 for columns, other_sign in ends:
                     precision[rows, columns] += sign * other_sign * weight
-        fixed = slice(4 * self.reference, 4 * self.reference + 4)
-        precision[fixed, fixed] += 1e6 * np.eye(4)
-        motions = np.linalg.solve(precision, score).reshape(count, 4)
+                    noise[rows, columns] += sign * other_sign * scatter
+        inverse = np.linalg.inv(precision)
+        motions, repeated = (inverse @ score).reshape(count, 4), inverse @ repeated
         motions[self.reference] = 0
-        return motions, precision
+        return motions, inverse @ noise @ inverse + repeated @ repeated.T
 
     def moved(self, matrices, motions):
         """The maps after these motions."""
@@ -183,15 +199,21 @@ class _Links:
 
 def _already_there(links, initial):
     """The Alignment when the links find nothing to correct at the prediction; None when they do, or do not hold."""
-    count = len(links.pyramids)
-    planes, together = links.look(initial, fast_warp)
-    if together < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
+    planes, alike = links.look(initial, fast_warp)
+    if alike.sum() < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
         return None
-    motions, precision = links.solve(planes)
-    if _significant(links, motions, precision) or _displaced(links, initial, planes):
+    motions, covariance = links.solve(planes)
+    if supported(motions, covariance, _positions(links))[0].any() or _displaced(links, initial, planes):
         return None
-    fixed = np.array([_toward(links.order, k, links.reference) for k in range(count)])
-    return _judge(links, initial, links.moved(initial, motions), precision, np.ones(count), fixed)
+    fixed = np.array([_toward(links.order, k, links.reference) for k in range(len(initial))])
+    return _judge(links, initial, motions, covariance, np.ones(len(initial)), fixed)
+
+
+def _positions(links):
+    """(K,) places in the sweep, counted from the reference in units of its length; 0 for frames without links."""
+    positions = np.zeros(len(links.pyramids))
+    positions[links.order] = (np.arange(len(links.order)) - links.order.index(links.reference)) / len(links.order)
+    return positions
 
 
 def _displaced(links, initial, planes) -> bool:
@@ -214,46 +236,49 @@ def _toward(order, k, reference):
 
 
 def _refine(links, initial, matrices):
-    """Joint steps while they raise the agreement; (matrices, precision), back to `initial` when that agrees as well."""
+    """Joint steps while they raise the agreement; (motions beyond `initial`, their covariance)."""
     accepted, best = matrices, -np.inf
     for _ in range(_ROUNDS + 1):
-        planes, together = links.look(matrices, fast_warp)
-        if together <= best:
+        planes, alike = links.look(matrices, fast_warp)
+        if alike.sum() <= best:
             break
-        accepted, best = matrices, together
+        accepted, best = matrices, alike.sum()
         matrices = links.moved(accepted, links.solve(planes)[0])
-    if links.look(initial, fast_warp)[1] >= best:
-        accepted = initial
-    motions, precision = links.solve(links.look(accepted, warp)[0])
-    return links.moved(accepted, motions) if accepted is not initial else initial, precision
+    motions, covariance = links.solve(links.look(accepted, warp)[0])
+    residuals = np.linalg.inv(initial) @ links.moved(accepted, motions)
+    return np.stack([motion_of(residual, links.shape) for residual in residuals]), covariance
 
 
-def _significant(links, motions, precision) -> bool:
-    """Do these motions of the whole stack differ from none: chi-square above its mean by five of its own sigmas?"""
-    freedom = 4 * (len(links.order) - 1)
-    together = motions.reshape(-1) @ precision @ motions.reshape(-1)
-    shifts = [corner_shift(similarity_matrix(motion, links.shape), links.shape) for motion in motions]
-    return max(shifts) > SMALLEST_SHIFT_PX and together > freedom + 5 * np.sqrt(2 * freedom)
-
-
-def _judge(links, initial, matrices, precision, quality, fixed):
-    """Apply the residuals when they are significant; give them back to the prediction when not."""
-    count, pyramids = len(links.pyramids), links.pyramids
+def _judge(links, initial, motions, covariance, quality, fixed):
+    """Apply what the evidence supports and what makes a frame agree better; the prediction stands for the rest."""
+    count, pyramids, shape = len(links.pyramids), links.pyramids, links.shape
     failed = quality < LEAST_QUALITY
-    residuals = [np.linalg.inv(start) @ matrix for start, matrix in zip(initial, matrices, strict=True)]
-    shifts = np.array([corner_shift(residual, links.shape) for residual in residuals])
-    covariance = np.linalg.inv(precision)
-    sigmas = np.array([_corner_sigma(covariance[4 * k:4 * k + 4, 4 * k:4 * k + 4], links.shape) for k in range(count)])
+    residuals, remaining = supported(motions, covariance, _positions(links))
+    shifts = np.array([corner_shift(similarity_matrix(residual, shape), shape) for residual in residuals])
+    applied = ~failed & (shifts > SMALLEST_SHIFT_PX)
+    kept = np.where(applied[:, None, None], links.moved(initial, residuals), initial)
+    if applied.any():
+        applied &= _rises(links, initial, kept)
+        kept = np.where(applied[:, None, None], kept, initial)
+    measured = np.array([corner_shift(similarity_matrix(motion, shape), shape) for motion in motions])
+    sigmas = np.array([_corner_sigma((remaining if applied[k] else covariance)[4 * k:4 * k + 4, 4 * k:4 * k + 4], shape)
+                       for k in range(count)])
     sigmas[links.reference] = 0
-    motions = np.stack([motion_of(residual, links.shape) for residual in residuals])
-    applied = ~failed & (shifts > SMALLEST_SHIFT_PX) & _significant(links, motions, precision)
-    kept = np.where(applied[:, None, None], matrices, initial)
     quality = np.array([1.0 if k == fixed[k] else _quality(pyramids[fixed[k]], kept[fixed[k]], pyramids[k], kept[k])
                         for k in range(count)])
     notes = tuple(f"frame {k}: could not be aligned (correlation with frame {fixed[k]} {quality[k]:.2f}, at least "
                   f"{LEAST_QUALITY} needed); it stays where the optics predict it; check focus order, motion, exposure"
                   for k in np.flatnonzero(failed))
-    return Alignment(kept, quality, shifts, np.where(failed, np.nan, sigmas), applied, notes)
+    return Alignment(kept, quality, np.where(applied, shifts, measured), np.where(failed, np.nan, sigmas), applied, notes)
+
+
+def _rises(links, initial, kept):
+    """(K,) does a frame agree better with its neighbours at `kept` than at `initial`?"""
+    gain = links.look(kept, fast_warp)[1] - links.look(initial, fast_warp)[1]
+    own = np.zeros(len(initial))
+    for pair, value in zip(links.pairs, gain, strict=True):
+        own[list(pair)] += value
+    return own > 0
 
 
 def _corner_sigma(covariance, shape) -> float:

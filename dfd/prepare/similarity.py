@@ -21,8 +21,9 @@ from dfd.imaging import box_mean, gaussian, reduce
 _BANDS = (0.8, 2.0)
 _WINDOW = 15
 _TILES = 8
-_BIAS = 0.04
-"""Systematic error of the finest level, in its pixels (focus_stack_pcb: 0.04 to 0.1)."""
+_BIAS = np.array([0.04, 0.024, 0.014, 0.014])
+"""Systematic error of scale, rotation and shift at the finest level, in its pixels (focus_stack_pcb: 0.04 to 0.1;
+rendered slants and spheres: mostly scale, because blur grows about the part in focus)."""
 _NOTHING = 1e-3
 _LEAST_RMS = 0.06
 _GRADIENT = np.array([1, -8, 0, 8, -1], dtype=np.float32) / 12
@@ -54,10 +55,14 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A similarity (scale, rotation, right, down) [px at the corner] and its (4, 4) covariance [px^2]."""
+    """A similarity (scale, rotation, right, down) [px at the corner], its (4, 4) covariance [px^2] and its bias.
+
+    bias    (4, 4) px, one column per parameter: 1-sigma of the error that repeats from link to link of a sweep
+    """
 
     motion: np.ndarray
     covariance: np.ndarray
+    bias: np.ndarray
 
 
 def pyramid(image: np.ndarray, *, max_pixels: float, min_side: int = 28) -> Pyramid:
@@ -121,18 +126,21 @@ def measure(fixed: dict[int, Seen], moving: dict[int, Seen], factors, shape) -> 
     Each level counts by its sandwich covariance plus a bias that grows eightfold per level and with the disagreement of
     its planes: coarse bands are made of defocused structure, whose apparent place follows the focus where depth slopes.
     """
-    precision, score = np.zeros((4, 4)), np.zeros(4)
+    precision, score, bias, scatter = np.zeros((4, 4)), np.zeros(4), np.zeros((4, 4)), np.zeros((4, 4))
     for level in fixed:
         part = _measure_level(fixed[level], moving[level], factors[level], shape)
         if part is not None:
-            bias = _BIAS * factors[0] * 8**level / max(agreement(fixed[level], moving[level]), 0.05) ** 2
-            inverse = np.linalg.inv(part.covariance + bias**2 * np.eye(4))
-            precision += inverse
-            score += inverse @ part.motion
+            motion, covariance = part
+            error = np.diag(_BIAS * factors[0] * 8**level / max(agreement(fixed[level], moving[level]), 0.05) ** 2)
+            weight = np.linalg.inv(covariance + error**2)
+            precision += weight
+            score += weight @ motion
+            bias += weight @ error
+            scatter += weight @ covariance @ weight
     if not precision.any():
         return None
-    covariance = np.linalg.inv(precision)
-    return Estimate(covariance @ score, covariance)
+    inverse = np.linalg.inv(precision)
+    return Estimate(inverse @ score, inverse @ scatter @ inverse, inverse @ bias)
 
 
 def agreement(one: Seen, other: Seen) -> float:
@@ -220,7 +228,8 @@ def _prepare(plane) -> Seen:
     return Seen(plane, right, down, np.where(rms > _LEAST_RMS, rms, np.float32(0)) * inner)
 
 
-def _measure_level(one: Seen, other: Seen, factor, shape) -> Estimate | None:
+def _measure_level(one: Seen, other: Seen, factor, shape):
+    """(motion, its covariance) from one level; None without support."""
     from dfd.kernels.registration import tile_sums
 
     local = box_mean(one.plane * other.plane, _WINDOW)
@@ -236,7 +245,7 @@ def _measure_level(one: Seen, other: Seen, factor, shape) -> Estimate | None:
     inverse = np.linalg.inv(normal) * (squared / crossed)
     motion = inverse @ scores.sum(axis=0)
     rest = scores - normals @ motion * (crossed / squared)
-    return Estimate(motion, inverse @ (rest.T @ rest) @ inverse)
+    return motion, inverse @ (rest.T @ rest) @ inverse
 
 
 def _grid(size, factor, shape):
@@ -245,3 +254,51 @@ def _grid(size, factor, shape):
     x, y = (((np.arange(length) + 0.5) * factor - full / 2) / radius
             for length, full in ((size[1], shape[1]), (size[0], shape[0])))
     return x.astype(np.float32), y.astype(np.float32)
+
+
+def supported(motions, covariance, positions):
+    """The part of measured motions that the evidence supports: ((K, 4) motions, their (4 K, 4 K) covariance) [px].
+
+    motions, covariance   (K, 4) px and (4 K, 4 K) px^2: what was measured;  positions: (K,) in the sweep, 0 = reference
+
+    Terms enter one by one, the best first, while chi-square falls by more than chance over all of them explains: a linear
+    or quadratic drift of scale, rotation or shift; the shift of one frame; its scale and rotation.  A frame's own terms
+    shrink by a variance that is estimated from all own terms; a frame without any lies exactly on the drift.
+    """
+    count, weight = len(positions), np.linalg.inv(covariance)
+    moving = np.flatnonzero(positions)
+    terms = [(np.kron(positions[:, None]**power, np.eye(4)[:, parts]), None)
+             for power in (1, 2) if len(moving) > 2 for parts in ([0], [1], [2, 3])]
+    terms += [(4 * k + np.array(parts), k) for k in moving for parts in ((2, 3), (0, 1, 2, 3))]
+    chance, free, columns, own = 5 + 2 * math.log(len(terms) + 1), weight, np.zeros((4 * count, 0)), []
+    while terms:
+        score = free @ motions.ravel()
+        best = int(np.argmax([_excess(term, free, score) for term, _ in terms]))
+        (term, k), excess = terms[best], _excess(terms[best][0], free, score)
+        if excess < chance:
+            break
+        chosen = term if k is None else np.eye(4 * count)[:, term]
+        terms = [other for place, other in enumerate(terms) if place != best and (k is None or other[1] != k)]
+        if k is not None and len(term) == 2 and term[0] == 4 * k + 2:
+            terms.append((term - 2, k))
+        columns, own = np.hstack([columns, chosen]), own + [k is not None] * chosen.shape[1]
+        pulled = weight @ columns
+        free = weight - pulled @ np.linalg.solve(columns.T @ pulled, pulled.T)
+    return _shrunk(motions.ravel(), weight, columns, np.array(own, bool))
+
+
+def _excess(term, free, score):
+    """Fall of chi-square by a term (columns, or rows of its own) above what its freedoms explain, in chi-square."""
+    pull, normal = (score[term], free[np.ix_(term, term)]) if term.ndim == 1 else (term.T @ score, term.T @ free @ term)
+    return float(pull @ np.linalg.solve(normal, pull)) - len(pull) - 4 * math.sqrt(len(pull))
+
+
+def _shrunk(motions, weight, columns, own):
+    """Least squares of these columns, the own ones with a common variance (expectation maximisation from no shrinkage)."""
+    normal, pull, prior = columns.T @ weight @ columns, columns.T @ weight @ motions, np.zeros(len(own))
+    for _ in range(10):
+        covariance = np.linalg.inv(normal + np.diag(prior))
+        values = covariance @ pull
+        if own.any():
+            prior = own / np.mean(values[own] ** 2 + np.diag(covariance)[own])
+    return (columns @ values).reshape(-1, 4), columns @ covariance @ columns.T
