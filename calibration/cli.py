@@ -1,4 +1,4 @@
-"""The `dfd-calibrate` command: arguments and tables; the work is done elsewhere, exit codes in dfd.cli.run."""
+"""The `dfd-calibrate` command: arguments and tables; the work is done elsewhere, exit codes in dfd.console.run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from dfd import __version__
-from dfd.cli.run import start
-from dfd.cli.terminal import Progress, say
+from dfd.console import Progress, say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Measure a lens and a camera for metric depth from defocus; writes a LensProfile (JSON).")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from calibration.noise import (
 )
 from calibration.patches import ROI, Patch, file_black, find_files, pair_up, read_patch
 from dfd import __version__
+from dfd.io.integrity import sha256
 from dfd.lensfile import SCHEMA, SCHEMA_VERSION, section
 
 LEAST_PAIRS = 3
@@ -229,7 +229,7 @@ def into_profile(shoot: NoiseShoot, data: dict | None = None) -> dict:
         radiometry["white_dn"] = base.white
         radiometry["linearity_max_pct"] = None if base.linearity_pct is None else round(base.linearity_pct, 3)
     provenance = data["provenance"] = data.get("provenance") or {}
-    inputs = [{"file": path.name, "sha256": _digest(path), "role": _ROLES[role]} for path, role in shoot.files]
+    inputs = [{"file": path.name, "sha256": sha256(path), "role": _ROLES[role]} for path, role in shoot.files]
     provenance["inputs"] = [item for item in provenance.get("inputs") or [] if item not in inputs] + inputs
     return data
 
@@ -252,8 +252,3 @@ def _entry(result, raw):
         "file_format": "raw" if raw else "tiff", "chi2_dof": round(transfer.chi2_dof, 3),
         "pairs": {"flat": len(result.flats), "dark": len(result.darks), "rejected": len(result.rejected)},
     }
-
-
-def _digest(path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

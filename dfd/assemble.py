@@ -16,10 +16,21 @@ from dfd.io import frames as reader
 from dfd.io.folders import read_json
 from dfd.io.sources import Source
 from dfd.noise import Noise
-from dfd.settings import Value
 
 PREVIEW_PX = 1024
 """A preview is reduced by a whole factor until its longer side is at most this."""
+
+_NOISE_FRAMES = 16
+"""Frames that the noise is estimated from, spread over the stack."""
+
+_LARGEST_GAIN = 1.2
+"""A residual gain beyond this factor is worth a warning."""
+
+_LEAST_SWEEP_PX, _LARGEST_STEP_PX = 1.0, 15.0
+"""Change of blur over a whole stack below which nothing can be seen; between neighbours, beyond which peaks are missed."""
+
+_DOUBTFUL = 0.01
+"""Relative 1-sigma of a focus distance beyond which the result says that its sigma leaves it out."""
 
 _MOVED_KINDS = ("focal-stack", "aperture-pair", "views")
 """Kinds whose frames may have moved against each other; in the others the displacement is the signal."""
@@ -33,6 +44,7 @@ class Prepared:
     matrices     (K, 3, 3) output px -> frame px;   gains   K factors that brightness was multiplied by
     transforms   one table per frame for transforms.json, None when nothing was aligned
     reduction    whole factor by which the images were made smaller (1 = none)
+    noise_from   in words, where the noise of the views comes from
     """
 
     source: Source
@@ -41,6 +53,7 @@ class Prepared:
     gains: np.ndarray
     transforms: list[dict] | None
     reduction: int
+    noise_from: str
     warnings: tuple[str, ...]
 
     def colour(self, index: int) -> np.ndarray:
@@ -59,29 +72,49 @@ def prepare_capture(source: Source, *, align="auto", preview=False, progress=Non
     height, width = reader.image_size(frames[0].path)
     reduction = math.ceil(max(height, width) / PREVIEW_PX) if preview else 1
     stored = None if align in ("auto", "none") else _stored(source, align, (height // reduction, width // reduction))
-    settings = [_reduced(frame.settings, reduction) for frame in frames]
-    lenses = [source.profile.thin_lens(item) for item in settings] if source.scale == "metric" else None
-    images, sensor = _read(source, reduction, report)
+    lenses = [_lens(source, frame, reduction) for frame in frames] if source.scale == "metric" else None
+    steps = () if lenses is None else _check_steps(source, lenses)
+    images, sensor, noise_from = _read(source, reduction, report)
     shape = images[0].shape
     start = np.stack([np.eye(3)] * len(frames))
     if lenses is not None and align != "none":
         start = prepare.predicted_breathing(lenses, source.reference, shape)
-    exposure = prepare.brightness_factors(settings, lenses, reference=source.reference)
+    exposure = prepare.brightness_factors([frame.settings for frame in frames], lenses, reference=source.reference)
     images = [image if factor == 1 else image * np.float32(factor) for image, factor in zip(images, exposure, strict=True)]
     alignment = _align(source, images, start, align, report) if stored is None else stored
     matrices = start if alignment is None else alignment.matrices
     stack, residual = _register(images, matrices, source.reference)
     gains = exposure * residual
-    views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), source.psf,
+    psf = replace(source.psf, core=source.psf.core / reduction)
+    views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), psf,
                   sensor[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in range(len(frames))]
     transforms, notes = _transforms(frames, alignment, gains)
-    return Prepared(source, _capture(source, stack, views), matrices, gains, transforms, reduction, notes)
+    notes += _flicker(frames, residual) + steps + (() if lenses is None else _doubt(frames))
+    return Prepared(source, _capture(source, stack, views), matrices, gains, transforms, reduction, noise_from, notes)
+
+
+def _check_steps(source, lenses):
+    """Refuse a sweep whose blur nobody could see; a sentence when its frames are too far apart."""
+    if source.kind != "focal-stack":
+        return ()
+    foci = np.sort([lens.focus for lens in lenses])
+    rate = lenses[source.reference].blur_rate
+    sweep = rate * (foci[-1] - foci[0])
+    if sweep < _LEAST_SWEEP_PX:
+        raise ValueError(f"{source.frames[0].path.parent}: the sweep, {foci[-1]:.4g} to {foci[0]:.4g} dioptre, changes "
+                         f"the blur by {sweep:.2g} px, too little to see (at least {_LEAST_SWEEP_PX:g} px); are focus "
+                         "distances in metres, focal_length_mm and pixel_pitch_um in their units?")
+    step = rate * float(np.median(np.diff(foci)))
+    if step <= _LARGEST_STEP_PX:
+        return ()
+    return (f"frames are {step:.0f} px of blur apart; beyond {_LARGEST_STEP_PX:g} px the sharpest place between them is "
+            "guesswork; take more frames or a smaller aperture",)
 
 
 def _read(source, reduction, report):
-    """The luminance of every frame, and its noise before brightness is matched."""
+    """The luminance of every frame, its noise before brightness is matched, and where that comes from."""
     planes = _decode(source.frames, reduction, report)
-    return [plane.image for plane in planes], _noises(source, planes, reduction)
+    return [plane.image for plane in planes], *_noises(source, planes, reduction)
 
 
 def _register(images, matrices, reference):
@@ -105,12 +138,10 @@ def _transforms(frames, alignment, gains):
     return tables, tuple(_named(note, names) for note in alignment.notes)
 
 
-def _reduced(settings, factor):
-    """What the camera says of an image whose pixels are `factor` times as large."""
-    pitch = settings.pixel_pitch
-    if factor == 1 or pitch is None:
-        return settings
-    return replace(settings, pixel_pitch=Value(pitch.value * factor, pitch.sigma and pitch.sigma * factor, pitch.source))
+def _lens(source, frame, reduction):
+    """The lens of a frame whose pixels are `reduction` times as large."""
+    lens = source.profile.thin_lens(frame.settings)
+    return replace(lens, pixel_pitch=lens.pixel_pitch * reduction)
 
 
 def _decode(frames, reduction, report):
@@ -145,20 +176,56 @@ def _stored(source, path, shape):
         raise ValueError(f"{path}: {error}") from error
 
 
+def _flicker(frames, gains):
+    """A sentence when frames were much brighter or darker than their exposure says."""
+    worst = int(np.argmax(np.abs(np.log(gains))))
+    if abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
+        return ()
+    return (f"{frames[worst].path.name}: brightness differs by a factor of {1 / gains[worst]:.3g} from what its exposure "
+            "says; it was corrected; check exposure_s in capture.toml, or the light",)
+
+
+def _doubt(frames):
+    """A sentence when focus distances are too uncertain for what sigma says."""
+    spread = [value.sigma / value.value for frame in frames for value in (frame.settings.focus_distance,)
+              if value is not None and value.sigma]
+    if not spread or max(spread) < _DOUBTFUL:
+        return ()
+    source = next(frame.settings.focus_distance.source for frame in frames if frame.settings.focus_distance is not None)
+    return (f"focus distances from {source} are uncertain by {max(spread):.0%}; sigma tells how well the images locate the "
+            "focus, not this: the whole depth may be off by as much; state measured focus_distance_m in capture.toml",)
+
+
 def _named(note, names):
     """A sentence about "frame 3" with the file's name instead of the number."""
     return re.sub(r"frame (\d+)", lambda found: names[int(found[1])], note)
 
 
 def _noises(source, planes, reduction):
-    """The noise of each image before its brightness is matched: the camera's numbers, else from the images."""
-    taps = planes[0].taps if reduction == 1 else (1.0,)
-    if source.gain_e_per_dn is None or source.read_noise_e is None:
-        known = taps if all(reader.is_raw(frame.path) for frame in source.frames) else None
-        return [noise.estimate(np.stack([plane.image for plane in planes]), taps=known)] * len(planes)
-    camera = [Noise.from_camera(source.gain_e_per_dn, source.read_noise_e, plane.dn_range) for plane in planes]
-    return [sensor.averaged(plane.share / reduction**2).filtered(taps)
-            for sensor, plane in zip(camera, planes, strict=True)]
+    """(noise of each image before its brightness is matched, where it comes from): a stated number always wins."""
+    gain, read = source.gain_e_per_dn, source.read_noise_e
+    stated = [_stated_noise(plane, 1.0 if gain is None else gain, 0.0 if read is None else read, reduction)
+              for plane in planes]
+    if gain is not None and read is not None:
+        return stated, "stated"
+    some = np.unique(np.linspace(0, len(planes) - 1, min(len(planes), _NOISE_FRAMES)).astype(int))
+    known = stated[0].taps if all(reader.is_raw(frame.path) for frame in source.frames) else None
+    found = noise.estimate(np.stack([planes[int(index)].image for index in some]), taps=known)
+    if gain is not None:
+        floor = found.read_noise / found.gain
+        return [replace(item, read_noise=floor * item.gain) for item in stated], "gain stated, the rest from the images"
+    if read is not None:
+        return [replace(item, gain=found.gain) for item in stated], "read noise stated, the rest from the images"
+    return [found] * len(planes), "the images themselves"
+
+
+def _stated_noise(plane, gain, read, reduction):
+    """The camera's numbers through what its pixels went through: channels averaged, filtered, blocks averaged."""
+    camera = Noise.from_camera(gain, read, plane.dn_range).averaged(plane.share)
+    if reduction == 1:
+        return camera.filtered(plane.taps)
+    passed = np.convolve(plane.taps, np.full(reduction, 1 / reduction))
+    return camera.averaged(float(np.sum(passed**2)) ** 2)
 
 
 def _coordinate(source, lenses, index):

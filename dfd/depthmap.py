@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import zlib
 from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -115,18 +120,25 @@ class DepthMap:
         return replace(self, values=to_numpy(self.values), sigma=to_numpy(self.sigma))
 
     def save(self, path) -> None:
-        """Write values, sigma, scale and method to a NumPy .npz file."""
-        with open(path, "wb") as file:
-            np.savez_compressed(file, values=to_numpy(self.values), sigma=to_numpy(self.sigma), scale=self.scale,
-                                method=self.method)
+        """Write values, sigma, scale and method to a NumPy .npz file; it is complete or not there.  Raises OSError."""
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        try:
+            with open(temporary, "xb") as file:
+                np.savez_compressed(file, values=to_numpy(self.values), sigma=to_numpy(self.sigma), scale=self.scale,
+                                    method=self.method)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path) -> DepthMap:
         """Read a file that `save` wrote.  Raises OSError when it is not one."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 return cls(stored["values"], stored["sigma"], str(stored["scale"]), str(stored["method"]))
-        except (KeyError, ValueError, EOFError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
             raise OSError(f"{path}: not a depth map saved by DepthMap.save ({error})") from error
 
     def _need_metric(self, name):

@@ -77,7 +77,7 @@ class LensCurves:
     def fx(self, coordinate: float) -> float:
         """Image distance in pixels at a focus coordinate.  Raises ValueError when the file has no fx polynomial."""
         if not self._fx_poly:
-            raise ValueError(f"profile {self.name} has no projection.fx_px_poly; dfd-calibrate focus measures it")
+            raise ValueError(f"profile {self.name} has no projection.fx_px_poly; a focus calibration measures it")
         return _polynomial(self._fx_poly, coordinate)
 
     def breathing(self, coordinate: float, *, reference: float) -> float:

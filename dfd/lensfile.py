@@ -27,7 +27,7 @@ def read(path) -> dict:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such lens profile; dfd-calibrate focus writes one") from error
+        raise FileNotFoundError(f"{path}: no such lens profile; a calibration writes one") from error
     except UnicodeDecodeError as error:
         raise OSError(f"{path}: not a lens profile: the file is not UTF-8 text ({error.reason})") from error
     try:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import warnings
@@ -24,6 +23,7 @@ from dfd.depthmap import DepthMap
 from dfd.fuse import AllInFocus
 from dfd.imaging import reduce
 from dfd.io.frames import image_size
+from dfd.io.integrity import sha256
 from dfd.io.maps import read_mask
 from dfd.io.results import Outcome, check_target, write_results
 from dfd.io.sources import open_source
@@ -60,57 +60,63 @@ def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None,
     solver that does not take this kind.
     """
     row = choose(type(capture), solver)
-    limits = None if near is None and far is None else _limits(capture.scale, near, far)
+    limits = None if near is None and far is None else _limits(capture.scale, near, far, 0.0)
     on_device = replace(capture, images=to_device(capture.images, device))
     result = row.function(on_device, progress=None if progress is None else lambda *at: progress("solve", *at))
-    if limits is None:
-        return result
-    nearest, farthest = limits
-    return result.keep((result.values <= nearest) & (result.values >= farthest))
+    return result if limits is None else _within(result, limits)
 
 
 def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto", focus_distances=None, align="auto",
         reference=None, side=None, near=None, far=None, origin="pupil", mask=None, min_confidence=0.0,
-        fill_unknown=False, preview=False, force=False, extras=(), progress=None) -> Outcome:
+        fill_unknown=False, preview=False, force=False, extras=(), opened=None, progress=None) -> Outcome:
     """The main job: everything `dfd depth` does, with its options, and what it leaves behind.
 
     near, far        metres from `origin`;   mask   path of an image of the frames' size, 0 = leave out
     fill_unknown     fill unknown depth from around it, its sigma stays unknown
     extras           functions that add files to the folder, see write_results;   progress   see read_capture
+    opened           called with the Source before anything is decoded: its scale and what it lacks are known by then
     Writes `folder` whole or not at all.  Raises as read_capture and estimate_depth do, OSError for the folder.
     """
     check_target(folder, force=force)
     clock = _Clock()
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
     row = choose(CAPTURES[source.kind], solver)
-    _check_options(source, folder, near, far, min_confidence, device)
+    _check_options(source, folder, min_confidence, device)
     keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
     offset = _offset(source, origin)
+    limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
+    inputs = _digests(source)
     clock.stop("open")
+    if opened is not None:
+        opened(source)
     prepared = prepare_capture(source, align=align, preview=preview, progress=progress)
     clock.stop("decode and align")
     capture = prepared.capture
-    result = estimate_depth(capture, solver=row.name, device=device, near=None if near is None else max(near - offset, 0.0),
-                            far=None if far is None else far - offset, progress=progress)
+    result = estimate_depth(capture, solver=row.name, device=device, progress=progress)
     used = "cpu" if array_module(result.values) is np else "cuda"
     result = result.numpy()
-    if keep is not None:
-        result = result.keep(reduce(keep.astype(np.float32), prepared.reduction) >= 0.5)
-    if min_confidence > 0:
-        result = result.keep(result.confidence >= min_confidence)
+    confidence = result.confidence
+    result = result.keep(confidence >= min_confidence)
     clock.stop("solve")
     all_in_focus, index = _fuse(prepared, result, progress)
     clock.stop("all-in-focus")
     if fill_unknown:
         result = replace(result, values=fill(result.values))
+    if limits is not None:
+        result = _within(result, limits)
+    if keep is not None:
+        result = result.keep(reduce(keep.astype(np.float32), prepared.reduction) >= 0.5)
     outcome = Outcome(
-        result=result, source=source, all_in_focus=all_in_focus, index=index, transforms=prepared.transforms,
+        result=result, confidence=np.where(result.valid & np.isfinite(result.sigma), confidence, np.float32(0)),
+        source=source, all_in_focus=all_in_focus, index=index, transforms=prepared.transforms,
         coordinates=capture.coordinates if isinstance(capture, FocalStack) else None,
-        intrinsics=_intrinsics(capture, source.reference), origin=origin,
+        intrinsics=_intrinsics(prepared), origin=origin,
         origin_offset=offset, solver=row.name, device=used, timings=clock.stages,
         parameters={"align": str(align), "near_m": near, "far_m": far, "mask": None if mask is None else str(mask),
                     "min_confidence": min_confidence, "fill": fill_unknown, "reduction": prepared.reduction},
-        warnings=prepared.warnings, inputs=tuple((str(frame.path), _digest(frame.path)) for frame in source.frames),
+        gains=tuple(float(gain) for gain in prepared.gains), noises=tuple(view.noise for view in capture.views),
+        noise_from=prepared.noise_from,
+        warnings=prepared.warnings + _emptiness(result), inputs=inputs,
     )
     write_results(folder, outcome, force=force, extras=extras)
     return outcome
@@ -129,35 +135,43 @@ def _fuse(prepared: Prepared, result, progress):
     return fusion.result()
 
 
-def _check_options(source, folder, near, far, min_confidence, device):
+def _check_options(source, folder, min_confidence, device):
     """What can be refused before the minutes of decoding is refused here."""
     if not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence ({min_confidence:g}) must lie between 0 and 1; 0 keeps everything")
-    if near is not None or far is not None:
-        _limits(source.scale, near, far)
     to_device(np.zeros(1, np.float32), device)
     for frame in source.frames:
         if Path(os.path.realpath(frame.path)).is_relative_to(os.path.realpath(folder)):
             raise OSError(f"{folder}: holds the input {frame.path}, which would be deleted; choose another -o DIR")
 
 
-def _limits(scale, near, far):
-    """Metres from the entrance pupil -> (largest, smallest) inverse depth [dioptre]."""
+def _limits(scale, near, far, offset):
+    """Metres from an origin `offset` behind the entrance pupil -> (largest, smallest) inverse depth [dioptre]."""
     if scale != "metric":
         raise ValueError(f"near and far are metres, but this capture has scale {scale}; leave them out, or give the "
                          "focus distances and the optics")
     near, far = 0.0 if near is None else near, float("inf") if far is None else far
     if not 0 <= near < far:
         raise ValueError(f"near ({near:g} m) must be zero or positive and less than far ({far:g} m); are both in metres?")
-    return (float("inf") if near == 0 else 1 / near), 1 / far
+    if far <= offset:
+        raise ValueError(f"far ({far:g} m) must lie before the entrance pupil, which is {offset:g} m from the sensor mark")
+    return (float("inf") if near <= offset else 1 / (near - offset)), 1 / (far - offset)
 
 
-def _intrinsics(capture, reference):
-    lens = capture.views[reference].lens
+def _within(result, limits):
+    """The map without what is nearer or farther than the limits [dioptre]."""
+    nearest, farthest = limits
+    return result.keep((result.values <= nearest) & (result.values >= farthest))
+
+
+def _intrinsics(prepared):
+    """(fx, fy, cx, cy) [px] of the maps: the middle of the full image is the optical axis, blocks have their own centre."""
+    lens = prepared.capture.views[prepared.source.reference].lens
     if lens is None:
         return None
-    height, width = capture.shape
-    return lens.fx, lens.fx, (width - 1) / 2, (height - 1) / 2
+    height, width = image_size(prepared.source.frames[0].path)
+    shift, factor = (prepared.reduction - 1) / 2, prepared.reduction
+    return lens.fx, lens.fx, ((width - 1) / 2 - shift) / factor, ((height - 1) / 2 - shift) / factor
 
 
 def _offset(source, origin) -> float:
@@ -166,9 +180,23 @@ def _offset(source, origin) -> float:
     return source.profile.sensor_offset(source.frames[source.reference].settings)
 
 
-def _digest(path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digests(source):
+    """(path, sha256) of every frame.  Raises ValueError when two frames are the same file."""
+    found: dict[str, str] = {}
+    for frame in source.frames:
+        digest = sha256(frame.path)
+        first = found.setdefault(digest, str(frame.path))
+        if first != str(frame.path):
+            raise ValueError(f"{frame.path}: the same picture as {first}, to the last byte; leave one of them out")
+    return tuple((path, digest) for digest, path in found.items())
+
+
+def _emptiness(result):
+    """A sentence when no pixel has a depth."""
+    if result.valid.any():
+        return ()
+    return ("no pixel has a depth: no texture, no peak inside the sweep, or everything lies outside --mask, --near, --far "
+            "or --min-confidence; look at the frames",)
 
 
 class _Clock:

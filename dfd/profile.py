@@ -88,9 +88,11 @@ class LensProfile(LensCurves):
         if not self.calibrated or unfocused or _variable_power(settings) or self._coordinate(settings) is not None:
             return None
         name, key, _, _ = _LINES[self._law_field]
-        return (f"profile {self.name} is calibrated by {self.coordinate}, but this frame has no {name}; its focus distance "
-                f"and the nominal thin lens take the place of the measured focus; add {key} = ... to its [[frames]] in "
-                "capture.toml")
+        lack, step = f"has no {name}", f"add {key} = ... to its [[frames]]"
+        if self._law_field == "focus_distance" and settings.focus_distance is not None:
+            lack, step = "counts its focus distance from the entrance pupil", 'set distance_from = "sensor" if it is not so'
+        return (f"profile {self.name} is calibrated by {self.coordinate}, but this frame {lack}; its focus distance and the "
+                f"nominal thin lens take the place of the measured focus; {step} in capture.toml")
 
     def sensor_offset(self, settings: CameraSettings) -> float:
         """Metres to add to a depth from the entrance pupil to get the depth from the sensor mark.
@@ -196,6 +198,8 @@ class LensProfile(LensCurves):
         if settings.focus_coordinate is not None:
             return settings.focus_coordinate.value
         carrier = _LAW_FIELD.get(self.coordinate)
+        if carrier == "focus_distance" and settings.distance_from != "sensor":
+            return None  # the law was measured over distances from the sensor mark, as EXIF counts them
         value = getattr(settings, carrier) if carrier else None
         return None if value is None else value.value * 1e3
 

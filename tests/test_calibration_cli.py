@@ -9,7 +9,7 @@ import pytest
 from test_calibration_noise import GAIN, LEVELS, READ, write_shoot
 
 from calibration.cli import app, spread
-from dfd.cli.run import call as run_command
+from dfd.console.run import call as run_command
 from dfd.pipeline import run as run_depth
 from dfd.simulate import simulate_capture
 

@@ -16,7 +16,8 @@ import typer.main
 
 from dfd import __version__
 from dfd.cli.commands import app
-from dfd.cli.run import call
+from dfd.console.run import call
+from dfd.simulate import DEFAULT_PRESETS, PRESETS, SCENES
 
 PROGRESS = re.compile(r"(render|decode|align|solve|all-in-focus): (\d+)/\2 in \d+\.\d s")
 METRIC = {"depth.tiff", "sigma.tiff", "confidence.tiff", "allfocus.tiff", "index.tiff", "depth.png", "confidence.png",
@@ -290,6 +291,17 @@ def test_simulate_writes_every_kind(tmp_path, capsys, kind, frames):
     assert f"{frames} tiff frames of scene plane" in capsys.readouterr().out
     names = {path.name for path in (tmp_path / "s").iterdir()}
     assert {"capture.toml", "truth.tiff", "truth.json"} <= names and len(names) == frames + 3
+
+
+def test_simulate_takes_the_camera_that_suits_the_kind_and_lists_all(tmp_path, capsys):
+    for kind, preset in DEFAULT_PRESETS.items():
+        assert dfd("simulate", "-o", tmp_path / kind, "--kind", kind, "--scene", "plane", "--size", "36x24",
+                   "--format", "npy", "--noise", 0, *(["--frames", 2] if kind == "focal-stack" else [])) == 0
+        assert json.loads((tmp_path / kind / "truth.json").read_text())["preset"] == preset
+    capsys.readouterr()
+    assert dfd("simulate", "--help") == 0
+    text = "".join(capsys.readouterr().out.split())  # lines break at hyphens
+    assert [name for name in (*PRESETS, *SCENES) if name not in text] == []
 
 
 def test_help_names_the_unit_of_every_number(capsys):

@@ -18,7 +18,7 @@ from conftest import shared_data
 from textures import plane_stack
 
 from dfd.cli.commands import app
-from dfd.cli.run import call
+from dfd.console.run import call
 from dfd.io.dng import write_dng
 from dfd.settings import CameraSettings, Value
 
@@ -382,7 +382,7 @@ def test_force_deletes_only_what_dfd_wrote(place, capsys):
     refused(place, capsys, ("depth", "in", "-o", "in", "--force"), "in: holds files but no result.json of dfd",
             "choose another -o DIR")
     (place / "out").mkdir()
-    (place / "out" / "result.json").write_text('{"files": {"depth.tiff": ""}}')
+    (place / "out" / "result.json").write_text('{"schema": "dfd-result 1", "files": {"depth.tiff": ""}}')
     (place / "out" / "IMG_0001.CR3").write_text("a photograph")
     refused(place, capsys, ("depth", "in", "-o", "out", "--force"), "out: holds IMG_0001.CR3 that dfd did not write")
 
@@ -390,7 +390,9 @@ def test_force_deletes_only_what_dfd_wrote(place, capsys):
 def test_force_never_deletes_the_input(place, capsys):
     (place / "out").mkdir()
     (place / "in").rename(place / "out" / "capture")
-    (place / "out" / "result.json").write_text('{"files": {"capture": ""}}')
+    (place / "out" / "result.json").write_text('{"schema": "dfd-result 1", "files": {"capture": ""}}')
+    names = [path.name for path in (place / "out" / "capture").iterdir()]
+    (place / "out" / "capture" / "truth.json").write_text(json.dumps({"schema": "dfd-truth 1", "files": names}))
     refused(place, capsys, ("depth", "out/capture", "-o", "out", "--force"), "out: holds the input out/capture/f0.tiff",
             "choose another -o DIR")
 
@@ -492,7 +494,7 @@ def test_ctrl_c_at_any_stage_leaves_nothing(place, capsys, monkeypatch, where):
 
 def test_ctrl_c_while_an_old_result_is_replaced_keeps_the_old_one(place, capsys, monkeypatch):
     (place / "out").mkdir()
-    (place / "out" / "result.json").write_text('{"files": {}}')
+    (place / "out" / "result.json").write_text('{"schema": "dfd-result 1", "files": {}}')
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -540,7 +542,7 @@ def test_a_real_ctrl_c_during_the_work_leaves_nothing(place, align):
 def test_remarks_of_c_libraries_are_put_aside_and_python_still_reaches_stderr():
     program = """
         import os, sys
-        from dfd.cli.remarks import remarks_aside
+        from dfd.console.remarks import remarks_aside
         with remarks_aside() as remarks:
             os.write(2, b"libpng warning: odd\\nlibpng warning: odd\\n\\n  LibRaw: other  \\n")
             print("ours", file=sys.stderr)

@@ -115,6 +115,37 @@ def test_loading_an_incomplete_file_is_an_os_error(tmp_path, content):
         DepthMap.load(tmp_path / "depth.npz")
 
 
+def test_a_damaged_archive_is_an_os_error_wherever_it_is_damaged(tmp_path):
+    path = tmp_path / "depth.npz"
+    depth_map().save(path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        for damaged in (whole[:place], whole[:place] + b"\xff\x00\x80" + whole[place + 3:]):
+            path.write_bytes(damaged)
+            try:
+                DepthMap.load(path)  # a byte that nothing depends on may change
+            except OSError as error:
+                assert "depth.npz" in str(error)
+    path.write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(OSError, match=r"depth\.npz: not a depth map"):
+        DepthMap.load(path)
+
+
+def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "depth.npz"
+    depth_map("steps").save(path)
+    before = path.read_bytes()
+
+    def disk_full(file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        depth_map("metric").save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
 def test_numpy_brings_the_map_to_the_host(device):  # noqa: F811
     host = depth_map(put=device.put).numpy()
     assert isinstance(host.values, np.ndarray) and isinstance(host.sigma, np.ndarray)

@@ -10,6 +10,7 @@ import re
 import shutil
 import warnings
 
+import cv2
 import fakegpu
 import numpy as np
 import pytest
@@ -57,10 +58,14 @@ def truth(folders):
 
 @pytest.fixture(scope="module")
 def results(folders):
-    """Name of each format -> its DepthMap by the Python door; nothing may be worth a warning."""
+    """Name of each format -> its DepthMap by the Python door; only distances from EXIF are worth a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return {name: dfd.estimate_depth(dfd.read_capture(folders / name)) for name in ("dng", "exif", "tiff", "npy")}
+        found = {name: dfd.estimate_depth(dfd.read_capture(folders / name)) for name in ("dng", "tiff", "npy")}
+    with pytest.warns(UserWarning, match="EXIF SubjectDistance are uncertain by 7%") as told:
+        found["exif"] = dfd.estimate_depth(dfd.read_capture(folders / "exif"))
+    assert len(told) == 1
+    return found
 
 
 @pytest.fixture
@@ -534,3 +539,80 @@ def test_two_frames_are_no_sweep(stack):
 def test_an_unknown_solver_lists_the_known_ones(folders):
     with pytest.raises(ValueError, match=r"solver \('best'\) must be auto or one of focus-measure"):
         dfd.estimate_depth(dfd.read_capture(folders / "npy", align="none"), solver="best")
+
+
+def test_distances_in_millimetres_are_refused_because_nothing_could_be_seen(stack, tmp_path):
+    def thousandfold(at):
+        return f"focus_distance_m = {1e3 * float(at[1])}"
+
+    rewrite(stack, lambda tables: [re.sub(r"focus_distance_m = ([0-9.]+)", thousandfold, table) for table in tables])
+    with pytest.raises(ValueError, match=r"changes the blur by .* px, too little to see .* in metres"):
+        run([stack], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_same_picture_twice_is_refused(stack, tmp_path):
+    frames = sorted(stack.glob("frame_*"))
+    shutil.copy(frames[2], frames[3])
+    with pytest.raises(ValueError, match="same picture"):
+        run([stack], tmp_path / "out")
+
+
+def test_frames_far_apart_in_blur_are_worth_a_warning(stack):
+    rewrite(stack, lambda tables: tables[::4])
+    with pytest.warns(UserWarning, match="px of blur apart"):
+        dfd.read_capture(stack)
+
+
+def test_filled_pixels_stay_inside_the_mask_and_out_of_the_cloud(stack, tmp_path):
+    mask = np.zeros(read_map(stack).shape, np.uint8)
+    mask[20:-20, 30:-30] = 255
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    outcome = run([stack], tmp_path / "out", mask=tmp_path / "mask.png", fill_unknown=True, min_confidence=0.5)
+    assert np.isfinite(outcome.result.values[mask > 0]).all()
+    assert np.isnan(outcome.result.values[mask == 0]).all()
+    filled = np.isfinite(outcome.result.values) & np.isnan(outcome.result.sigma)
+    assert filled.any()
+    assert (outcome.trust[filled] == 0).all()
+    assert outcome.trust[~filled & (mask > 0)].min() >= 0.5
+
+
+def test_one_stated_noise_number_is_kept_and_the_other_measured(stack):
+    path = stack / "capture.toml"
+    text = path.read_text()
+    path.write_text(re.sub(r"read_noise_e = .*\n", "", text))
+    gain = float(re.search(r"gain_e_per_dn = ([0-9.e+]+)", text)[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        view = dfd.read_capture(stack).views[0]
+    share = 0.2126**2 + 0.7152**2 + 0.0722**2
+    assert view.noise.gain == pytest.approx(gain / share, rel=0.02)
+    assert view.noise.read_noise > 0
+
+
+def test_saturated_pixels_are_no_data(tmp_path, folders):
+    images = np.load(sorted((folders / "npy").glob("frame_*.npy"))[0])
+    picture = (np.clip(images, 0, 1) * 65535).astype(np.uint16)
+    picture[40:50, 60:80] = 65535
+    tifffile.imwrite(tmp_path / "a.tiff", picture)
+    from dfd.io.frames import Frame, read_luminance
+    from dfd.settings import CameraSettings
+
+    plane = read_luminance(Frame(tmp_path / "a.tiff", CameraSettings(), linear=True))
+    np.testing.assert_array_equal(np.isnan(plane.image[40:50, 60:80]), True)
+    assert np.isnan(plane.image).mean() < 0.05
+
+
+def test_a_preview_through_a_profile_has_the_optics_of_its_large_pixels(stack):
+    full, small = (dfd.read_capture(stack, preview=preview) for preview in (False, True))
+    from dfd import assemble
+
+    assert full.views[0].lens.fx == small.views[0].lens.fx  # 300 px need no reduction
+    limit, assemble.PREVIEW_PX = assemble.PREVIEW_PX, 150
+    try:
+        small = dfd.read_capture(stack, preview=True)
+    finally:
+        assemble.PREVIEW_PX = limit
+    assert small.shape == tuple(length // 2 for length in full.shape)
+    assert small.views[0].lens.fx == pytest.approx(full.views[0].lens.fx / 2)
+    assert small.views[0].lens.blur_rate == pytest.approx(full.views[0].lens.blur_rate / 2)

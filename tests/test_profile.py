@@ -241,9 +241,20 @@ def test_a_law_that_no_lens_has_is_refused():
 
 
 def test_exif_distance_and_rail_position_serve_as_coordinate_in_mm():
-    exif = profile(focus__coordinate="exif_distance_mm").thin_lens(settings(focus_distance=0.6, f_number=1.8))
+    exif = profile(focus__coordinate="exif_distance_mm").thin_lens(
+        settings(focus_distance=0.6, f_number=1.8, distance_from="sensor"))
     rail = profile(focus__coordinate="rail_mm").thin_lens(settings(stage_position=0.6, f_number=1.8))
     assert exif == rail == profile().thin_lens(settings(focus_coordinate=600.0, f_number=1.8))
+
+
+def test_a_distance_from_the_pupil_never_goes_through_a_law_over_distances_from_the_sensor():
+    law = profile(focus__coordinate="exif_distance_mm", reference={})
+    shot = settings(focal_length=0.05, f_number=1.8, focus_distance=0.6, distance_from="pupil")
+    assert law.thin_lens(shot).focus == pytest.approx(1 / 0.6, abs=1e-12)  # dioptre, the nominal lens
+    assert law.missing(shot) == ()
+    assert 'counts its focus distance from the entrance pupil' in law.set_aside(shot)
+    assert 'distance_from = "sensor"' in law.set_aside(shot)
+    assert law.set_aside(settings(focal_length=0.05, f_number=1.8, focus_distance=0.6, distance_from="sensor")) is None
 
 
 def test_without_its_coordinate_a_calibrated_lens_falls_back_to_the_focus_distance():

@@ -15,7 +15,7 @@ import tifffile
 from conftest import ROOT, shared_data
 
 from dfd.cli.commands import app
-from dfd.cli.run import call
+from dfd.console.run import call
 
 
 def dfd(*arguments):

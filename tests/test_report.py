@@ -18,7 +18,7 @@ from dfd.io.results import write_results
 from dfd.io.wording import metre_unit
 from dfd.report import write_report
 from dfd.report.axes import Axis, axis_of
-from dfd.report.pictures import UNKNOWN, map_picture, orient, paint_map, photo, shrink
+from dfd.report.pictures import UNKNOWN, framed, orient, paint_map, photo, shrink
 from dfd.settings import Value
 
 VOID = {"meta", "img", "br"}
@@ -165,6 +165,10 @@ def test_an_empty_result_still_makes_pictures_and_a_page(tmp_path):
     assert (picture[:SHAPE[0] * 11, :SHAPE[1] * 11] == UNKNOWN).all()
 
 
+def picture_of(values, axis, **options):
+    return framed(paint_map(values, axis, **options))
+
+
 def read_png(data):
     return np.rint(255 * imread(io.BytesIO(data), format="png")[..., :3]).astype(int)
 
@@ -172,7 +176,7 @@ def read_png(data):
 def test_near_is_bright_and_unknown_is_neutral_grey():
     depth = np.array([[0.5, 1.0, 2.0, np.nan]], np.float32).repeat(2, axis=0)
     axis = Axis("m", inverse=True)
-    colours = read_png(map_picture(depth, axis, limits=(0.5, 2.0)))[10, 60:480:120]
+    colours = read_png(picture_of(depth, axis, limits=(0.5, 2.0)))[10, 60:480:120]
     brightness = colours.sum(axis=1)
     assert brightness[0] > brightness[1] > brightness[2]
     assert colours[3].tolist() == list(UNKNOWN)
@@ -182,16 +186,16 @@ def test_colours_follow_inverse_depth():
     """1 / 0.8 dpt lies in the middle between 1 / 0.5 and 1 / 2, so 0.8 m has the middle colour of the map."""
     from matplotlib import colormaps
 
-    picture = read_png(map_picture(np.full((2, 4), 0.8, np.float32), Axis("m", inverse=True), limits=(0.5, 2.0)))
+    picture = read_png(picture_of(np.full((2, 4), 0.8, np.float32), Axis("m", inverse=True), limits=(0.5, 2.0)))
     middle = np.rint(255 * np.array(colormaps["viridis"](128)[:3]))
     assert np.abs(picture[10, 60] - middle).max() <= 2
 
 
 def test_a_picture_shows_every_pixel_and_its_bar():
     values = np.ones((500, 700), np.float32)
-    assert read_png(map_picture(values, Axis("m"))).shape[1] == 700
-    assert read_png(map_picture(values, Axis("m"))).shape[0] > 500
-    assert read_png(map_picture(np.ones((40, 4000), np.float32), Axis("m"))).shape[1] <= 1600
+    assert read_png(picture_of(values, Axis("m"))).shape[1] == 700
+    assert read_png(picture_of(values, Axis("m"))).shape[0] > 500
+    assert read_png(picture_of(np.ones((40, 4000), np.float32), Axis("m"))).shape[1] <= 1600
 
 
 @pytest.mark.parametrize(("orientation", "expected"), [
@@ -245,5 +249,5 @@ def test_drawing_leaves_matplotlib_as_it_was():
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    map_picture(np.ones((4, 5), np.float32), Axis("m"))
+    picture_of(np.ones((4, 5), np.float32), Axis("m"))
     assert dict(matplotlib.rcParams) == before

@@ -249,6 +249,81 @@ def test_force_never_deletes_what_dfd_did_not_write(tmp_path):
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
+def old_result(folder, marker="result.json", **content):
+    """A folder as dfd leaves it: the marker, with what it lists."""
+    schema = {"result.json": "dfd-result 1", "truth.json": "dfd-truth 1"}[marker]
+    folder.mkdir(parents=True)
+    record = {"schema": schema, "files": ["depth.tiff"]} | content
+    (folder / marker).write_text(json.dumps(record))
+    (folder / "depth.tiff").write_bytes(b"old")
+    return folder
+
+
+@pytest.mark.parametrize("content", [
+    {"files": None}, {"files": 3}, {"files": "depth.tiff"}, {"schema": None}, {"schema": "truth of another program"},
+    {"schema": 1}, {"schema": ["dfd-result 1"]}], ids=str)
+def test_a_marker_of_another_program_protects_its_folder(tmp_path, content):
+    out = old_result(tmp_path / "out", **content)
+    with pytest.raises(OSError, match=r"no result\.json of dfd, so --force does not delete it"):
+        check_target(out, force=True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", '"dfd-result 1"', "\udcff"])
+def test_a_broken_marker_protects_its_folder(tmp_path, text):
+    out = old_result(tmp_path / "out")
+    (out / "result.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(OSError, match=r"no result\.json of dfd"):
+        check_target(out, force=True)
+
+
+@pytest.mark.parametrize("foreign", [".env", ".git/config", "zz/photo.jpg", "a/b/photo.jpg", "depth.tiff~"])
+def test_hidden_files_and_folders_count_as_foreign(tmp_path, foreign):
+    out = old_result(tmp_path / "out")
+    (out / foreign).parent.mkdir(parents=True, exist_ok=True)
+    (out / foreign).write_text("mine")
+    with pytest.raises(OSError, match=rf"^\S+/out: holds {re.escape(foreign.split('/')[0])} that dfd did not write"):
+        write_results(out, make_outcome(), force=True)
+    assert (out / foreign).read_text() == "mine"
+
+
+def test_a_folder_of_hidden_files_alone_is_not_empty(tmp_path):
+    (tmp_path / "out" / ".git").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"no result\.json of dfd"):
+        check_target(tmp_path / "out", force=True)
+
+
+def test_a_folder_within_is_judged_by_its_own_marker(tmp_path):
+    out = old_result(tmp_path / "out", files={"depth.tiff": "", "capture": ""})
+    capture = old_result(out / "capture", "truth.json")
+    assert check_target(out, force=True) == out
+    (capture / "photo.jpg").write_text("mine")
+    with pytest.raises(OSError, match=r"holds capture/photo\.jpg that dfd did not write"):
+        check_target(out, force=True)
+    (capture / "photo.jpg").unlink()
+    (capture / "truth.json").write_text('{"schema": "dfd-truth 1", "files": 3}')
+    with pytest.raises(OSError, match=r"holds capture/depth\.tiff that dfd did not write"):
+        check_target(out, force=True)
+
+
+def test_a_folder_or_a_link_in_the_place_of_a_file_of_dfd_is_foreign(tmp_path):
+    out = old_result(tmp_path / "out", files=["depth.tiff", "sigma.tiff"])
+    (out / "sigma.tiff").mkdir()
+    (out / "sigma.tiff" / "photo.jpg").write_text("mine")
+    with pytest.raises(OSError, match=r"holds sigma\.tiff/photo\.jpg"):
+        check_target(out, force=True)
+    (out / "sigma.tiff").rename(tmp_path / "elsewhere")
+    (out / "sigma.tiff").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"holds sigma\.tiff that"):
+        check_target(out, force=True)
+
+
+def test_each_command_replaces_only_its_own_kind_of_folder(tmp_path):
+    old_result(tmp_path / "simulated", "truth.json")
+    assert check_target(tmp_path / "simulated", force=True, marker="truth.json") == tmp_path / "simulated"
+    with pytest.raises(OSError, match=r"no result\.json of dfd"):
+        check_target(tmp_path / "simulated", force=True)
+
+
 def test_a_target_that_cannot_be_a_folder_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OSError, match="is a file, not a folder"):
@@ -342,13 +417,26 @@ def test_a_mask_is_true_where_the_file_is_not_zero(tmp_path):
     ("a.pfm", b"Pf\n4 3\n-1.0\n1234", "the file is cut"),
     ("a.pfm", b"PF\n4 3\n-1.0\n" + bytes(144), "one channel"),
     ("a.npy", b"nothing", "not a NumPy array"),
+    ("a.npy", b"PK\x03\x04" + bytes(40), "not a NumPy array"),
     ("a.npz", b"nothing", "not a NumPy archive"),
+    ("a.npz", b"PK\x03\x04" + bytes(40), "not a NumPy archive"),
     ("a.exr", b"nothing", "not a depth map that dfd reads"),
 ])
 def test_a_damaged_or_foreign_file_is_named(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(OSError, match=words):
         read_map(tmp_path / name)
+
+
+def test_an_archive_named_npy_and_an_array_named_npz_are_told(tmp_path):
+    np.savez(tmp_path / "b.npz", depth=np.ones((2, 3)))
+    (tmp_path / "b.npz").rename(tmp_path / "b.npy")
+    with pytest.raises(OSError, match="not a NumPy array"):
+        read_map(tmp_path / "b.npy")
+    np.save(tmp_path / "c.npy", np.ones((2, 3)))
+    (tmp_path / "c.npy").rename(tmp_path / "c.npz")
+    with pytest.raises(OSError, match="not a NumPy archive"):
+        read_map(tmp_path / "c.npz")
 
 
 def test_missing_files_and_foreign_folders_are_named(tmp_path):

@@ -16,7 +16,6 @@ from dfd.simulate import (
     Scene,
     expose,
     make_scene,
-    registered_lens,
     render,
     simulate_capture,
     true_inverse_depth,
@@ -132,7 +131,7 @@ def test_chief_ray_lands_at_fx_times_the_tangent_so_frames_breathe(distance):
 def test_registered_frames_do_not_breathe():
     reference = lens_at(0.75)
     scene = scene_of(flat("disc", (0.004, -0.0022, 0.75), (0.0012, 0.0012), 0.9))
-    lenses = [registered_lens(lens_at(distance), reference) for distance in (0.55, 0.98)]
+    lenses = [lens_at(distance).on_grid_of(reference) for distance in (0.55, 0.98)]
     places = [centroid(image[..., 1]) for image in render(scene, lenses, (91, 128))]
     assert np.abs(places[0] - places[1]).max() < 0.02  # px
     assert all(lens.focus == pytest.approx(lens_at(distance).focus, abs=1e-9)

@@ -1,4 +1,4 @@
-"""The `dfd` command: arguments and progress; the work is done elsewhere, exit codes in dfd.cli.run."""
+"""The `dfd` command: arguments and progress; the work is done elsewhere, exit codes in dfd.console.run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from dfd import __version__
-from dfd.cli.run import start
-from dfd.cli.terminal import Progress, describe_table, metrics_table, say, solvers_table, summary
+from dfd.cli.terminal import describe_table, metrics_table, scale_first, solvers_table, summary
+from dfd.console import Progress, say, start
+from dfd.simulate import PRESETS, SCENES, simulate_capture
 
 app = typer.Typer(name="dfd", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Metric depth, with honest uncertainty, from several differently focused images.")
@@ -105,7 +106,7 @@ def depth(
             inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),
             align=align, reference=reference, side=side, near=near, far=far, origin=origin, mask=mask,
             min_confidence=min_confidence, fill_unknown=fill, preview=preview, force=force, extras=(write_report,),
-            progress=progress,
+            opened=scale_first, progress=progress,
         )
     summary(outcome, output)
 
@@ -145,8 +146,9 @@ def compare(
 def simulate(
     output: Output,
     kind: Annotated[Kind, typer.Option(help="capture kind")] = Kind.FOCAL_STACK,
-    scene: Annotated[str, typer.Option(help="plane, slant, step, sphere, thin, slant-sphere or demo")] = "demo",
-    preset: Annotated[str, typer.Option(help="camera: 50mm-f2.8, 50mm-f4-12um, macro-100mm or phone")] = "50mm-f2.8",
+    scene: Annotated[str, typer.Option(help=", ".join(SCENES))] = "demo",
+    preset: Annotated[str | None, typer.Option(
+        help=f"camera: {', '.join(PRESETS)} [default: the one that suits the kind]")] = None,
     file_format: Annotated[Format, typer.Option("--format", help="Bayer DNG, 16-bit TIFF, or npy")] = Format.DNG,
     noise: Annotated[float, typer.Option(metavar="E", min=0, help="full well [electrons]; 0 = no noise")] = 20000.0,
     size: Annotated[str, typer.Option(metavar="WxH", help="image size [px]")] = "600x400",
@@ -157,7 +159,6 @@ def simulate(
     """Render a capture of a textured scene by ray tracing, with its exact depth."""
     from dfd.io.results import check_target
     from dfd.io.simulated import write_simulation
-    from dfd.simulate import simulate_capture
 
     check_target(output, force=force, marker="truth.json")
     with Progress() as progress:
@@ -174,7 +175,7 @@ def demo(output: Output, force: Force = False):
     from dfd.cli.demo import run_demo
 
     with Progress() as progress:
-        outcome, figures = run_demo(output, force=force, progress=progress)
+        outcome, figures = run_demo(output, force=force, opened=scale_first, progress=progress)
     summary(outcome, output)
     say(f"against the exact truth: median relative error {figures['median_relative_error']:.3%}, mean "
         f"{figures['mean_relative_error']:.3%}, {figures['density']:.1%} of the pixels known, "

@@ -17,7 +17,7 @@ SIZE = (320, 480)
 """(H, W) px of the demo: small enough for a first try in under a minute on two cores."""
 
 
-def run_demo(folder, *, force=False, progress=None):
+def run_demo(folder, *, force=False, opened=None, progress=None):
     """Render 16 Bayer DNG frames, solve them from the files and write everything to `folder`.
 
     The captured frames, capture.toml and the truth are kept in folder/capture.  Returns (Outcome, metrics of compare).
@@ -31,8 +31,10 @@ def run_demo(folder, *, force=False, progress=None):
         write_simulation(simulation, capture, format="dng")
         truth = read_map(capture)
 
-        def keep_capture(target, *_):
+        def keep_capture(target, _, record):
             capture.rename(target / "capture")
+            for item in record["inputs"]:
+                item["file"] = str(folder / "capture" / Path(item["file"]).name)
 
-        outcome = run([capture], folder, force=force, extras=(write_report, keep_capture), progress=progress)
+        outcome = run([capture], folder, force=force, extras=(write_report, keep_capture), opened=opened, progress=progress)
     return outcome, compare(outcome.result, truth)

@@ -1,83 +1,40 @@
-"""What the terminal shows: progress bars (plain lines in a pipe), tables, and the summary of a run."""
+"""What the terminal shows: tables, and the summary of a run."""
 
 from __future__ import annotations
 
 import json
-import sys
-import time
+
+import numpy as np
 
 from dfd.cli.figures import metric_lines
 from dfd.cli.overview import overview_lines
-from dfd.io.record import UNITS, VALUE_KEYS, strict
+from dfd.console import say
+from dfd.io.record import UNITS, VALUE_KEYS, quantity, strict
 from dfd.io.wording import metre_unit, plain
 
 MOST_WARNINGS = 6
 """Lines of warnings after a run; the rest are in the report."""
 
 
-def say(text: str) -> None:
-    """One line on stdout."""
-    print(text)  # noqa: T201
-
-
-def note(text: str) -> None:
-    """One line on stderr, where there is one."""
-    if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-
-class Progress:
-    """Context manager, called as progress(stage, done, total): a bar per stage with frames and time left.
-
-    On a terminal the bars are drawn by rich on stderr; in a pipe each stage ends with one plain line there.
-    """
-
-    def __init__(self):
-        self._bars = None
-        self._tasks = {}
-        self._started = {}
-
-    def __enter__(self):
-        if sys.stderr is not None and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bars
-
-            self._bars = Bars(TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn(),
-                              TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-                              console=Console(stderr=True))
-            self._bars.start()
-        return self
-
-    def __exit__(self, *_):
-        if self._bars is not None:
-            self._bars.stop()
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Report that `done` of `total` pieces of `stage` are finished."""
-        if self._bars is None:
-            start = self._started.setdefault(stage, time.perf_counter())
-            if done == total:
-                seconds = time.perf_counter() - start
-                note(f"{stage}: {done}/{total} in {seconds:.1f} s")
-            return
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total)
-        self._bars.update(self._tasks[stage], completed=done, total=total)
+def scale_first(source) -> None:
+    """Before the minutes of work: what the result will be, and the lines that would make it metric."""
+    if source.scale == "metric":
+        say(f"metric depth: {quantity('metric', source.order)} [m]")
+        return
+    say(f"NOT metric (scale {source.scale}): {quantity(source.scale, source.order)} [{UNITS[source.scale]}]")
+    if source.missing:
+        say("for metres, add to capture.toml:")
+    for line in source.missing:
+        say(f"  {line}")
 
 
 def summary(outcome, folder) -> None:
-    """What was found, its scale first, and the lines that would make it metric; then where to look."""
+    """What was found, what to know of it, and where to look; `scale_first` has said what it is."""
     result, source = outcome.result, outcome.source
-    if result.scale == "metric":
-        say(f"metric depth: {outcome.quantity} [m]")
-    else:
-        say(f"NOT metric (scale {result.scale}): {outcome.quantity} [{UNITS[result.scale]}]")
-        if source.missing:
-            say("for metres, add to capture.toml:")
-        for line in source.missing:
-            say(f"  {line}")
-    say(f"{float(result.valid.mean()):.1%} of {result.values.size} pixels known{_spread(outcome)}")
+    measured = np.isfinite(result.values) & ~np.isnan(result.sigma)
+    filled = float(result.valid.mean() - measured.mean())
+    say(f"{float(measured.mean()):.1%} of {result.values.size} pixels known{f', {filled:.1%} filled' if filled else ''}"
+        f"{_spread(outcome)}")
     texts = list(dict.fromkeys((*source.warnings, *outcome.warnings)))
     shown = texts if len(texts) <= MOST_WARNINGS else texts[:MOST_WARNINGS - 1]
     for text in shown:
@@ -91,8 +48,6 @@ def summary(outcome, folder) -> None:
 
 def _spread(outcome):
     """The range of the numbers and their typical sigma, lengths in m, mm or um."""
-    import numpy as np
-
     depth, sigma = outcome.maps
     finite = depth[np.isfinite(depth)]
     if not finite.size:

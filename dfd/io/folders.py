@@ -10,13 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _MARKER = "result.json"
+MARKERS = {_MARKER: "dfd-result", "truth.json": "dfd-truth"}
+"""File that marks a folder as written by dfd -> what its "schema" begins with; its "files" list all that is there."""
 
 
 def check_target(folder, *, force: bool = False, marker: str = _MARKER) -> Path:
     """The absolute path of an output folder that can be written; call it before the heavy work.
 
-    An existing folder needs `force`, and must then be one that dfd wrote: it holds `marker`, and nothing that the
-    "files" of the marker do not list, so that a mistyped name never deletes photographs.
+    An existing folder needs `force`, and must then be empty or one that dfd wrote: it holds `marker`, one of MARKERS, and
+    nothing that the "files" of the marker do not list, hidden files included, nor does a folder in it by its own marker;
+    so a mistyped name never deletes photographs.
     Raises OSError: the folder exists, is a file, holds other things, or its parent cannot be written.
     """
     target = Path(os.path.realpath(folder))
@@ -73,19 +76,44 @@ def _check_existing(target, folder, force, marker):
         raise FileExistsError(f"{folder}: is a file, not a folder; choose another -o DIR")
     if not force:
         raise FileExistsError(f"{folder}: exists already; choose another -o DIR, or pass --force to replace it")
-    found = {name for name in os.listdir(target) if not name.startswith(".")}
-    if not found:
+    if not os.listdir(target):
         return
-    try:
-        listed = json.loads((target / marker).read_text(encoding="utf-8")).get("files", found)
-    except (OSError, ValueError, AttributeError) as error:
+    listed = _listed(target, marker)
+    if listed is None:
         raise FileExistsError(f"{folder}: holds files but no {marker} of dfd, so --force does not delete it; choose "
-                              "another -o DIR or remove the folder yourself") from error
-    foreign = sorted(found - set(listed) - {marker})
-    if foreign:
-        names = foreign[0] + (" and others" if len(foreign) > 1 else "")
-        raise FileExistsError(f"{folder}: holds {names} that dfd did not write, so --force does not delete it; move it "
-                              "away or choose another -o DIR")
+                              "another -o DIR or remove the folder yourself")
+    foreign = _foreign(target, listed)
+    if foreign is not None:
+        raise FileExistsError(f"{folder}: holds {foreign.relative_to(target)} that dfd did not write, so --force does not "
+                              "delete it; move it away or choose another -o DIR")
+
+
+def _listed(folder, marker) -> list | None:
+    """Names that the marker of a folder lists, its own included; None where it is no marker that dfd wrote."""
+    try:
+        record = json.loads((folder / marker).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not (isinstance(record, dict) and str(record.get("schema")).startswith(MARKERS[marker])):
+        return None
+    files = record.get("files")
+    return [*files, marker] if isinstance(files, dict | list) else None
+
+
+def _foreign(folder, listed) -> Path | None:
+    """The first thing in a folder, or in the folders in it, that the marker beside it does not list; None without any.
+
+    Hidden files count, and links, because dfd writes none.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.name not in listed or path.is_symlink():
+            return path
+        if path.is_dir():
+            below = next((names for marker in MARKERS if (names := _listed(path, marker)) is not None), ())
+            found = _foreign(path, below)
+            if found is not None:
+                return found
+    return None
 
 
 def _move_in(temporary, target, folder, force):

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from dfd.io import images, raw
+from dfd.noise import LUMINANCE_TAPS
 from dfd.settings import CameraSettings
 
-LUMINANCE_TAPS = (0.25, 0.5, 0.25)
-"""The separable filter, in y and x, that turns a Bayer mosaic into luminance."""
+_CLIPPED = 0.9995
+"""Share of the white level, in linear light, from which a pixel of an integer file counts as saturated."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Frame:
 class Plane:
     """The luminance of one frame.
 
-    image      (H, W) float32, linear, 0 = black, 1 = white
+    image      (H, W) float32, linear, 0 = black, 1 = white; NaN where the sensor or the file was saturated
     dn_range   white - black in file units (DN)
     taps       separable filter (1-D weights, y and x alike) that the sensor's white noise went through
     share      variance of the noise over that of one channel, before `taps`: below 1 where channels were averaged
@@ -73,10 +74,37 @@ def read_luminance(frame: Frame) -> Plane:
     """Decode, linearise and reduce a frame to one plane.  Raises OSError for the file, ValueError for its values."""
     if is_raw(frame.path):
         mosaic = raw.read_mosaic(frame.path, black_level=frame.black_level, white_level=frame.white_level)
-        return Plane(mosaic_luminance(mosaic.values), mosaic.dn_range, LUMINANCE_TAPS)
+        image = _without(mosaic_luminance(mosaic.values), _beside(mosaic.values >= 1))
+        return Plane(image, mosaic.dn_range, LUMINANCE_TAPS)
     picture = _read_picture(frame)
-    share = float(np.sum(images.REC709**2)) if picture.values.ndim == 3 and picture.values.shape[2] > 1 else 1.0
-    return Plane(images.luminance(picture.values), picture.dn_range, share=share)
+    colour = picture.values.ndim == 3 and picture.values.shape[2] > 1
+    share = float(np.sum(images.REC709**2)) if colour else 1.0
+    image = images.luminance(picture.values)
+    if picture.clips:
+        image = _without(image, _clipped(picture.values, frame.linear))
+    return Plane(image, picture.dn_range, share=share)
+
+
+def _beside(full):
+    """(H, W) bool: a saturated pixel within the 3 x 3 px of the luminance filter."""
+    if not full.any():
+        return full
+    from scipy.ndimage import maximum_filter
+
+    return maximum_filter(full, size=3)
+
+
+def _clipped(values, linear):
+    """(H, W) bool: saturated.  In a developed picture one full channel is colour, not the end of the sensor."""
+    full = values >= _CLIPPED
+    if full.ndim == 2:
+        return full
+    return full.any(axis=2) if linear else full.all(axis=2)
+
+
+def _without(image, clipped):
+    """`image` with NaN where it was saturated: there it says nothing about focus or brightness."""
+    return np.where(clipped, np.float32(np.nan), image) if clipped.any() else image
 
 
 def read_colour(frame: Frame) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Read TIFF, PNG, JPEG and npy into linear float32, in the orientation that the file stores; write TIFF.
 
-A display-referred file is undone with the inverse of the sRGB curve (IEC 61966-2-1) before anything else is done to it;
-luminance is the Rec. 709 sum of linear RGB.
+Black is subtracted first; a display-referred file is then undone with the inverse of the sRGB curve (IEC 61966-2-1), before
+colours or pixels are mixed; luminance is the Rec. 709 sum of linear RGB.
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ _GREY, _RGB = 1, 2  # TIFF PhotometricInterpretation: black is zero, RGB
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """values (H, W) or (H, W, 3) float32, linear, 0 = black, 1 = white; dn_range = white - black in file units."""
+    """values (H, W) or (H, W, 3) float32, linear, 0 = black, 1 = white; dn_range = white - black in file units.
+
+    clips   values end at white, because the file holds integers
+    """
 
     values: np.ndarray
     dn_range: float
+    clips: bool = False
 
 
 def read_image(path, *, linear: bool | None = None, black_level=None, white_level: float | None = None) -> Picture:
@@ -52,7 +56,7 @@ def read_image(path, *, linear: bool | None = None, black_level=None, white_leve
         raise OSError(f"{path}: an array of shape {data.shape} is not a grey or RGB image")
     _check_finite(path, data)
     black, white = _levels(path, data, full_scale, black_level, white_level)
-    return Picture(_linearise(data, black, white, linear), float(white - black.mean()))
+    return Picture(_linearise(data, black, white, linear), float(white - black.mean()), data.dtype.kind in "iu")
 
 
 def read_values(path) -> np.ndarray:

@@ -1,10 +1,13 @@
 """Is the whole file there?  Decoders pad, zero or leave memory as it was when a file is cut; these checks do not.
 
+The checksum of a file is here too, by which a record names what was read.
+
 TIFF 6.0 (and BigTIFF, DNG, RW2, ORF headers), PNG 1.2, JPEG ITU-T T.81.  Standard library only; nothing is decoded.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 import zlib
@@ -66,6 +69,12 @@ def check_tiff(path) -> tuple[Directory, ...]:
         _check_extent(path, table, size)
     is_dng = any(_DNG_VERSION in table for table in tables)
     return tuple(_directory(table, is_dng) for table in tables)
+
+
+def sha256(path) -> str:
+    """The SHA-256 of a file's bytes (FIPS 180-4), as 64 hexadecimal digits.  Raises OSError when it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _byte_order(head: bytes) -> str | None:

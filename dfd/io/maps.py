@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -132,17 +134,18 @@ def _read_json(path):
 
 def _read_npy(path):
     try:
-        return np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise OSError(f"{path}: not a NumPy array ({error}); the file is cut or of another kind") from error
 
 
 def _read_npz(path):
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             names = stored.files
             lone = stored[names[0]] if len(names) == 1 else None
-    except (ValueError, EOFError, AttributeError, OSError) as error:
+    except (ValueError, TypeError, EOFError, AttributeError, RuntimeError, BadZipFile, zlib.error, OSError) as error:
         raise OSError(f"{path}: not a NumPy archive ({error}); the file is cut or of another kind") from error
     return DepthMap.load(path) if lone is None else lone
 

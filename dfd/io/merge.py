@@ -49,7 +49,7 @@ def merge(path: Path, exif: Exif, sidecar: Sidecar | None, entry: SidecarFrame |
     pitch, warning, conflict = (None, None, None) if "pixel_pitch" in stated else join_pitches(exif.pitches)
     if pitch is not None:
         found["pixel_pitch"] = pitch
-    origin = "sensor" if "focus_distance" in found else (sidecar and sidecar.distance_from) or "pupil"
+    origin = exif.settings.distance_from if "focus_distance" in found else (sidecar and sidecar.distance_from) or "pupil"
     said = CameraSettings(file=path.name, make=exif.settings.make, model=exif.settings.model,
                           lens_model=exif.settings.lens_model, distance_from=origin)
     of_distance = () if _FOCUS & stated.keys() else exif.distance_warnings

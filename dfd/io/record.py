@@ -6,12 +6,13 @@ Schema "dfd-result 1".  A key that has no value is null; infinity is the string 
     size_px {width, height}, orientation_exif 1..8 of the reference frame (the maps are stored unrotated)
     origin {from: pupil | sensor, offset_m: added to the depth from the entrance pupil}
     intrinsics_px {fx, fy, cx, cy}; lens {profile, calibrated}; psf {model, core_px};
-    noise {gain_e_per_dn, read_noise_e}
+    noise {gain_e_per_dn, read_noise_e (as stated), from, used [{gain_e_at_white, read_noise_e, taps} of each frame]}
     solver {name, parameters}, device, reference_frame (index into frames), side, kappa
     inputs [{file, sha256}], frames [{file, role, view, linear, black_level, white_level (file units), make, model,
     lens_model, distance_from, values {focal_length_m: {value, sigma, source}, ...}}]
     sweep {unit, order: what orders the frames, positions: of each, metric: focus from the entrance pupil in dioptres}
-    statistics {known_pixels, pixels, density, then per map its percentiles}, timings_s, versions, warnings
+    statistics {known_pixels, filled_pixels (by --fill, without sigma), pixels, density, then per map its percentiles},
+    timings_s, versions, warnings
     files {name: content}, written last
 """
 
@@ -73,14 +74,17 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
         "intrinsics_px": intrinsics,
         "lens": {"profile": source.profile.name, "calibrated": source.profile.calibrated},
         "psf": {"model": source.psf.model, "core_px": source.psf.core},
-        "noise": {"gain_e_per_dn": source.gain_e_per_dn, "read_noise_e": source.read_noise_e},
+        "noise": {"gain_e_per_dn": source.gain_e_per_dn, "read_noise_e": source.read_noise_e, "from": outcome.noise_from,
+                  "used": [{"gain_e_at_white": noise.gain, "read_noise_e": noise.read_noise, "taps": noise.taps}
+                           for noise in outcome.noises]},
         "solver": {"name": outcome.solver, "parameters": outcome.parameters},
         "device": outcome.device,
         "reference_frame": source.reference,
         "side": source.side,
         "kappa": source.kappa,
         "inputs": [{"file": str(path), "sha256": digest} for path, digest in outcome.inputs],
-        "frames": [_frame(frame) for frame in source.frames],
+        "frames": [_frame(frame) | {"gain": gain} for frame, gain in zip(
+            source.frames, outcome.gains or [None] * len(source.frames), strict=True)],
         "sweep": {"unit": SCALES[result.scale], "order": source.order, "positions": outcome.coordinates},
         "statistics": statistics(outcome),
         "timings_s": outcome.timings,
@@ -97,8 +101,9 @@ def quantity(scale: str, order: str) -> str:
 def statistics(outcome) -> dict:
     """Counts, and the percentiles of every map with its unit in the key; a map without known pixels gives null."""
     result = outcome.result
-    figures = {"known_pixels": int(result.valid.sum()), "pixels": result.values.size,
-               "density": float(result.valid.mean())}
+    measured = result.valid & ~np.isnan(result.sigma)
+    figures = {"known_pixels": int(measured.sum()), "filled_pixels": int((result.valid & ~measured).sum()),
+               "pixels": result.values.size, "density": float(measured.mean())}
     if result.scale != "metric":
         of_values, of_sigma = _STATISTICS[result.scale]
         return figures | {of_values: _spread(result.values), of_sigma: _spread(result.sigma)}

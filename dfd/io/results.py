@@ -55,6 +55,9 @@ class Outcome:
                      entrance pupil); None where there is no sweep
     intrinsics       (fx, fy, cx, cy) in px of the reference view; None where the optics are unknown
     origin           "pupil" or "sensor"; origin_offset [m] is what is added to the depth from the entrance pupil
+    confidence       (H, W) float32 0..1 as it was before pixels were left out by it; default that of `result`
+    gains            factor that each frame's brightness was multiplied by; noises: the Noise of each frame after that,
+                     noise_from in words where it comes from
     inputs           (path, sha256) of every file read
     timings          seconds per stage, in order
     """
@@ -68,6 +71,10 @@ class Outcome:
     intrinsics: tuple[float, float, float, float] | None = None
     origin: str = "pupil"
     origin_offset: float = 0.0
+    confidence: np.ndarray | None = None
+    gains: tuple[float, ...] | None = None
+    noises: tuple = ()
+    noise_from: str = ""
     solver: str = ""
     parameters: dict = field(default_factory=dict)
     device: str = "cpu"
@@ -90,6 +97,11 @@ class Outcome:
         if self.result.scale != "metric":
             return self.result.values, self.result.sigma
         return self.result.depth + np.float32(self.origin_offset), self.result.depth_sigma
+
+    @property
+    def trust(self) -> np.ndarray:
+        """(H, W) float32: what confidence.tiff holds."""
+        return self.result.confidence if self.confidence is None else self.confidence
 
     @property
     def quantity(self) -> str:
@@ -141,7 +153,7 @@ def _write_maps(folder, outcome):
         shared |= {"origin": ORIGINS[outcome.origin], "origin_offset_m": outcome.origin_offset}
     write_tiff(folder / "depth.tiff", depth, metadata={"quantity": outcome.quantity, **shared})
     write_tiff(folder / "sigma.tiff", sigma, metadata={"quantity": f"1-sigma of: {outcome.quantity}", **shared})
-    write_tiff(folder / "confidence.tiff", outcome.result.confidence,
+    write_tiff(folder / "confidence.tiff", outcome.trust,
                metadata={"quantity": "confidence 0..1, s0^2 / (s0^2 + sigma^2), s0 the median sigma", "unknown": "0"})
 
 
@@ -159,7 +171,8 @@ def _write_pictures(folder, outcome):
         write_tiff(folder / "index.tiff", index, metadata={
             "quantity": "frame that each pixel came from, 0 = first frame of result.json", "unknown": str(NO_FRAME)})
     if outcome.result.scale == "metric" and outcome.intrinsics is not None:
-        write_cloud(folder / "cloud.ply", outcome.result.depth, colours, outcome.intrinsics,
+        measured = np.where(np.isnan(outcome.result.sigma), np.float32(np.nan), outcome.result.depth)
+        write_cloud(folder / "cloud.ply", measured, colours, outcome.intrinsics,
                     offset=outcome.origin_offset)
 
 

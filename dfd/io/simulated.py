@@ -14,6 +14,9 @@ from dfd.io.folders import new_folder
 from dfd.io.images import write_tiff
 from dfd.simulate import Simulation
 
+SCHEMA = "dfd-truth 1"
+"""First entry of truth.json: its name and version."""
+
 _RAW_BLACK, _RAW_WHITE, _TIFF_WHITE = 512, 16383, 65535
 
 
@@ -124,6 +127,7 @@ def _truth_record(simulation, names) -> dict:
     height, width = simulation.shape
     noise = simulation.noise
     return {
+        "schema": SCHEMA,
         "kind": simulation.kind,
         "unit": "m",
         "origin": "pupil",

@@ -17,15 +17,15 @@ EPSILON = 1e-12
 
 
 def find_peaks(volumes, deviations, places, windows, pulls, constants) -> list[np.ndarray]:
-    """(place, predicted std, mean window, strength of the middle scale) of every pixel, (H, W) float32 each.
+    """(place, predicted std, doubt, mean window, strength of the middle scale) of every pixel, (H, W) float32 each.
 
     volumes      3 (K, H, W) float32, sharpness at each scale, NaN = no data
     deviations   3 (H, W) float32, its standard deviation under noise
     places       (K,) float64 ascending;   windows   (3,) px;   pulls   (2, n) widths and strengths, see solvers.peaks
-    constants    floor, texture, locking, least contrast
+    constants    floor, texture, locking, least contrast, coarse
     """
     shape = volumes[0].shape[1:]
-    out = np.empty((4, *shape), dtype=np.float32)
+    out = np.empty((5, *shape), dtype=np.float32)
     workers = min(os.cpu_count() or 1, shape[0])
     edges = np.linspace(0, shape[0], workers + 1).astype(int)
     deviations = [np.ascontiguousarray(deviation, dtype=np.float32) for deviation in deviations]
@@ -50,7 +50,7 @@ def _rows(fine, middle, coarse, fine_noise, middle_noise, coarse_noise, places, 
             first = _peak(fine, y, x, best, least_fine, fine_noise[y, x], places, pulls, constants)
             second = _peak(middle, y, x, best, least_middle, middle_noise[y, x], places, pulls, constants)
             third = _peak(coarse, y, x, best, least_coarse, coarse_noise[y, x], places, pulls, constants)
-            weighted = weights = window = contrast = 0.0
+            weighted = weights = window = doubt = contrast = 0.0
             for found, size in ((first, windows[0]), (second, windows[1]), (third, windows[2])):
                 if math.isnan(found[0]):
                     continue
@@ -58,13 +58,15 @@ def _rows(fine, middle, coarse, fine_noise, middle_noise, coarse_noise, places, 
                 weighted += weight * found[0]
                 weights += weight
                 window += weight * size
-                contrast = max(contrast, found[2])
+                doubt += weight * found[2]
+                contrast = max(contrast, found[3])
             total = max(weights, EPSILON)
             good = weights > 0 and contrast > constants[3] and _peaks_inside(coarse, y, x)
             out[0, y, x] = weighted / total if good else np.nan
             out[1, y, x] = total**-0.25
-            out[2, y, x] = window / total
-            out[3, y, x] = middle[best, y, x] - least_middle
+            out[2, y, x] = doubt / total
+            out[3, y, x] = window / total
+            out[4, y, x] = middle[best, y, x] - least_middle
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -103,8 +105,8 @@ def _peaks_inside(volume, y, x):
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def _peak(volume, y, x, best, least, deviation, places, pulls, constants):
-    """(place, predicted std, contrast) of one scale near frame `best`; place NaN where there is no peak."""
-    nothing = (np.nan, np.nan, 0.0)
+    """(place, predicted std, doubt, contrast) of one scale near frame `best`; place NaN where there is no peak."""
+    nothing = (np.nan, np.nan, np.nan, 0.0)
     last = volume.shape[0] - 1
     top, most = 0, -2.0
     for shift in (-1, 0, 1):
@@ -140,7 +142,7 @@ def _peak(volume, y, x, best, least, deviation, places, pulls, constants):
     std = math.sqrt(_square(constants[1] * width) + _square(constants[2] * strength * gap) + noise)
     if not math.isfinite(std):
         return nothing
-    return place, std, (float(volume[top, y, x]) - least) / (deviation + EPSILON)
+    return place, std, constants[4] * _square(strength) * gap, (float(volume[top, y, x]) - least) / (deviation + EPSILON)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -22,8 +22,9 @@ _BANDS = (0.8, 2.0)
 _WINDOW = 15
 _TILES = 8
 _BIAS = np.array([0.04, 0.024, 0.014, 0.014])
-"""Systematic error of scale, rotation and shift at the finest level, in its pixels (focus_stack_pcb: 0.04 to 0.1;
-rendered slants and spheres: mostly scale, because blur grows about the part in focus)."""
+"""Systematic error of the finest level, in its pixels (focus_stack_pcb: 0.04 to 0.1; rendered slants: mostly scale)."""
+_LEAST_ALIKE, _SHARP = 0.03, 0.15
+"""Least agreement, and that of the finest level below which all levels err by more (rendered: 3 px of scale at 0.05)."""
 _NOTHING = 1e-3
 _LEAST_RMS = 0.06
 _GRADIENT = np.array([1, -8, 0, 8, -1], dtype=np.float32) / 12
@@ -55,10 +56,8 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A similarity (scale, rotation, right, down) [px at the corner], its (4, 4) covariance [px^2] and its bias.
-
-    bias    (4, 4) px, one column per parameter: 1-sigma of the error that repeats from link to link of a sweep
-    """
+    """A similarity (scale, rotation, right, down) [px at the corner], its (4, 4) covariance [px^2], and the 1-sigma of
+    the error that repeats from link to link of a sweep, (4, 4) px, one column per parameter."""
 
     motion: np.ndarray
     covariance: np.ndarray
@@ -127,11 +126,13 @@ def measure(fixed: dict[int, Seen], moving: dict[int, Seen], factors, shape) -> 
     its planes: coarse bands are made of defocused structure, whose apparent place follows the focus where depth slopes.
     """
     precision, score, bias, scatter = np.zeros((4, 4)), np.zeros(4), np.zeros((4, 4)), np.zeros((4, 4))
+    alike = {level: max(agreement(fixed[level], moving[level]), _LEAST_ALIKE) for level in fixed}
+    unsharp = max(1.0, _SHARP / alike[0]) if 0 in alike else 1.0
     for level in fixed:
         part = _measure_level(fixed[level], moving[level], factors[level], shape)
         if part is not None:
             motion, covariance = part
-            error = np.diag(_BIAS * factors[0] * 8**level / max(agreement(fixed[level], moving[level]), 0.05) ** 2)
+            error = np.diag(_BIAS * factors[0] * 8**level / alike[level] ** 2 * unsharp)
             weight = np.linalg.inv(covariance + error**2)
             precision += weight
             score += weight @ motion
@@ -259,46 +260,44 @@ def _grid(size, factor, shape):
 def supported(motions, covariance, positions):
     """The part of measured motions that the evidence supports: ((K, 4) motions, their (4 K, 4 K) covariance) [px].
 
-    motions, covariance   (K, 4) px and (4 K, 4 K) px^2: what was measured;  positions: (K,) in the sweep, 0 = reference
-
+    positions    (K,) places of the frames in the sweep, in units of its length; 0 = the reference or no links
     Terms enter one by one, the best first, while chi-square falls by more than chance over all of them explains: a linear
-    or quadratic drift of scale, rotation or shift; the shift of one frame; its scale and rotation.  A frame's own terms
-    shrink by a variance that is estimated from all own terms; a frame without any lies exactly on the drift.
+    or quadratic drift of scale, rotation or shift; the shift of one frame; its scale and rotation, at twice the sigma.
+    Where most frames have moved the camera was not on a tripod: every frame gets its own motion and all a linear drift.
     """
-    count, weight = len(positions), np.linalg.inv(covariance)
-    moving = np.flatnonzero(positions)
-    terms = [(np.kron(positions[:, None]**power, np.eye(4)[:, parts]), None)
-             for power in (1, 2) if len(moving) > 2 for parts in ([0], [1], [2, 3])]
-    terms += [(4 * k + np.array(parts), k) for k in moving for parts in ((2, 3), (0, 1, 2, 3))]
-    chance, free, columns, own = 5 + 2 * math.log(len(terms) + 1), weight, np.zeros((4 * count, 0)), []
-    while terms:
-        score = free @ motions.ravel()
-        best = int(np.argmax([_excess(term, free, score) for term, _ in terms]))
-        (term, k), excess = terms[best], _excess(terms[best][0], free, score)
-        if excess < chance:
+    count, moving, weight = len(positions), np.flatnonzero(positions), np.linalg.inv(covariance)
+    own = np.eye(4 * count)
+    terms = [(np.kron(positions[:, None] ** power, np.eye(4)[:, parts]), 1, None)
+             for power in (1, 2) for parts in ([0], [1], [2, 3]) if len(moving) > 2]
+    terms += [(own[:, 4 * k:][:, parts], sigmas, k) for k in moving for parts, sigmas in (([2, 3], 1), ([0, 1, 2, 3], 2))]
+    chance, free, columns, moved = 5 + 2 * math.log(len(terms) + 1), weight, np.zeros((4 * count, 0)), set()
+    while terms and 2 * len(moved) <= len(moving):
+        excess = [_excess(term, sigmas, free, motions.ravel()) for term, sigmas, _ in terms]
+        best, _, k = terms[int(np.argmax(excess))]
+        if max(excess) < chance:
             break
-        chosen = term if k is None else np.eye(4 * count)[:, term]
-        terms = [other for place, other in enumerate(terms) if place != best and (k is None or other[1] != k)]
-        if k is not None and len(term) == 2 and term[0] == 4 * k + 2:
-            terms.append((term - 2, k))
-        columns, own = np.hstack([columns, chosen]), own + [k is not None] * chosen.shape[1]
-        pulled = weight @ columns
-        free = weight - pulled @ np.linalg.solve(columns.T @ pulled, pulled.T)
-    return _shrunk(motions.ravel(), weight, columns, np.array(own, bool))
+        terms = [term for term in terms if term[0] is not best and (k is None or term[2] != k)]
+        terms += [(own[:, 4 * k:4 * k + 2], 2, k)] if k is not None and k not in moved and best.shape[1] == 2 else []
+        columns, moved = np.hstack([columns, best]), moved | {k} - {None}
+        free = weight - weight @ columns @ np.linalg.solve(columns.T @ weight @ columns, columns.T @ weight)
+    if 2 * len(moved) > len(moving):
+        drift = np.kron(positions[:, None] * count / 4, np.eye(4))
+        return _shrunk(motions, weight, np.hstack([own[:, np.repeat(positions != 0, 4)], drift]))
+    found = np.linalg.inv(columns.T @ weight @ columns)
+    return (columns @ found @ columns.T @ weight @ motions.ravel()).reshape(-1, 4), columns @ found @ columns.T
 
 
-def _excess(term, free, score):
-    """Fall of chi-square by a term (columns, or rows of its own) above what its freedoms explain, in chi-square."""
-    pull, normal = (score[term], free[np.ix_(term, term)]) if term.ndim == 1 else (term.T @ score, term.T @ free @ term)
-    return float(pull @ np.linalg.solve(normal, pull)) - len(pull) - 4 * math.sqrt(len(pull))
+def _excess(term, sigmas, free, motions):
+    """Fall of chi-square by these columns, at so many sigmas, beyond their freedoms and four roots of them."""
+    pull = term.T @ free @ motions
+    return pull @ np.linalg.solve(term.T @ free @ term, pull) / sigmas**2 - len(pull) - 4 * math.sqrt(len(pull))
 
 
-def _shrunk(motions, weight, columns, own):
-    """Least squares of these columns, the own ones with a common variance (expectation maximisation from no shrinkage)."""
-    normal, pull, prior = columns.T @ weight @ columns, columns.T @ weight @ motions, np.zeros(len(own))
+def _shrunk(motions, weight, columns):
+    """Motions as a sum of columns that share one variance, which is found by expectation maximisation."""
+    normal, pull, prior = columns.T @ weight @ columns, columns.T @ weight @ motions.ravel(), 1e-4
     for _ in range(10):
-        covariance = np.linalg.inv(normal + np.diag(prior))
+        covariance = np.linalg.inv(normal + prior * np.eye(len(normal)))
         values = covariance @ pull
-        if own.any():
-            prior = own / np.mean(values[own] ** 2 + np.diag(covariance)[own])
+        prior = 1 / np.mean(values**2 + np.diag(covariance))
     return (columns @ values).reshape(-1, 4), columns @ covariance @ columns.T

@@ -68,13 +68,11 @@ def paint_map(values, axis: Axis, *, orientation: int = 1, colours: str = "virid
     return Painted(picture, axis, low, high, colours, float(np.mean(~known)))
 
 
-def map_picture(values, axis: Axis, **options) -> bytes:
-    """PNG of an (H, W) map with its scale bar, which also counts unknown pixels; options as for `paint_map`."""
-    return framed(paint_map(values, axis, **options))
-
-
 def framed(painted: Painted) -> bytes:
-    """PNG of the picture above its scale bar; small pictures are enlarged by a whole factor so that labels fit."""
+    """PNG of the picture above its scale bar, which also counts unknown pixels.
+
+    Small pictures are enlarged by a whole factor so that labels fit.
+    """
     picture, axis, low, high, unknown = painted.picture, painted.axis, painted.low, painted.high, painted.unknown
     enlarge = max(1, -(-_NARROWEST // max(picture.shape[:2])))
     picture = picture.repeat(enlarge, axis=0).repeat(enlarge, axis=1)

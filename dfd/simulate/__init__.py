@@ -2,7 +2,7 @@
 
 from dfd.simulate.captures import DEFAULT_PRESETS, SHOTS, Simulation, simulate_capture
 from dfd.simulate.presets import PRESETS, Preset
-from dfd.simulate.render import expose, registered_lens, render, true_inverse_depth
+from dfd.simulate.render import expose, render, true_inverse_depth
 from dfd.simulate.scenes import SCENES, Primitive, Scene, make_scene
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Simulation",
     "expose",
     "make_scene",
-    "registered_lens",
     "render",
     "simulate_capture",
     "true_inverse_depth",

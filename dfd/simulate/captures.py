@@ -14,7 +14,7 @@ from dfd.optics import ThinLens
 from dfd.psf import IDEAL_KAPPA, Psf
 from dfd.settings import CameraSettings, Value
 from dfd.simulate.presets import PRESETS, Preset
-from dfd.simulate.render import expose, registered_lens, render, true_inverse_depth
+from dfd.simulate.render import expose, render, true_inverse_depth
 from dfd.simulate.scenes import Scene, make_scene
 
 READ_NOISE = 3.0
@@ -190,7 +190,7 @@ def simulate_capture(kind="focal-stack", *, scene="demo", preset=None, size=(400
     reference = len(shots) // 2 if kind == "focal-stack" else 0
     lenses = [shot.lens for shot in shots]
     if registered:
-        lenses = [registered_lens(lens, lenses[reference]) for lens in lenses]
+        lenses = [lens.on_grid_of(lenses[reference]) for lens in lenses]
     world = make_scene(scene, seed=seed, nearest=camera.near, farthest=camera.far, shape=size, fx=lenses[reference].fx)
     pupils = tuple(shot.pupil for shot in shots)
     radiance = render(world, lenses, size, pupils=pupils, progress=progress)

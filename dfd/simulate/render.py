@@ -49,12 +49,6 @@ def true_inverse_depth(scene: Scene, lens: ThinLens, shape) -> np.ndarray:
     return np.where(depth < MISS, 1 / depth, np.nan).astype(np.float32)
 
 
-def registered_lens(lens: ThinLens, reference: ThinLens) -> ThinLens:
-    """`lens` with the pixel grid of `reference`: same focus and pupil, breathing removed exactly (no resampling)."""
-    return ThinLens.from_focus(lens.focus, fx=reference.fx, pupil_diameter=lens.pupil_diameter,
-                               pixel_pitch=reference.pixel_pitch)
-
-
 def expose(images, noise: Noise, rng: np.random.Generator) -> np.ndarray:
     """`images` (any shape, 0 = black, 1 = white) with Poisson-Gaussian noise: float32, neither clipped nor rounded."""
     electrons = rng.poisson(np.maximum(images, 0) * noise.gain).astype(np.float32)

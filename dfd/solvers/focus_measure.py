@@ -48,9 +48,13 @@ _FLOOR = 0.9
 _TEXTURE, _LOCKING = 0.03, 0.35
 """Predicted std of a peak: share of the curve's width (random texture), and of its pull to the frames left uncorrected."""
 
-_CORRELATED = 8.4
-"""Window [px] of the sharpness at which the plane's scatter is the error of the plane.  Errors of neighbours are alike
-within a window, so the scatter shows less and the mean averages less of them as windows grow: sigma goes as its area."""
+_COARSE = 2.5
+"""Doubt about the correction of that pull, common to a whole window: this times the square of the pull [spacings]."""
+
+_CORRELATED, _GROWTH = 9.3, 2.5
+"""Window [px] of the sharpness at which the plane's scatter is the error of the plane, and the power of the window with
+which it grows: errors of neighbours are alike within a window, so as windows grow the scatter shows less of them and the
+mean averages less."""
 
 _UNSEEN = 0.2
 """Share of the predicted std that no scatter can show (a pull common to the whole window).  benchmarks/simulated.py checks
@@ -82,9 +86,10 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
             progress(next(steps), total)
 
     volumes = [sharpness_curves(capture, order, scale, report) for scale in SCALES]
-    joined, predicted, window, strength = _find_peaks(volumes, places)
+    joined, predicted, doubt, window, strength = _find_peaks(volumes, places)
     value, scatter = fit_plane(joined, predicted, std=_PLANE_STD)
-    sigma = xp.sqrt((scatter * (window / _CORRELATED) ** 2) ** 2 + (_UNSEEN * predicted) ** 2)
+    seen = scatter * (window / _CORRELATED) ** _GROWTH
+    sigma = xp.sqrt(seen**2 + (_UNSEEN * predicted) ** 2 + doubt**2)
     known = xp.isfinite(value) & xp.isfinite(joined) & (sigma < 1) & (value >= places[0]) & (value <= places[-1])
     known &= ~_ghosts(xp.where(known, value, np.nan), strength)
     value = coordinates.mean() + spacing * value
@@ -99,15 +104,15 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
 def _find_peaks(volumes, places):
     """What each pixel's own curves say, (H, W) float32 each: by the fused loop on the CPU, by arrays on a GPU.
 
-    Returns (place, its predicted std, mean window [px], strength of the middle scale); place NaN where there is no peak
-    inside the sweep that stands out of the noise.
+    Returns (place, its predicted std, its doubt, mean window [px], strength of the middle scale); place NaN where there is
+    no peak inside the sweep that stands out of the noise.
     """
     if array_module(volumes[0][1]) is not np:
         return find_peaks_arrays(volumes, places)
     from dfd.kernels.peaks import find_peaks
 
     curves, deviations = zip(*volumes, strict=True)
-    constants = _FLOOR, _TEXTURE, _LOCKING, _LEAST_CONTRAST
+    constants = _FLOOR, _TEXTURE, _LOCKING, _LEAST_CONTRAST, _COARSE
     return find_peaks(curves, deviations, places, [window for _, _, window in SCALES], (WIDTHS, PULLS), constants)
 
 
@@ -115,11 +120,11 @@ def find_peaks_arrays(volumes, places):
     """The same in whole-array operations, for NumPy and CuPy: the reference of the fused loop."""
     xp = array_module(volumes[0][1])
     best = _vote([volume for volume, _ in volumes])
-    joined, predicted, window, contrast = _join(volumes, best, places)
+    joined, predicted, doubt, window, contrast = _join(volumes, best, places)
     joined = xp.where((contrast > _LEAST_CONTRAST) & _peaks_inside(volumes[-1][0]), joined, np.nan)
     middle = volumes[1][0]
     strength = _take(middle, best) - _least(middle)
-    return [part.astype(np.float32) for part in (joined, predicted, window, strength)]
+    return [part.astype(np.float32) for part in (joined, predicted, doubt, window, strength)]
 
 
 def _vote(volumes):
@@ -152,25 +157,26 @@ def _peaks_inside(volume):
 def _join(volumes, best, places):
     """Peaks of all scales near frame `best`, joined by predicted variance.
 
-    Returns (place, its std, mean window [px], contrast), (H, W) each.
+    Returns (place, its std, mean doubt, mean window [px], contrast), (H, W) each.
     """
     xp = array_module(best)
-    weighted = weights = windows = 0.0
+    weighted = weights = windows = doubts = 0.0
     contrast = xp.zeros(best.shape, dtype=np.float32)
     for (volume, deviation), (_, _, window) in zip(volumes, SCALES, strict=True):
-        place, std, rise = _scale_peak(volume, deviation, best, places)
+        place, std, doubt, rise = _scale_peak(volume, deviation, best, places)
         weight = xp.where(xp.isfinite(place), 1 / xp.maximum(std, 1e-3) ** 4, 0)
         weighted = weighted + weight * xp.where(weight > 0, place, 0)
         weights = weights + weight
         windows = windows + weight * window
+        doubts = doubts + weight * xp.where(weight > 0, doubt, 0)
         contrast = xp.maximum(contrast, xp.where(weight > 0, rise, 0))
     total = xp.maximum(weights, _EPSILON)
     joined = xp.where(weights > 0, weighted / total, np.nan)
-    return joined, total**-0.25, windows / total, contrast
+    return joined, total**-0.25, doubts / total, windows / total, contrast
 
 
 def _scale_peak(volume, deviation, best, places):
-    """Peak of one scale near frame `best`: place and predicted std [spacings], and contrast [noise deviations]."""
+    """Peak of one scale near frame `best`: place, predicted std and doubt [spacings], and contrast [noise deviations]."""
     xp = array_module(volume)
     last = len(volume) - 1
     nearby = xp.stack([_take(volume, xp.clip(best + shift, 0, last)) for shift in (-1, 0, 1)])
@@ -189,9 +195,10 @@ def _scale_peak(volume, deviation, best, places):
     place = middle + gap * unlock(offset / gap, width / mean_gap)
     with np.errstate(invalid="ignore", over="ignore"):  # curves without a peak carry NaN and 0 through
         noise = _noise_std(place, rises, deviation, (low, middle, high), width)
-        std = xp.sqrt((_TEXTURE * width) ** 2 + (_LOCKING * pull(width / mean_gap) * gap) ** 2 + noise**2)
+        strength = pull(width / mean_gap)
+        std = xp.sqrt((_TEXTURE * width) ** 2 + (_LOCKING * strength * gap) ** 2 + noise**2)
     place = xp.where((top == inner) & xp.isfinite(std), place, np.nan)
-    return place, std, (samples[1] - least) / (deviation + _EPSILON)
+    return place, std, _COARSE * strength**2 * gap, (samples[1] - least) / (deviation + _EPSILON)
 
 
 def _ghosts(value, strength):

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import typer
 
-from dfd.cli.remarks import remarks_aside
-from dfd.cli.terminal import note
+from dfd.console.lines import note
+from dfd.console.remarks import remarks_aside
 
 _INTERRUPTED, _TYPER_INTERRUPTED = "interrupted; nothing was written", 130
 

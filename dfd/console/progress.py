@@ -1,0 +1,48 @@
+"""How far the work is: bars on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from dfd.console.lines import note
+
+
+class Progress:
+    """Context manager, called as progress(stage, done, total): a bar per stage with frames and time left.
+
+    On a terminal the bars are drawn by rich on stderr; in a pipe each stage ends with one plain line there.
+    """
+
+    def __init__(self):
+        self._bars = None
+        self._tasks = {}
+        self._started = {}
+
+    def __enter__(self):
+        if sys.stderr is not None and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bars
+
+            self._bars = Bars(TextColumn("{task.description:14}"), BarColumn(), MofNCompleteColumn(),
+                              TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+                              console=Console(stderr=True))
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_):
+        if self._bars is not None:
+            self._bars.stop()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Report that `done` of `total` pieces of `stage` are finished."""
+        if self._bars is None:
+            start = self._started.setdefault(stage, time.perf_counter())
+            if done == total:
+                seconds = time.perf_counter() - start
+                note(f"{stage}: {done}/{total} in {seconds:.1f} s")
+            return
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total)
+        self._bars.update(self._tasks[stage], completed=done, total=total)
