@@ -10,8 +10,10 @@ from textures import blurred, texture
 
 from dfd import imaging, prepare
 from dfd.optics import ThinLens
+from dfd.prepare.similarity import supported
 from dfd.psf import Psf
 from dfd.settings import CameraSettings, Value
+from dfd.simulate import simulate_capture
 
 SHAPE = (421, 587)
 PAD = 64
@@ -108,6 +110,83 @@ def test_breathing_that_the_optics_predict_leaves_exactly_the_prediction(rng):
     assert moved.applied[2]
     assert corner_error(moved.matrices[2], predicted[2] @ similarity(0, 0, 1.5, -0.7)) < 0.1
     assert abs(moved.corner_shift_px[2] - math.hypot(1.5, 0.7)) < 0.1
+
+
+@pytest.fixture(scope="module", params=[("50mm-f2.8", (120, 180), 9), ("50mm-f2.8", (200, 300), 16),
+                                        ("phone", (200, 300), 12), ("50mm-f4-12um", (200, 300), 10)], ids=str)
+def tripod(request):
+    """(frames, lenses, reference) of a rendered stack with slants and edges, that breathes as its optics predict."""
+    preset, size, frames = request.param
+    made = simulate_capture("focal-stack", preset=preset, size=size, frames=frames)
+    return [made.luminance(k) for k in range(frames)], made.lenses, made.reference
+
+
+def test_a_rendered_stack_on_a_tripod_has_exactly_the_predicted_maps_however_blurred(tripod):
+    images, lenses, reference = tripod
+    predicted = prepare.predicted_breathing(lenses, reference, images[0].shape)
+    found = prepare.align(images, reference=reference, initial=predicted)
+    assert not found.applied.any() and np.array_equal(found.matrices, predicted)
+
+
+def test_of_a_rendered_stack_only_the_displaced_frame_moves(tripod):
+    images, lenses, reference = tripod
+    shape, k = images[0].shape, reference + 2
+    if shape[0] < 200:
+        pytest.skip("at 120 x 180 px a displacement of 3 px is within the errors of a strongly blurred frame")
+    predicted = prepare.predicted_breathing(lenses, reference, shape)
+    true = predicted[k] @ similarity(0, 0, 3, 0, shape)
+    images = [*images[:k], imaging.warp(images[k], predicted[k] @ np.linalg.inv(true)), *images[k + 1:]]
+    found = prepare.align(images, reference=reference, initial=predicted)
+    assert np.flatnonzero(found.applied).tolist() == [k]
+    assert np.array_equal(np.delete(found.matrices, k, 0), np.delete(predicted, k, 0))
+    assert corner_error(found.matrices[k], true, shape) < 0.4
+
+
+@pytest.mark.parametrize("step", [{"right": 0.2, "down": -0.1}, {"scale": 0.001}], ids=str)
+def test_a_slow_drift_over_the_sweep_is_corrected_in_every_frame(step, rng):
+    still, cocs = scene(rng), np.linspace(-8, 8, 9)
+    true = [similarity(**{name: value * (k - 4) for name, value in step.items()}) for k in range(9)]
+    images = [frame(still, matrix, rng, coc) for matrix, coc in zip(true, cocs, strict=True)]
+    found = prepare.align(images, reference=4)
+    assert found.applied.tolist() == [k != 4 for k in range(9)]
+    assert max(corner_error(*pair) for pair in zip(found.matrices, true, strict=True)) < 0.05
+
+
+def measured(count=11, sigma=0.3, bias=0.2):
+    """(covariance, positions) of motions with independent errors and a bias that repeats per link, reference 5 [px]."""
+    positions = (np.arange(count) - 5) / count
+    repeated = np.kron(positions[:, None] * count, bias * np.eye(4))
+    covariance = sigma**2 * np.eye(4 * count) + repeated @ repeated.T
+    covariance[20:24], covariance[:, 20:24] = 0, 0
+    covariance[20:24, 20:24] = 1e-6 * np.eye(4)
+    return covariance, positions
+
+
+def test_motions_within_their_errors_have_no_support_in_99_of_100_stacks():
+    covariance, positions = measured()
+    draws = np.random.default_rng(0).multivariate_normal(np.zeros(44), covariance, size=300).reshape(-1, 11, 4)
+    moved = [supported(draw, covariance, positions)[0].any() for draw in draws]
+    assert np.mean(moved) <= 0.01
+
+
+def test_one_displaced_frame_is_told_from_a_bias_that_repeats():
+    covariance, positions = measured()
+    motions = 0.3 * positions[:, None] * 11 * np.ones(4)
+    motions[8] += (0, 0, 4, -4)
+    found, spread = supported(motions, covariance, positions)
+    assert np.flatnonzero(found.any(axis=1)).tolist() == [8]
+    assert np.abs(found[8] - (0, 0, 4, -4)).max() < 0.5
+    assert np.array_equal(found[8, :2], [0, 0])
+    assert 0 < math.sqrt(spread[34, 34]) < 0.5
+
+
+def test_a_drift_beyond_the_bias_is_kept_and_is_smooth():
+    covariance, positions = measured()
+    motions = np.zeros((11, 4))
+    motions[:, 0] = 20 * positions + 30 * positions**2
+    found, _ = supported(motions + 0.05 * np.random.default_rng(1).standard_normal((11, 4)), covariance, positions)
+    assert np.abs(found - motions).max() < 0.6
+    assert np.abs(np.diff(found[:, 0], 3)).max() < 1e-9
 
 
 def test_a_frame_of_another_scene_is_named_and_does_not_break_the_chain(rng):

@@ -106,7 +106,7 @@ def depth(
             inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),
             align=align, reference=reference, side=side, near=near, far=far, origin=origin, mask=mask,
             min_confidence=min_confidence, fill_unknown=fill, preview=preview, force=force, extras=(write_report,),
-            opened=scale_first, progress=progress,
+            opened=lambda source: scale_first(source, origin=origin.value), progress=progress,
         )
     summary(outcome, output)
 

@@ -10,16 +10,17 @@ from dfd.cli.figures import metric_lines
 from dfd.cli.overview import overview_lines
 from dfd.console import say
 from dfd.io.record import UNITS, VALUE_KEYS, quantity, strict
+from dfd.io.results import ORIGINS
 from dfd.io.wording import metre_unit, plain
 
 MOST_WARNINGS = 6
 """Lines of warnings after a run; the rest are in the report."""
 
 
-def scale_first(source) -> None:
+def scale_first(source, *, origin: str = "pupil") -> None:
     """Before the minutes of work: what the result will be, and the lines that would make it metric."""
     if source.scale == "metric":
-        say(f"metric depth: {quantity('metric', source.order)} [m]")
+        say(f"metric depth: {quantity('metric', source.order)} from the {ORIGINS[origin]} [m]")
         return
     say(f"NOT metric (scale {source.scale}): {quantity(source.scale, source.order)} [{UNITS[source.scale]}]")
     if source.missing:

@@ -127,21 +127,18 @@ def measure(fixed: dict[int, Seen], moving: dict[int, Seen], factors, shape) -> 
     """
     precision, score, bias, scatter = np.zeros((4, 4)), np.zeros(4), np.zeros((4, 4)), np.zeros((4, 4))
     alike = {level: max(agreement(fixed[level], moving[level]), _LEAST_ALIKE) for level in fixed}
-    unsharp = max(1.0, _SHARP / alike[0]) if 0 in alike else 1.0
+    unsharp = max(1.0, _SHARP / alike.get(0, 1))
     for level in fixed:
         part = _measure_level(fixed[level], moving[level], factors[level], shape)
         if part is not None:
-            motion, covariance = part
-            error = np.diag(_BIAS * factors[0] * 8**level / alike[level] ** 2 * unsharp)
+            (motion, covariance), error = part, np.diag(_BIAS * factors[0] * 8**level * unsharp / alike[level] ** 2)
             weight = np.linalg.inv(covariance + error**2)
             precision += weight
             score += weight @ motion
             bias += weight @ error
             scatter += weight @ covariance @ weight
-    if not precision.any():
-        return None
-    inverse = np.linalg.inv(precision)
-    return Estimate(inverse @ score, inverse @ scatter @ inverse, inverse @ bias)
+    inverse = np.linalg.inv(precision) if precision.any() else None
+    return None if inverse is None else Estimate(inverse @ score, inverse @ scatter @ inverse, inverse @ bias)
 
 
 def agreement(one: Seen, other: Seen) -> float:
@@ -281,7 +278,7 @@ def supported(motions, covariance, positions):
         columns, moved = np.hstack([columns, best]), moved | {k} - {None}
         free = weight - weight @ columns @ np.linalg.solve(columns.T @ weight @ columns, columns.T @ weight)
     if 2 * len(moved) > len(moving):
-        drift = np.kron(positions[:, None] * count / 4, np.eye(4))
+        drift = np.kron(positions[:, None] * count / 2, np.eye(4))
         return _shrunk(motions, weight, np.hstack([own[:, np.repeat(positions != 0, 4)], drift]))
     found = np.linalg.inv(columns.T @ weight @ columns)
     return (columns @ found @ columns.T @ weight @ motions.ravel()).reshape(-1, 4), columns @ found @ columns.T
