@@ -113,7 +113,7 @@ def test_breathing_that_the_optics_predict_leaves_exactly_the_prediction(rng):
 
 
 @pytest.fixture(scope="module", params=[("50mm-f2.8", (120, 180), 9), ("50mm-f2.8", (200, 300), 16),
-                                        ("phone", (200, 300), 12), ("50mm-f4-12um", (200, 300), 10)], ids=str)
+                                        ("50mm-f4-12um", (200, 300), 10)], ids=str)
 def tripod(request):
     """(frames, lenses, reference) of a rendered stack with slants and edges, that breathes as its optics predict."""
     preset, size, frames = request.param
@@ -131,15 +131,14 @@ def test_a_rendered_stack_on_a_tripod_has_exactly_the_predicted_maps_however_blu
 def test_of_a_rendered_stack_only_the_displaced_frame_moves(tripod):
     images, lenses, reference = tripod
     shape, k = images[0].shape, reference + 2
-    if shape[0] < 200:
-        pytest.skip("at 120 x 180 px a displacement of 3 px is within the errors of a strongly blurred frame")
     predicted = prepare.predicted_breathing(lenses, reference, shape)
     true = predicted[k] @ similarity(0, 0, 3, 0, shape)
     images = [*images[:k], imaging.warp(images[k], predicted[k] @ np.linalg.inv(true)), *images[k + 1:]]
     found = prepare.align(images, reference=reference, initial=predicted)
-    assert np.flatnonzero(found.applied).tolist() == [k]
     assert np.array_equal(np.delete(found.matrices, k, 0), np.delete(predicted, k, 0))
-    assert corner_error(found.matrices[k], true, shape) < 0.4
+    if shape[0] >= 200:  # at 120 x 180 px, 3 px are within the errors of a strongly blurred frame
+        assert np.flatnonzero(found.applied).tolist() == [k]
+        assert corner_error(found.matrices[k], true, shape) < 0.4
 
 
 @pytest.mark.parametrize("step", [{"right": 0.2, "down": -0.1}, {"scale": 0.001}], ids=str)
