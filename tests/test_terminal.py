@@ -177,9 +177,10 @@ def test_other_scales_spell_their_unit(scale, unit):
 # -- the summary of a run
 
 
-def test_the_summary_says_the_scale_first_and_few_warnings(capsys, tmp_path):
+def test_a_run_says_its_scale_first_and_few_warnings_at_its_end(capsys, tmp_path):
     outcome = make_outcome("steps")
     source = replace(outcome.source, order="file", missing=("f_number = ...  # in [camera]",), warnings=("one",) * 3)
+    terminal.scale_first(source)
     terminal.summary(replace(outcome, source=source, warnings=tuple(f"remark {k}" for k in range(9))), tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("NOT metric (scale steps): ") and lines[0].endswith(", in file order (not metres) [frame]")
@@ -192,7 +193,21 @@ def test_the_summary_says_the_scale_first_and_few_warnings(capsys, tmp_path):
 
 def test_the_range_of_a_summary_has_one_unit(capsys, tmp_path):
     values = np.linspace(1 / 0.3, 1 / 0.05, 30 * 46, dtype=np.float32).reshape(30, 46)
-    terminal.summary(make_outcome(result=DepthMap(values, np.full_like(values, 0.01), "metric", "")), tmp_path)
+    outcome = make_outcome(result=DepthMap(values, np.full_like(values, 0.01), "metric", ""))
+    terminal.scale_first(replace(outcome.source, scale="metric"))
+    terminal.summary(outcome, tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "metric depth: depth along the optical axis from the entrance pupil [m]"
     assert "100.0% of 1380 pixels known, 0.05042 to 0.2857 m" in lines[1] and "um" in lines[1]
+
+
+def test_info_does_not_promise_what_no_solver_does(tmp_path):
+    from dfd.cli.overview import overview_lines
+    from dfd.io.describe import describe
+    from dfd.io.simulated import write_simulation
+    from dfd.simulate import simulate_capture
+
+    write_simulation(simulate_capture("aperture-pair", scene="plane", size=(40, 60)), tmp_path / "pair", format="npy")
+    lines = overview_lines(describe([tmp_path / "pair"]))
+    assert any("would stop: no solver for kind aperture-pair" in line for line in lines)
+    assert not any("would give" in line for line in lines)

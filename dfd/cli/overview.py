@@ -6,6 +6,7 @@ from dfd.io.describe import Overview
 from dfd.io.record import VALUE_KEYS, quantity
 from dfd.io.scale import ORDERS
 from dfd.io.wording import CAMERA, camera_name, plain, spoken
+from dfd.solvers import SOLVERS
 
 _SCALES = {"metric": "metric depth, in metres", "stage": "metres along the rail, not a distance from the camera",
            "steps": "NOT metric", "affine": "NOT metric"}
@@ -85,6 +86,8 @@ def _outlook(overview):
     source = overview.source
     if source is None:
         return []
+    if not any(source.kind in row.kinds for row in SOLVERS.values()):
+        return [f"dfd depth would stop: no solver for kind {source.kind} in this version; dfd solvers lists what there is"]
     words = _SCALES[source.scale]
     if source.scale in ("steps", "affine"):
         words = f"{words}: {quantity(source.scale, source.order)}"
