@@ -51,10 +51,10 @@ _TEXTURE, _LOCKING = 0.03, 0.35
 _COARSE = 2.5
 """Doubt about the correction of that pull, common to a whole window: this times the square of the pull [spacings]."""
 
-_CORRELATED, _GROWTH = 9.3, 2.5
+_CORRELATED, _GROWTH, _AVERAGED = 9.3, 2.5, 0.87
 """Window [px] of the sharpness at which the plane's scatter is the error of the plane, and the power of the window with
 which it grows: errors of neighbours are alike within a window, so as windows grow the scatter shows less of them and the
-mean averages less."""
+mean averages less; and the least share of the scatter that is left however small the window."""
 
 _UNSEEN = 0.2
 """Share of the predicted std that no scatter can show (a pull common to the whole window).  benchmarks/simulated.py checks
@@ -88,7 +88,7 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     volumes = [sharpness_curves(capture, order, scale, report) for scale in SCALES]
     joined, predicted, doubt, window, strength = _find_peaks(volumes, places)
     value, scatter = fit_plane(joined, predicted, std=_PLANE_STD)
-    seen = scatter * (window / _CORRELATED) ** _GROWTH
+    seen = scatter * xp.maximum((window / _CORRELATED) ** _GROWTH, _AVERAGED)
     sigma = xp.sqrt(seen**2 + (_UNSEEN * predicted) ** 2 + doubt**2)
     known = xp.isfinite(value) & xp.isfinite(joined) & (sigma < 1) & (value >= places[0]) & (value <= places[-1])
     known &= ~_ghosts(xp.where(known, value, np.nan), strength)
