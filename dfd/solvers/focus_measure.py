@@ -30,8 +30,9 @@ from dfd.refine import fit_plane
 from dfd.solvers.peaks import PULLS, WIDTHS, gaussian_peak, pull, unlock
 from dfd.solvers.sharpness import SCALES, sharpness_curves
 
-REACH = 48
-"""Pixels around a pixel that its value may depend on: the halo for tiles."""
+REACH = 57
+"""Pixels around a pixel that its value may depend on, the halo for tiles: 17 for the coarsest sharpness, 20 for the median
+and the two plane fits, 20 for the ghost window."""
 
 _LEAST_CONTRAST = 6.0
 """A peak must rise above the least sharp frame by this many standard deviations of the noise."""
@@ -57,8 +58,9 @@ which it grows: errors of neighbours are alike within a window, so as windows gr
 mean averages less; and the least share of the scatter that is left however small the window."""
 
 _UNSEEN = 0.2
-"""Share of the predicted std that no scatter can show (a pull common to the whole window).  benchmarks/simulated.py checks
-this constant and the one above on rendered stacks that they were not chosen on."""
+"""Share of the predicted std that no scatter can show (a pull common to the whole window).  The constants of sigma were set
+by eye on rendered slants, planes and spheres and on one noise-free stack, in part those of benchmarks/: they are a
+calibration, and the coverage there is how well it fits, not an independent test."""
 
 _EPSILON = 1e-12
 
