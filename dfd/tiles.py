@@ -6,6 +6,7 @@ inside is kept; so the result is that of the whole, up to rounding.  Tiles run i
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections import deque
@@ -55,14 +56,13 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         part = solver.function(replace(capture, images=images))
         part = part.numpy() if xp is np else part
         values[place], sigma[place] = part.values[inner], part.sigma[inner]
-        return part.method, values[place].size
+        return values[place].size
 
-    method = solver.name
-    for method, pixels in _in_order(solve, pieces, workers):
+    for pixels in in_order(solve, pieces, workers):
         done += pixels
         if progress is not None:
             progress(done, total)
-    return DepthMap(values, sigma, capture.scale, method)
+    return DepthMap(values, sigma, capture.scale, solver.name)
 
 
 def worker_count(workers: int | None) -> int:
@@ -109,10 +109,10 @@ def cut(shape: tuple[int, int], tile: int, halo: int, workers: int = 1, *, whole
 
 def _edges(length, count):
     places = [round(length * k / count) for k in range(count + 1)]
-    return list(zip(places, places[1:], strict=False))
+    return list(itertools.pairwise(places))
 
 
-def _in_order(function, items, workers):
+def in_order(function, items, workers):
     """`map` with at most `workers` in work, so that a fault or Ctrl-C stops the rest."""
     if workers == 1:
         yield from map(function, items)

@@ -32,9 +32,10 @@ def test_sharpness_in_bands_is_that_of_whole_arrays(rng, monkeypatch, holes):
     volumes, deviations = np.full((3, 4, *SHAPE), np.inf, np.float32), np.full((3, *SHAPE), np.inf, np.float32)
     for rows, volume, deviation in sharpness.sharpness_in_bands(capture, order, lambda *_: None):
         volumes[:, :, rows], deviations[:, rows] = volume, deviation
-    for scale, (volume, deviation) in enumerate(sharpness.sharpness_curves(capture, order, lambda: None)):
-        np.testing.assert_allclose(volumes[scale], volume, atol=1e-6)  # NaN at the same pixels
-        np.testing.assert_allclose(deviations[scale], deviation, atol=1e-7)
+    for number, scale in enumerate(sharpness.SCALES):
+        volume, deviation = sharpness.sharpness_curves(capture, order, scale, lambda: None)
+        np.testing.assert_allclose(volumes[number], volume, atol=1e-6)  # NaN at the same pixels
+        np.testing.assert_allclose(deviations[number], deviation, atol=1e-7)
     assert np.isfinite(volumes).mean() > 0.7
 
 

@@ -3,10 +3,7 @@
 import numpy as np
 import pytest
 
-from dfd.kernels.peaks import find_peaks
 from dfd.solvers import focus_measure
-from dfd.solvers.peaks import PULLS, WIDTHS, unlock_table
-from dfd.solvers.sharpness import SCALES
 
 
 def curves(rng, count=9, shape=(23, 31)):
@@ -28,9 +25,7 @@ def curves(rng, count=9, shape=(23, 31)):
 @pytest.mark.parametrize("count", [3, 4, 9, 16])
 def test_the_fused_loop_gives_what_the_arrays_give(rng, count):
     volumes, places = curves(rng, count)
-    constants = (focus_measure._FLOOR, focus_measure._TEXTURE, focus_measure._LOCKING, focus_measure._LEAST_CONTRAST,
-                 focus_measure._COARSE)
-    fused = find_peaks(*zip(*volumes, strict=True), places, [window for _, _, window in SCALES], (WIDTHS, PULLS), unlock_table(), constants)
+    fused = focus_measure.find_peaks_fused(volumes, places)
     arrays = focus_measure.find_peaks_arrays(volumes, places)
     names = ("place", "std", "doubt", "window", "strength")
     tolerances = (2e-3, 2e-2, 2e-2, 0.05, 1e-5)

@@ -6,6 +6,8 @@ the same order wherever a pixel lies, so a tile gives the same bits as the whole
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numba
 import numpy as np
 
@@ -51,7 +53,7 @@ def _pieces(image, reach):
     left, right = left + reach if left else 0, right - reach if right < width else width
     cuts = sorted({0, left, right, width})
     return [(slice(max(start - reach, 0), min(stop + reach, width)), slice(start, stop))
-            for start, stop in zip(cuts, cuts[1:], strict=False)]
+            for start, stop in pairwise(cuts)]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -103,14 +103,20 @@ def _find_peaks(capture, order, places, report):
     """
     if array_module(capture.images) is not np:
         steps, total = itertools.count(1), len(SCALES) * len(order)
-        return find_peaks_arrays(sharpness_curves(capture, order, lambda: report(next(steps), total)), places)
+        volumes = [sharpness_curves(capture, order, scale, lambda: report(next(steps), total)) for scale in SCALES]
+        return find_peaks_arrays(volumes, places)
+    found = np.empty((5, *capture.shape), np.float32)
+    for rows, volumes, deviations in sharpness_in_bands(capture, order, report):
+        found[:, rows] = find_peaks_fused(list(zip(volumes, deviations, strict=True)), places)
+    return found
+
+
+def find_peaks_fused(volumes, places):
+    """What `_find_peaks` returns, from the (volume, deviation) of each of SCALES, by the fused loop of the CPU."""
     from dfd.kernels.peaks import find_peaks
 
     constants, windows = (_FLOOR, _TEXTURE, _LOCKING, _LEAST_CONTRAST, _COARSE), [window for _, _, window in SCALES]
-    found = np.empty((5, *capture.shape), np.float32)
-    for rows, volumes, deviations in sharpness_in_bands(capture, order, report):
-        found[:, rows] = find_peaks(volumes, deviations, places, windows, (WIDTHS, PULLS), unlock_table(), constants)
-    return found
+    return find_peaks(*zip(*volumes, strict=True), places, windows, (WIDTHS, PULLS), unlock_table(), constants)
 
 
 def find_peaks_arrays(volumes, places):

@@ -50,13 +50,8 @@ def _mean_of_known(values, known, whole, average):
     return xp.where(share > _LEAST_SHARE, mean, xp.float32(np.nan))
 
 
-def sharpness_curves(capture, order, report):
-    """Per row of SCALES: sharpness of every frame, (K, H, W), and its standard deviation under noise, (H, W)."""
-    return [_curves_in_arrays(capture, order, scale, report) for scale in SCALES]
-
-
 def sharpness_in_bands(capture, order, report):
-    """Yield `sharpness_curves` of a NumPy capture by the fused loop, a band of rows at a time, with the band's rows.
+    """Yield (rows, volumes, deviations): `sharpness_curves` of all SCALES by the fused loop, a band of rows at a time.
 
     Only a band of the curves exists at any time, and its planes fit the cache.
     """
@@ -79,8 +74,11 @@ def sharpness_in_bands(capture, order, report):
         report(number + 1, len(starts))
 
 
-def _curves_in_arrays(capture, order, scale, report):
-    """One scale of `sharpness_curves` in whole-array operations: the reference of the fused loop."""
+def sharpness_curves(capture, order, scale, report):
+    """Sharpness of every frame at a row of SCALES, (K, H, W), and its standard deviation under noise, (H, W).
+
+    In whole-array operations, for NumPy and CuPy: the reference of the fused loop, and the path of the GPU.
+    """
     xp = array_module(capture.images)
     volume, deviation = xp.empty(capture.images.shape, dtype=np.float32), 0.0
     for place, index in enumerate(order):
