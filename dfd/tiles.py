@@ -113,16 +113,13 @@ def _edges(length, count):
 
 
 def in_order(function, items, workers):
-    """`map` with at most `workers` in work, so that a fault or Ctrl-C stops the rest."""
-    if workers == 1:
-        yield from map(function, items)
-        return
+    """`map` in threads with at most `workers` items in work or waiting, so that a fault or Ctrl-C stops the rest."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque = deque()
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) > workers:
+                if len(waiting) >= workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
