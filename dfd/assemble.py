@@ -85,7 +85,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
 
     align     "auto", "none" (frames are taken as registered) or the path of a transforms.json
     preview   reduce the images to at most PREVIEW_PX;   workers   frames decoded at a time, None: all cores
-    Raises OSError for files and the disk, ValueError for values and where too few frames can be aligned.
+    Raises OSError for files and the disk, ValueError for values.
     """
     frames, clock = source.frames, Clock()
     if source.scale == "affine" and source.kind != "dual-pixel":
@@ -105,7 +105,9 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     if lenses is not None and align != "none":
         start = prepare.predicted_breathing(lenses, source.reference, shape)
     alignment = _align(source, decoded, start, align, report) if stored is None else stored
-    matrices, kept = (start, range(len(frames))) if alignment is None else (alignment.matrices, _kept(source, alignment))
+    kept, notes = (list(range(len(frames))), ()) if alignment is None else _kept(source, alignment)
+    alone = alignment is not None and len(kept) == len(frames) and not alignment.aligned.all()
+    matrices = start if alignment is None or alone else alignment.matrices
     residual = _match(decoded, matrices, exposure, source.reference)
     gains = exposure * residual
     clock.stop("align")
@@ -114,7 +116,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     psf = replace(source.psf, core=source.psf.core / reduction)
     views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), psf,
                   decoded.noises[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in kept]
-    transforms, notes = _transforms(frames, alignment, gains)
+    transforms = None if alignment is None or alone else _transforms(frames, alignment, gains)
     notes += _flicker(frames, residual, kept) + steps + (() if lenses is None else _doubt(frames))
     return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction,
                     decoded.noise_from, notes, clock.stages)
@@ -133,13 +135,14 @@ def _match(decoded, matrices, exposure, reference):
 
 
 def _kept(source, alignment):
-    """Indices of the frames that could be aligned.  Raises ValueError where too few are left."""
-    kept = [k for k in range(len(source.frames)) if alignment.aligned[k]]
-    if len(kept) < min(_LEAST_FRAMES, len(source.frames)):
-        raise ValueError(f"{source.frames[0].path.parent}: only {len(kept)} of {len(source.frames)} frames could be "
-                         f"aligned, at least {_LEAST_FRAMES} are needed; check focus order, motion and exposure, or pass "
-                         "--align none if the frames are registered")
-    return kept
+    """(indices of the frames to use, what to say): those that could be aligned; all where those are too few to tell."""
+    names = [frame.path.name for frame in source.frames]
+    kept = [k for k in range(len(names)) if alignment.aligned[k]]
+    if len(kept) >= min(_LEAST_FRAMES, len(names)):
+        return kept, tuple(_named(note, names) for note in alignment.notes)
+    return list(range(len(names))), (
+        f"only {len(kept)} of {len(names)} frames could be aligned, too few: weak texture, or pictures of different scenes; "
+        "all are used where the optics predict them; look at the frames, or pass --align none if they are registered",)
 
 
 def _check_steps(source, lenses):
@@ -161,12 +164,9 @@ def _check_steps(source, lenses):
 
 
 def _transforms(frames, alignment, gains):
-    """(one table per frame for transforms.json or None, what could not be aligned in words)."""
-    if alignment is None:
-        return None, ()
-    names = [frame.path.name for frame in frames]
-    tables = [item | {"gain": float(gain)} for item, gain in zip(prepare.describe(names, alignment), gains, strict=True)]
-    return tables, tuple(_named(note, names) for note in alignment.notes)
+    """One table per frame for transforms.json."""
+    tables = prepare.describe([frame.path.name for frame in frames], alignment)
+    return [item | {"gain": float(gain)} for item, gain in zip(tables, gains, strict=True)]
 
 
 def _lens(source, frame, reduction):

@@ -102,6 +102,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock.stop()
     capture = prepared.capture
     result = estimate_depth(capture, solver=row.name, device=device, tile=tile, workers=workers, progress=progress)
+    result = result.numpy()
     confidence = result.confidence
     result = result.keep(confidence >= min_confidence)
     clock.stop("solve")

@@ -32,7 +32,8 @@ _PLANES = 160
 
 def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, workers: int | None = None,
                 device: str = "cpu", progress=None) -> DepthMap:
-    """The depth map of a capture by a row of `solvers.SOLVERS`; the arrays are where those of the capture are.
+    """The depth map of a capture by a row of `solvers.SOLVERS`; the arrays are where the capture's images are, or on
+    the device.
 
     tile       side [px] of a tile without its halo; None: what fits TILE_BYTES
     workers    threads; None: all cores (one on a GPU, whose memory the tiles share)
@@ -41,11 +42,11 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
     Raises ValueError for a tile below LEAST_TILE_PX px or fewer than one worker, and what the solver raises.
     """
     xp = array_module(capture.images)
-    probe = array_module(to_device(np.zeros(1, np.float32), device) if xp is np else capture.images[:1, :1, :1])
-    workers = worker_count(workers) if probe is np else 1
+    owner = array_module(to_device(np.zeros(1, np.float32), device)) if xp is np else xp
+    workers = worker_count(workers) if owner is np else 1
     pieces = cut(capture.shape, tile or tile_size(len(capture), capture.shape, solver.halo, workers), solver.halo, workers,
                  whole=tile is None)
-    values, sigma = (xp.empty(capture.shape, dtype=np.float32) for _ in range(2))
+    values, sigma = (owner.empty(capture.shape, dtype=np.float32) for _ in range(2))
     done, total = 0, capture.shape[0] * capture.shape[1]
 
     def solve(piece):
@@ -54,7 +55,6 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         if xp is np:
             images = to_device(np.ascontiguousarray(images, dtype=np.float32), device)
         part = solver.function(replace(capture, images=images))
-        part = part.numpy() if xp is np else part
         values[place], sigma[place] = part.values[inner], part.sigma[inner]
         return values[place].size
 

@@ -30,13 +30,15 @@ def find_peaks(volumes, deviations, places, windows, pulls, released, constants)
     """
     out = np.empty((5, *volumes[0].shape[1:]), dtype=np.float32)
     even = np.interp(np.arange(0, pulls[0][-1] + _STEP, _STEP), *pulls)
-    tables = (np.asarray(table, float) for table in (places, windows, even, released, constants))
+    places, steps = np.asarray(places, float), np.zeros((3, len(places)))
+    steps[:, 1:-1] = 1 / (places[:-2] - places[1:-1]), 1 / (places[1:-1] - places[2:]), 1 / (places[:-2] - places[2:])
+    tables = (np.asarray(table, float) for table in (places, steps, windows, even, released, constants))
     _rows(*volumes, *(np.ascontiguousarray(deviation, dtype=np.float32) for deviation in deviations), *tables, out)
     return out
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _rows(fine, middle, coarse, fine_noise, middle_noise, coarse_noise, places, windows, pulls, table, constants, out):
+def _rows(fine, middle, coarse, fine_noise, middle_noise, coarse_noise, places, steps, windows, pulls, table, constants, out):
     width = fine.shape[2]
     least, scaled, vote, most = (np.empty((3, width), np.float32), np.empty((3, width), np.float32),
                                  np.empty(width, np.float32), np.empty(width, np.float32))
@@ -48,26 +50,33 @@ def _rows(fine, middle, coarse, fine_noise, middle_noise, coarse_noise, places, 
         _vote(fine, middle, coarse, y, least, scaled, vote, most, best)
         _sharpest(coarse, y, most, top)
         for x in range(width):
-            first = _peak(fine, y, x, best[x], least[0, x], fine_noise[y, x], places, pulls, table, constants)
-            second = _peak(middle, y, x, best[x], least[1, x], middle_noise[y, x], places, pulls, table, constants)
-            third = _peak(coarse, y, x, best[x], least[2, x], coarse_noise[y, x], places, pulls, table, constants)
+            out[4, y, x] = middle[best[x], y, x] - least[1, x]
+            tops = (_top(fine, y, x, best[x]), _top(middle, y, x, best[x]), _top(coarse, y, x, best[x]))
+            rises = ((fine[tops[0], y, x] - least[0, x]) / (fine_noise[y, x] + EPSILON),
+                     (middle[tops[1], y, x] - least[1, x]) / (middle_noise[y, x] + EPSILON),
+                     (coarse[tops[2], y, x] - least[2, x]) / (coarse_noise[y, x] + EPSILON))
             weighted = weights = window = doubt = contrast = 0.0
-            for found, size in ((first, windows[0]), (second, windows[1]), (third, windows[2])):
-                if math.isnan(found[0]):
-                    continue
-                weight = 1 / max(found[1], 1e-3) ** 4
-                weighted += weight * found[0]
-                weights += weight
-                window += weight * size
-                doubt += weight * found[2]
-                contrast = max(contrast, found[3])
+            if (rises[0] > constants[3] or rises[1] > constants[3] or rises[2] > constants[3]) \
+                    and _is_inside(coarse, y, x, top[x]):
+                first = _peak(fine, y, x, tops[0], least[0, x], fine_noise[y, x], places, steps, pulls, table, constants)
+                second = _peak(middle, y, x, tops[1], least[1, x], middle_noise[y, x], places, steps, pulls, table, constants)
+                third = _peak(coarse, y, x, tops[2], least[2, x], coarse_noise[y, x], places, steps, pulls, table, constants)
+                for found, size, rise in ((first, windows[0], rises[0]), (second, windows[1], rises[1]),
+                                          (third, windows[2], rises[2])):
+                    if math.isnan(found[0]):
+                        continue
+                    squared = 1 / max(found[1], 1e-3) ** 2
+                    weight = squared * squared
+                    weighted += weight * found[0]
+                    weights += weight
+                    window += weight * size
+                    doubt += weight * found[2]
+                    contrast = max(contrast, rise)
             total = max(weights, EPSILON)
-            good = weights > 0 and contrast > constants[3] and _is_inside(coarse, y, x, top[x])
-            out[0, y, x] = weighted / total if good else np.nan
-            out[1, y, x] = total**-0.25
+            out[0, y, x] = weighted / total if weights > 0 and contrast > constants[3] else np.nan
+            out[1, y, x] = 1 / math.sqrt(math.sqrt(total))
             out[2, y, x] = doubt / total
             out[3, y, x] = window / total
-            out[4, y, x] = middle[best[x], y, x] - least[1, x]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -135,18 +144,24 @@ def _is_inside(volume, y, x, top):
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _peak(volume, y, x, best, least, deviation, places, pulls, table, constants):
-    """(place, predicted std, doubt, contrast) of one scale near frame `best`; place NaN where there is no peak."""
-    nothing = (np.nan, np.nan, np.nan, 0.0)
+def _top(volume, y, x, best):
+    """The sharpest of the three frames around `best` at one scale, 0 or last where that is an end."""
     last = volume.shape[0] - 1
-    top, most = 0, -2.0
+    top, most = 0, np.float32(-2)
     for shift in (-1, 0, 1):
         k = min(max(best + shift, 0), last)
         value = volume[k, y, x]
-        value = value if value == value else -1.0
+        value = value if value == value else np.float32(-1)
         if value > most:
-            top, most = best + shift, value
-    if top < 1 or top >= last:
+            top, most = k, value
+    return top
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _peak(volume, y, x, top, least, deviation, places, steps, pulls, table, constants):
+    """(place, predicted std, doubt) of one scale whose sharpest frame is `top`; place NaN where there is no peak."""
+    nothing = (np.nan, np.nan, np.nan)
+    if top < 1 or top >= volume.shape[0] - 1:
         return nothing
     before, at, after = volume[top - 1, y, x], volume[top, y, x], volume[top + 1, y, x]
     base = np.float32(constants[0]) * min(least, before, after)
@@ -155,26 +170,27 @@ def _peak(volume, y, x, best, least, deviation, places, pulls, table, constants)
     tiny = np.float32(EPSILON)
     before, at, after = max(before - base, tiny), max(at - base, tiny), max(after - base, tiny)
     low, middle, high = places[top - 1], places[top], places[top + 1]
-    slope_low = math.log(before / at) / (low - middle)
-    slope_high = math.log(at / after) / (middle - high)
-    curvature = (slope_low - slope_high) / (low - high)
+    to_low, to_high, both = steps[0, top], steps[1, top], steps[2, top]  # 1 / (low - middle), (middle - high), (low - high)
+    slope_low, slope_high = math.log(before / at) * to_low, math.log(at / after) * to_high
+    curvature = (slope_low - slope_high) * both
     if not curvature < 0:
         return nothing
-    place = (low + middle) / 2 - slope_low / (2 * curvature)
+    square = -0.5 / curvature
+    place = (low + middle) / 2 + slope_low * square
     if not (low <= place <= high):
         return nothing
-    width = math.sqrt(-0.5 / curvature)
-    offset = place - middle
-    gap = high - middle if offset > 0 else middle - low
-    strength = _look_up(width / ((high - low) / 2), pulls)
-    place = middle + gap * _unlock(offset / gap, strength, table)
-    noise = _square(width**2 * (2 * place - middle - high) / ((low - middle) * (low - high)) * deviation / before)
-    noise += _square(width**2 * (2 * place - low - high) / ((middle - low) * (middle - high)) * deviation / at)
-    noise += _square(width**2 * (2 * place - low - middle) / ((high - low) * (high - middle)) * deviation / after)
-    std = math.sqrt(_square(constants[1] * width) + _square(constants[2] * strength * gap) + noise)
+    width, offset = math.sqrt(square), place - middle
+    gap, share = (high - middle, -to_high) if offset > 0 else (middle - low, -to_low)
+    strength = _look_up(-2 * both * width, pulls)
+    place = middle + gap * _unlock(offset * share, strength, table)
+    noise = _square((2 * place - middle - high) * to_low * both / before)
+    noise += _square((2 * place - low - high) * to_low * to_high / at)
+    noise += _square((2 * place - low - middle) * both * to_high / after)
+    std = math.sqrt(_square(constants[1] * width) + _square(constants[2] * strength * gap)
+                    + noise * _square(square * deviation))
     if not math.isfinite(std):
         return nothing
-    return place, std, constants[4] * _square(strength) * gap, (float(volume[top, y, x]) - least) / (deviation + EPSILON)
+    return place, std, constants[4] * _square(strength) * gap
 
 
 @numba.njit(nogil=True, cache=True)
