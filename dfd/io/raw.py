@@ -7,6 +7,7 @@ checked here.
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ COLOURS = "RGB"
 _MOSAIC, _LINEAR_RAW, _UNCOMPRESSED = 32803, 34892, 1
 _LEAST_BITS = 0.5  # per sample; a constant frame in lossless JPEG still needs 1.05
 _MOST_ZEROS = 0.005
+_LEAST_F_NUMBER = 0.5
 _ORIENTATIONS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw flip -> EXIF orientation
 
 
@@ -43,19 +45,72 @@ class Mosaic:
 
 
 @dataclass(frozen=True)
+class RawCamera:
+    """What LibRaw says of camera and exposure, in SI; None where it does not know (it writes 0, or 1 for f/0).
+
+    f_number of a Canon CRW is rounded to its APEX code (2.798 for f/2.8); LibRaw has no focus distance.
+    """
+
+    make: str | None = None
+    model: str | None = None
+    lens_model: str | None = None
+    focal_length_m: float | None = None
+    f_number: float | None = None
+    exposure_s: float | None = None
+    iso: float | None = None
+
+
+@dataclass(frozen=True)
 class RawHeader:
-    """What the header says: shape (H, W) px of the visible frame, and EXIF orientation 1..8."""
+    """What the header says.
+
+    shape          (H, W) px of the visible frame
+    orientation    EXIF 1..8
+    pixel_aspect   width / height of a pixel; 1 = square.  Arrays are never resampled
+    crop           (width, height) px of the true frame, which the maker's sensor size refers to; the visible frame
+                   where the file does not say
+    camera         see RawCamera
+    """
 
     shape: tuple[int, int]
     orientation: int
+    pixel_aspect: float
+    crop: tuple[int, int]
+    camera: RawCamera
 
 
 def read_header(path) -> RawHeader:
     """The header of a RAW file, without decoding it.  Raises OSError as `read_mosaic` does."""
     _check_file(path)
     with _opened(path, decode=False) as raw:
-        sizes = raw.sizes
-        return RawHeader((sizes.height, sizes.width), _ORIENTATIONS.get(sizes.flip, 1))
+        sizes, camera = raw.sizes, _camera(raw)
+    crop = (sizes.crop_width, sizes.crop_height)
+    return RawHeader((sizes.height, sizes.width), _ORIENTATIONS.get(sizes.flip, 1), float(sizes.pixel_aspect),
+                     crop if min(crop) > 0 else (sizes.width, sizes.height), camera)
+
+
+def _camera(raw) -> RawCamera:
+    """Camera values of an open file; rawpy before 0.28 has none."""
+    other, lens = getattr(raw, "other", None), getattr(raw, "lens", None)
+    if other is None:
+        return RawCamera()
+    focal_length, f_number = _known(other.focal_length), _known(other.aperture)
+    exposure = _known(other.shutter_speed)
+    if focal_length is None and f_number == 1:  # a header full of zeros: LibRaw makes 1 of APEX 0
+        f_number, exposure = None, None if exposure == 1 else exposure
+    if f_number is not None and f_number < _LEAST_F_NUMBER:
+        f_number = None
+    return RawCamera(
+        lens_model=None if lens is None else lens.model.strip() or None,
+        focal_length_m=None if focal_length is None else focal_length / 1e3,
+        f_number=f_number, exposure_s=exposure, iso=_known(other.iso_speed),
+    )
+
+
+def _known(number) -> float | None:
+    """LibRaw's float32 in the digits it has; None for 0, its word for unknown."""
+    number = float(f"{number:.7g}")
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def read_white_balance(path) -> tuple[float, float, float] | None:
