@@ -1,4 +1,4 @@
-"""EXIF of one file by ExifRead, and the focus distance in its maker note.
+"""EXIF of one file by ExifRead, and the focus distances in its maker note and XMP.
 
 ExifRead names a tag `EXIF FNumber` or, in IFD0 of a DNG, `Image FNumber`: both count.
 """
@@ -9,7 +9,7 @@ import logging
 import math
 from pathlib import Path
 
-from dfd.io.makertags import maker_distance
+from dfd.io.makertags import read_distances
 from dfd.io.pitch import Grid
 from dfd.io.readings import Reading, distance_reading, judge
 
@@ -24,10 +24,9 @@ def read_exif(path, shape: tuple[int, int], *, aspect: float = 1.0, raw: bool = 
                  grid=Grid(shape, aspect, raw))
 
 
-def read_makernote(path) -> Reading:
-    """The focus distance in the maker note, empty where none can be read.  Raises OSError when the file cannot be opened."""
-    source, distance = maker_distance(path) or ("", None)
-    return distance_reading(Path(path).name, distance, source)
+def read_makernotes(path) -> list[Reading]:
+    """The focus distances beside the standard EXIF, each a reading.  Raises OSError when the file cannot be opened."""
+    return [distance_reading(Path(path).name, distance, source) for source, distance in read_distances(path)]
 
 
 def _read_tags(path) -> dict:

@@ -7,6 +7,7 @@ offsets count from the TIFF header (Canon) or from the note.  Sony's and most of
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -24,22 +25,27 @@ _APPLE_RANGE = 0x000C
 _CANON_ENDS = {0x0004: 19, 0x0093: 20}  # ShotInfo, FileInfo: index of FocusDistanceUpper; Lower follows
 _NIKON_LENS, _NIKON_PLAIN, _NIKON_CODE = 0x0098, b"0101", 9  # LensData, the version that is not enciphered, its index
 _OLYMPUS_FOCUS, _OLYMPUS_DISTANCE = 0x2050, 0x0305
+_ADOBE = re.compile(rb"""ApproximateFocusDistance(?:=["']|>)(\d+)/(\d+)""")
 
 
-def maker_distance(path):
-    """(tag, what `dfd.io.makernotes` makes of it) of the focus distance in the maker note; None where there is no note.
+def read_distances(path) -> list[tuple[str, float | tuple[float, float] | None]]:
+    """(tag, what `dfd.io.makernotes` makes of it) of the maker note, then of the XMP that Adobe's DNG converter writes.
 
     Raises OSError when the file cannot be opened; a note that is damaged or was moved by an editor says nothing.
     """
     with open(Path(path), "rb") as file:
         data = file.read(_WINDOW)
     try:
-        return _distance(data)
+        found = [_of_maker(data)]
     except (struct.error, ValueError, IndexError):
-        return None
+        found = []
+    adobe = _ADOBE.search(data)
+    if adobe is not None and int(adobe[2]) > 0:
+        found.append(("XMP ApproximateFocusDistance", int(adobe[1]) / int(adobe[2])))
+    return [item for item in found if item is not None]
 
 
-def _distance(data):
+def _of_maker(data):
     tiff = data[_tiff_start(data):]
     order = _ORDERS[tiff[:2]] if tiff[:2] in _ORDERS else None
     exif = {} if order is None else _pointed(tiff, struct.unpack_from(order + "I", tiff, 4)[0], order, _EXIF_DIRECTORY)

@@ -1,0 +1,92 @@
+"""Do these frames belong together?  One camera, one lens, one zoom setting, one kind of file, one way up.
+
+What makes a frame useless beside the others is refused, unless capture.toml lists every frame by name: then the user has
+chosen them, and a warning tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dfd.io.frames import is_raw
+from dfd.io.gather import ImageFile
+from dfd.io.merge import stated_by_user
+from dfd.io.wording import camera_name
+from dfd.settings import CameraSettings
+
+_ZOOM_WARN, _ZOOM_REFUSE = 0.05, 0.15
+_STEP = "leave the odd ones out, or list every frame as [[frames]] in capture.toml if they belong together"
+
+
+def check_together(files: Sequence[ImageFile], settings: Sequence[CameraSettings], *, chosen: bool) -> tuple[str, ...]:
+    """Warnings about frames that differ in what one capture shares; in the order of `files`.
+
+    chosen   capture.toml lists every frame, so that nothing is refused
+    Raises ValueError, naming the first two files and the next step, where they cannot be one capture.
+    """
+    troubles = [text for text in (_kinds(files), _cameras(settings), _zoom(settings, _ZOOM_REFUSE)) if text]
+    if troubles and not chosen:
+        raise ValueError(f"{files[0].path.parent}: {troubles[0]}; {_STEP}")
+    zoom = _zoom(settings, _ZOOM_WARN)
+    if zoom and zoom not in troubles:
+        troubles.append(f"{zoom}; every frame is used with its own")
+    return tuple(troubles)
+
+
+def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]:
+    """A warning that names the frames whose orientation differs from that of `files[reference]`; arrays never turn."""
+    own = files[reference]
+    odd = [item for item in files if item.orientation != own.orientation]
+    if not odd:
+        return ()
+    names = f"{odd[0].path.name}{f' and {len(odd) - 1} more' if len(odd) > 1 else ''}"
+    return (f"{names}: EXIF orientation {odd[0].orientation}, the reference {own.path.name} has {own.orientation}; pixels are "
+            "used as they are stored (cameras that point down flip this tag), leave frames out that were really turned",)
+
+
+def size_trouble(one: ImageFile, other: ImageFile) -> str:
+    """Why two frames of different size are no capture, and the next step."""
+    turned = one.shape == other.shape[::-1]
+    step = "one is turned on its side: turn its pixels back or leave it out" if turned else \
+        "all frames of a capture have one size, leave out or replace the odd one"
+    return (f"{one.path} is {one.shape[1]} x {one.shape[0]} px but {other.path} is {other.shape[1]} x {other.shape[0]} px; "
+            f"{step}")
+
+
+def _kinds(files):
+    raw = next((item.path.name for item in files if is_raw(item.path)), None)
+    other = next((item.path.name for item in files if not is_raw(item.path)), None)
+    return "" if None in (raw, other) else f"{raw} is a RAW file and {other} is not"
+
+
+def _cameras(settings):
+    """The first two frames of different cameras, bodies or lenses; what is unknown differs from nothing."""
+    for name, words in (("model", "cameras"), ("serial", "camera bodies"), ("lens_model", "lenses")):
+        known = [one for one in settings if getattr(one, name)]
+        odd = next((one for one in known if _key(one, name) != _key(known[0], name)), None)
+        if odd is not None:
+            first, second = (_shown(one, name) for one in (known[0], odd))
+            return f"{known[0].file} ({first}) and {odd.file} ({second}) are of different {words}"
+    return ""
+
+
+def _key(one, name):
+    text = camera_name(one.make, one.model) if name == "model" else getattr(one, name)
+    return " ".join(text.casefold().split())
+
+
+def _shown(one, name):
+    return {"model": camera_name(one.make, one.model), "serial": f"serial number {one.serial}",
+            "lens_model": one.lens_model}[name]
+
+
+def _zoom(settings, limit):
+    """Two frames whose focal lengths in EXIF differ by more than `limit`."""
+    known = [one for one in settings if one.focal_length is not None and not stated_by_user(one.focal_length)]
+    if not known:
+        return ""
+    low, high = (pick(known, key=lambda one: one.focal_length.value) for pick in (min, max))
+    if high.focal_length.value <= (1 + limit) * low.focal_length.value:
+        return ""
+    return (f"{low.file} has focal length {low.focal_length.value * 1e3:.4g} mm and {high.file} "
+            f"{high.focal_length.value * 1e3:.4g} mm, the zoom moved between them")
