@@ -69,24 +69,64 @@ class RawHeader:
     pixel_aspect   width / height of a pixel; 1 = square.  Arrays are never resampled
     crop           (width, height) px of the true frame, which the maker's sensor size refers to; the visible frame
                    where the file does not say
-    camera         see RawCamera
     """
 
+    path: Path
     shape: tuple[int, int]
     orientation: int
     pixel_aspect: float
     crop: tuple[int, int]
-    camera: RawCamera
+
+    @property
+    def camera(self) -> RawCamera:
+        """What LibRaw says of the camera: ask only where EXIF is silent, for rawpy decodes the whole file first."""
+        return _facts(self.path).camera
 
 
 def read_header(path) -> RawHeader:
     """The header of a RAW file, without decoding it.  Raises OSError as `read_mosaic` does."""
     _check_file(path)
     with _opened(path, decode=False) as raw:
-        sizes, camera = raw.sizes, _camera(raw)
+        sizes = raw.sizes
     crop = (sizes.crop_width, sizes.crop_height)
-    return RawHeader((sizes.height, sizes.width), _ORIENTATIONS.get(sizes.flip, 1), float(sizes.pixel_aspect),
-                     crop if min(crop) > 0 else (sizes.width, sizes.height), camera)
+    return RawHeader(Path(path), (sizes.height, sizes.width), _ORIENTATIONS.get(sizes.flip, 1),
+                     float(sizes.pixel_aspect), crop if min(crop) > 0 else (sizes.width, sizes.height))
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What rawpy tells only after decoding."""
+
+    white_balance: tuple[float, float, float] | None
+    camera: RawCamera
+
+
+_facts_of: dict[tuple, _Facts] = {}
+"""Facts of every file decoded in this process, by path, time and size: nobody decodes twice for three numbers."""
+
+
+def _facts(path) -> _Facts:
+    """The facts of a file; decodes it unless that was done before."""
+    key = _identity(path)
+    if key not in _facts_of:
+        _check_file(path)
+        with _opened(path, decode=True) as raw:
+            _remember(key, raw)
+    return _facts_of[key]
+
+
+def _remember(key, raw):
+    """Keep the facts of an open, decoded file."""
+    _facts_of[key] = _Facts(_white_balance(raw.camera_whitebalance), _camera(raw))
+
+
+def _identity(path):
+    """What a file is known by as long as it does not change; None for a file that is not there."""
+    path = Path(path)
+    if not path.is_file():
+        return None
+    stat = path.stat()
+    return path.resolve(), stat.st_mtime_ns, stat.st_size
 
 
 def _camera(raw) -> RawCamera:
@@ -116,11 +156,10 @@ def _known(number) -> float | None:
 def read_white_balance(path) -> tuple[float, float, float] | None:
     """The camera's white balance as factors for R, G, B with minimum 1; None when it is not usable.  For display only.
 
-    rawpy tells it only after decoding, so ask one frame of a capture.  Raises OSError as `read_mosaic` does.
+    rawpy tells it only after decoding: free once the file has been read, a whole decode before.  Raises OSError as
+    `read_mosaic` does.
     """
-    _check_file(path)
-    with _opened(path, decode=True) as raw:
-        return _white_balance(raw.camera_whitebalance)
+    return _facts(path).white_balance
 
 
 def read_mosaic(path, *, black_level=None, white_level: float | None = None) -> Mosaic:
@@ -135,6 +174,7 @@ def read_mosaic(path, *, black_level=None, white_level: float | None = None) -> 
     with _opened(path, decode=True) as raw:
         pattern = _bayer_pattern(path, raw)
         complete = _check_payload(path, raw.sizes, directories)
+        _remember(_identity(path), raw)
         codes = raw.raw_image_visible.copy()  # a view of LibRaw's memory: it must not outlive the file
         black, white = _file_levels(raw)
         ceiling = (1 << int(raw.white_level).bit_length()) - 1
