@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from dfd.io.agreement import join
 from dfd.io.describe import describe
-from dfd.io.exif import join_pitches, read_exif
+from dfd.io.exif import read_exif
 from dfd.io.sources import open_source
 from dfd.lensfile import SCHEMA, SCHEMA_VERSION
 from dfd.settings import Value
@@ -70,12 +71,12 @@ def test_a_focal_plane_that_cannot_be_is_ignored_and_said_so(tmp_path, numbers, 
 @pytest.mark.parametrize(("percent", "told"), [(4, "nothing"), (8, "warning"), (20, "conflict")])
 def test_two_pitches_that_disagree(percent, told):
     pitches = (Value(6e-6, 0.3e-6, "A"), Value(6e-6 * (1 + percent / 100), 0.3e-6, "B"))
-    pitch, warning, conflict = join_pitches(pitches)
-    assert (warning is not None, conflict is not None) == (told == "warning", told == "conflict")
+    joined = join("pixel_pitch", pitches)
+    assert (bool(joined.warning), bool(joined.conflict)) == (told == "warning", told == "conflict")
     if told == "conflict":
-        assert pitch is None and "pixel_pitch_um" in conflict
+        assert joined.value is None and "pixel_pitch_um" in joined.conflict and joined.others == pitches
     else:
-        assert pitch == Value(6e-6, pytest.approx(6e-8 * percent, rel=1e-6), "A")
+        assert joined.value == Value(6e-6, pytest.approx(6e-8 * percent, rel=1e-6), "A") and joined.others == pitches[1:]
 
 
 def conflicting(folder):
@@ -115,7 +116,7 @@ def test_a_pitch_conflict_stops_only_work_that_needs_the_pitch(tmp_path):
     conflicting(tmp_path)
     source = open_source(tmp_path)
     assert source.scale == "steps" and "differ by" in source.warnings[0]
-    with pytest.raises(ValueError, match=r"0.tif: pixel pitch 50 um .* but 30 um .* pixel_pitch_um"):
+    with pytest.raises(ValueError, match=r"0.tif: pixel pitch 30 um .* but 50 um .* pixel_pitch_um"):
         open_source(tmp_path, focus_distances=[0.5, 0.6])
     (tmp_path / "capture.toml").write_text("[camera]\npixel_pitch_um = 50\n")
     assert open_source(tmp_path, focus_distances=[0.5, 0.6]).scale == "metric"

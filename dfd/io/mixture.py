@@ -12,18 +12,18 @@ from dfd.io.frames import is_raw
 from dfd.io.gather import ImageFile
 from dfd.io.merge import stated_by_user
 from dfd.io.wording import camera_name
-from dfd.settings import CameraSettings
 
 _ZOOM_WARN, _ZOOM_REFUSE = 0.05, 0.15
 _STEP = "leave the odd ones out, or list every frame as [[frames]] in capture.toml if they belong together"
 
 
-def check_together(files: Sequence[ImageFile], settings: Sequence[CameraSettings], *, chosen: bool) -> tuple[str, ...]:
-    """Warnings about frames that differ in what one capture shares; in the order of `files`.
+def check_together(files: Sequence[ImageFile], *, chosen: bool) -> tuple[str, ...]:
+    """Warnings about frames that differ in what one capture shares.
 
     chosen   capture.toml lists every frame, so that nothing is refused
-    Raises ValueError, naming the first two files and the next step, where they cannot be one capture.
+    Raises ValueError, naming two files and the next step, where they cannot be one capture.
     """
+    settings = [item.merged.settings for item in files]
     troubles = [text for text in (_kinds(files), _cameras(settings), _zoom(settings, _ZOOM_REFUSE)) if text]
     if troubles and not chosen:
         raise ValueError(f"{files[0].path.parent}: {troubles[0]}; {_STEP}")
@@ -44,13 +44,17 @@ def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]
             "used as they are stored (cameras that point down flip this tag), leave frames out that were really turned",)
 
 
-def size_trouble(one: ImageFile, other: ImageFile) -> str:
-    """Why two frames of different size are no capture, and the next step."""
-    turned = one.shape == other.shape[::-1]
-    step = "one is turned on its side: turn its pixels back or leave it out" if turned else \
-        "all frames of a capture have one size, leave out or replace the odd one"
-    return (f"{one.path} is {one.shape[1]} x {one.shape[0]} px but {other.path} is {other.shape[1]} x {other.shape[0]} px; "
-            f"{step}")
+def check_sizes(files: Sequence[ImageFile]) -> None:
+    """Raises ValueError, naming two files, their sizes and the next step, where not all frames have one size."""
+    one = files[0]
+    for other in files[1:]:
+        if other.shape == one.shape:
+            continue
+        sizes = [f"{item.path} is {item.shape[1]} x {item.shape[0]} px" for item in (one, other)]
+        turned = other.shape == one.shape[::-1]
+        step = "one is turned on its side, turn its pixels back or leave it out" if turned else \
+            "leave out or replace the odd one"
+        raise ValueError(f"{' but '.join(sizes)}; all frames of a capture have one size, {step}")
 
 
 def _kinds(files):
