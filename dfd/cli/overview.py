@@ -27,8 +27,8 @@ def overview_lines(overview: Overview) -> list[str]:
     shared = [name for name in names
               if len({(getattr(item.settings, name), _origin(name, item.settings)) for item in files}) == 1]
     own = [name for name in names if name not in shared]
-    blocks = (_shared(files, shared, several=bool(own)), _differing(files, own), _also(files), _missing(overview), _warnings(overview),
-              _outlook(overview))
+    blocks = (_shared(files, shared, several=bool(own)), _differing(files, own), _also(files), _missing(overview),
+              _warnings(overview), _outlook(overview))
     return [_title(files), *(line for block in blocks if block for line in ("", *block))]
 
 

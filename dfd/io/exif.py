@@ -13,6 +13,7 @@ from dfd.io.makertags import read_distances
 from dfd.io.pitch import Grid
 from dfd.io.readings import Reading, distance_reading, judge
 
+
 def read_exif(path, shape: tuple[int, int], *, aspect: float = 1.0, raw: bool = False) -> Reading:
     """The standard EXIF of one file whose image is `shape` = (H, W) px; empty where there is none.
 

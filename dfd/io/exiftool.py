@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfd.io.makernotes import apple_distance, canon_distance, nikon_distance, olympus_distance, plain_distance, sony_distance
+from dfd.io.makernotes import apple_distance, canon_distance, sony_distance
 from dfd.io.pitch import Grid
 from dfd.io.readings import Reading, distance_reading, judge
 

@@ -7,7 +7,7 @@ something is missing for metres; LibRaw (it decodes the whole file first) where 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dfd.io.exif import read_exif, read_makernotes
@@ -43,7 +43,7 @@ class ImageFile:
     own: tuple[Reading, ...]
     of_libraw: tuple[Reading, ...] = ()
     of_exiftool: tuple[Reading, ...] = ()
-    merged: Merged = Merged(CameraSettings())
+    merged: Merged = field(default_factory=lambda: Merged(CameraSettings()))
 
     def joined(self, found: Inputs, distances: Mapping[Path, float]) -> ImageFile:
         """The same with its readings and what the user states in one."""

@@ -47,7 +47,7 @@ def read_distances(path) -> list[tuple[str, float | tuple[float, float] | None]]
 
 def _of_maker(data):
     tiff = data[_tiff_start(data):]
-    order = _ORDERS[tiff[:2]] if tiff[:2] in _ORDERS else None
+    order = _ORDERS.get(tiff[:2])
     exif = {} if order is None else _pointed(tiff, struct.unpack_from(order + "I", tiff, 4)[0], order, _EXIF_DIRECTORY)
     if _MAKER_NOTE not in exif:
         return None
@@ -114,14 +114,14 @@ def _canon(tiff, start, length, order):
 
 
 def _nikon(note):
-    order = _ORDERS[note[:2]] if note[:2] in _ORDERS else ">"
+    order = _ORDERS.get(note[:2], ">")
     entry = _directory(note, struct.unpack_from(order + "I", note, 4)[0], order).get(_NIKON_LENS)
     lens = b"" if entry is None else note[entry[2]:entry[2] + entry[1]]
     return ("Nikon FocusDistance", nikon_distance(lens[_NIKON_CODE])) if lens.startswith(_NIKON_PLAIN) else None
 
 
 def _olympus(note, head):
-    order = _ORDERS[note[head:head + 2]] if note[head:head + 2] in _ORDERS else "<"
+    order = _ORDERS.get(note[head:head + 2], "<")
     entry = _pointed(note, head + 4, order, _OLYMPUS_FOCUS).get(_OLYMPUS_DISTANCE)
     return None if entry is None else ("Olympus FocusDistance", olympus_distance(_integers(note, entry, order)[0]))
 

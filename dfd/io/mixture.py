@@ -40,8 +40,8 @@ def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]
     if not odd:
         return ()
     names = f"{odd[0].path.name}{f' and {len(odd) - 1} more' if len(odd) > 1 else ''}"
-    return (f"{names}: EXIF orientation {odd[0].orientation}, the reference {own.path.name} has {own.orientation}; pixels are "
-            "used as they are stored (cameras that point down flip this tag), leave frames out that were really turned",)
+    return (f"{names}: EXIF orientation {odd[0].orientation}, the reference {own.path.name} has {own.orientation}; pixels "
+            "stay as they are stored (cameras that point down flip this tag), leave out frames that were really turned",)
 
 
 def check_sizes(files: Sequence[ImageFile]) -> None:
@@ -58,9 +58,13 @@ def check_sizes(files: Sequence[ImageFile]) -> None:
 
 
 def _kinds(files):
-    raw = next((item.path.name for item in files if is_raw(item.path)), None)
-    other = next((item.path.name for item in files if not is_raw(item.path)), None)
-    return "" if None in (raw, other) else f"{raw} is a RAW file and {other} is not"
+    """A picture among RAW files; those with a RAW file of their own name have been left out before."""
+    raws = [item.path.name for item in files if is_raw(item.path)]
+    others = [item.path.name for item in files if not is_raw(item.path)]
+    if not raws or not others:
+        return ""
+    return (f"{others[0]} is no RAW file but {raws[0]} is ({len(others)} and {len(raws)} of {len(files)} files), and they "
+            "show light differently")
 
 
 def _cameras(settings):

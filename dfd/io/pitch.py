@@ -63,8 +63,10 @@ def _cropped(number, grid):
     if grid.raw or None in stated or min(stated) <= 0:
         return ""
     own, other = max(grid.shape) / min(grid.shape), max(stated) / min(stated)
-    return "" if abs(own / other - 1) <= _SAME_SIZE else (
-        f"it describes an image of {stated[0]:g} x {stated[1]:g} px, this one is cut to {grid.shape[1]} x {grid.shape[0]} px")
+    if abs(own / other - 1) <= _SAME_SIZE:
+        return ""
+    return (f"it describes an image of {stated[0]:g} x {stated[1]:g} px, this one is cut to {grid.shape[1]} x "
+            f"{grid.shape[0]} px")
 
 
 def _focal_plane(number, grid, label):

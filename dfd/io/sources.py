@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from dfd.capture import CAPTURES
 from dfd.io.frames import Frame, is_raw
