@@ -27,7 +27,7 @@ _ASKED = ("Make", "Model", "LensModel", "SerialNumber", "Orientation", "FocalLen
           "ExifImageWidth", "ExifImageHeight", "SubjectDistance", "FocusDistance*", "FocusPosition2", "ObjectDistance",
           "ApproximateFocusDistance")
 _GROUPS = ("ExifIFD", "IFD0", "XMP-exif", "XMP-exifEX", "XMP-aux", "XMP-tiff")
-"""Groups whose standard tags count, best first; a maker's own group counts where none of these has the tag."""
+"""Groups whose standard tags count, best first."""
 
 _START, _PER_FILE = 20.0, 0.5  # s: patience for Perl to start, and for each file (27 ms on the machine of record)
 
@@ -60,10 +60,11 @@ def read_exiftool(paths: Sequence[Path]) -> tuple[dict[Path, dict[str, object]],
 
 def interpret(record: dict[str, object], *, file: str, grid: Grid) -> list[Reading]:
     """The readings of one file: its standard tags, then the focus distance of its maker, then that of Adobe."""
-    readings = [judge(lambda name: _number(_standard(record, name)), lambda name: _text(_standard(record, name)), file=file,
-                      label=PROGRAM, grid=grid)]
+    standard = judge(lambda name: _number(_standard(record, name)), lambda name: _text(_anywhere(record, name)), file=file,
+                     label=PROGRAM, grid=grid)
+    readings = [standard]
     readings += [distance_reading(file, found, f"{PROGRAM} {source}") for source, found in _distances(record)]
-    return [reading for reading in readings if reading.settings.values() or reading.pitches or reading.remarks]
+    return [reading for reading in readings if reading is standard or reading.settings.values() or reading.remarks]
 
 
 def _program() -> str | None:
@@ -82,11 +83,16 @@ def _records(text) -> list[dict] | None:
 
 
 def _standard(record, name):
-    """A standard tag by its Exif name, from the first group that has it."""
+    """A standard tag by its Exif name.  A maker's own group does not count: its numbers are rounded to codes."""
     own = _NAMES.get(name, name)
-    keys = [f"{group}:{own}" for group in _GROUPS]
-    keys += [key for key in record if key.partition(":")[2] == own and key not in keys]
-    return next((record[key] for key in keys if key in record), None)
+    return next((record[key] for group in _GROUPS if (key := f"{group}:{own}") in record), None)
+
+
+def _anywhere(record, name):
+    """The same or, where no standard group has it, that of a maker: who made the camera, its model, its number."""
+    own = _NAMES.get(name, name)
+    return next((value for value in (_standard(record, name), *(record[key] for key in record if key.endswith(f":{own}")))
+                 if value is not None), None)
 
 
 def _distances(record):
@@ -96,7 +102,7 @@ def _distances(record):
         number = _number(value)
         if name == "FocusDistanceUpper" and number is not None:  # in m; its codes are those of cm
             lower = _number(record.get(f"{group}:FocusDistanceLower")) or 0.0
-            yield key, canon_distance(round(number * 100), round(lower * 100))
+            yield f"{group}:FocusDistance", canon_distance(round(number * 100), round(lower * 100))
         elif name == "FocusDistanceRange":
             ends = [_number(end) for end in str(value).split()]
             yield key, apple_distance(*ends) if len(ends) == 2 and None not in ends else None

@@ -115,8 +115,12 @@ def _true_frame(header: RawHeader) -> tuple[int, int]:
     return (height, width) if fits else header.shape
 
 
-def _of_exiftool(item, records):
-    return tuple(interpret(records.get(item.path, {}), file=item.path.name, grid=item.grid))
+def _of_exiftool(item, records) -> tuple[Reading, ...]:
+    """Its readings; no remarks on what ExifRead has seen as well."""
+    readings = interpret(records.get(item.path, {}), file=item.path.name, grid=item.grid)
+    seen = {about for about, _ in item.own[0].remarks}
+    return tuple(replace(reading, remarks=tuple((about, text) for about, text in reading.remarks if about not in seen))
+                 for reading in readings)
 
 
 def _with_libraw(item: ImageFile) -> ImageFile:

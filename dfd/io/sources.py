@@ -10,11 +10,11 @@ from dfd.io.frames import Frame, is_raw
 from dfd.io.gather import Gathered, gather
 from dfd.io.images import default_linear
 from dfd.io.inputs import Inputs, find_inputs, natural_key
+from dfd.io.keys import ROLES, SIDES, VIEWS
 from dfd.io.merge import check_distances, tell_once
 from dfd.io.mixture import check_sizes, check_together, turned_frames
 from dfd.io.raw import read_white_balance
 from dfd.io.scale import decide
-from dfd.io.sidecar import ROLES, SIDES, VIEWS
 from dfd.profile import LensProfile
 from dfd.psf import Psf
 
