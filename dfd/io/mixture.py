@@ -69,23 +69,35 @@ def _kinds(files):
 
 def _cameras(settings):
     """The first two frames of different cameras, bodies or lenses; what is unknown differs from nothing."""
-    for name, words in (("model", "cameras"), ("serial", "camera bodies"), ("lens_model", "lenses")):
+    for name, words, shown in (("model", "cameras", lambda one: camera_name(one.make, one.model)),
+                               ("serial", "camera bodies", lambda one: f"serial number {one.serial}"),
+                               ("lens_model", "lenses", lambda one: one.lens_model)):
         known = [one for one in settings if getattr(one, name)]
-        odd = next((one for one in known if _key(one, name) != _key(known[0], name)), None)
+        differs = _other_camera if name == "model" else _other_text(name)
+        odd = next((one for one in known if differs(known[0], one)), None)
         if odd is not None:
-            first, second = (_shown(one, name) for one in (known[0], odd))
-            return f"{known[0].file} ({first}) and {odd.file} ({second}) are of different {words}"
+            return (f"{known[0].file} ({shown(known[0])}) and {odd.file} ({shown(odd)}) are of different {words}")
     return ""
 
 
-def _key(one, name):
-    text = camera_name(one.make, one.model) if name == "model" else getattr(one, name)
-    return " ".join(text.casefold().split())
+def _other_camera(one, other):
+    """Another model, or another maker where both are known."""
+    (maker, model), (other_maker, other_model) = _camera(one), _camera(other)
+    return model != other_model or bool(maker and other_maker and maker != other_maker)
 
 
-def _shown(one, name):
-    return {"model": camera_name(one.make, one.model), "serial": f"serial number {one.serial}",
-            "lens_model": one.lens_model}[name]
+def _camera(one) -> tuple[list[str], list[str]]:
+    """First word of the maker, and the model without it: many models begin with the name of their maker."""
+    maker, model = _words(one.make)[:1], _words(one.model)
+    return maker, model[1:] if maker and model[:1] == maker else model
+
+
+def _other_text(name):
+    return lambda one, other: _words(getattr(one, name)) != _words(getattr(other, name))
+
+
+def _words(text) -> list[str]:
+    return (text or "").casefold().split()
 
 
 def _zoom(settings, limit):

@@ -44,13 +44,14 @@ def judge(number: Number, text: Text, *, file: str, label: str, grid: Grid) -> R
     label   how the source of a value begins: "EXIF", "rawpy", "exiftool"
     Values that no camera has (focal length 0, f-number below 0.5, ISO 65535, infinite distance) count as not stated.
     """
+    distance, told = judged_distance(number("SubjectDistance"), f"{label} SubjectDistance")
+    number = _finite(number)
     focal_length, f_number = _positive(number, "FocalLength"), number("FNumber")
     if f_number is not None and (f_number < 0.5 or (f_number == 1 and not focal_length)):
         f_number = None  # f-number 1 without a focal length is what a body writes of a lens that it does not know
     focal_length = None if focal_length is None else focal_length * 1e-3
     pitches, remarks = find_pitches(number, focal_length, grid, label)
     pitch_remarks = tuple(("pixel_pitch", told) for told in remarks)
-    distance, told = judged_distance(number("SubjectDistance"), f"{label} SubjectDistance")
     iso = next((value for name in ("ISOSpeedRatings", "PhotographicSensitivity", "RecommendedExposureIndex", "ISOSpeed")
                 if (value := _positive(number, name)) is not None and value != _ISO_FULL), None)
     orientation = number("Orientation")
@@ -83,6 +84,14 @@ def judged_distance(metres: float | None, source: str):
     told = () if metres is None else (
         ("focus_distance", f"{source} {metres:g} m is the code for unknown or infinity; it is not used"),)
     return None, told
+
+
+def _finite(number: Number) -> Number:
+    """Only a distance may be infinite."""
+    def finite(name):
+        value = number(name)
+        return value if value is not None and math.isfinite(value) else None
+    return finite
 
 
 def _positive(number, name) -> float | None:
