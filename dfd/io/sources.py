@@ -12,7 +12,7 @@ from dfd.io.frames import Frame, image_size, is_raw
 from dfd.io.images import default_linear
 from dfd.io.inputs import find_inputs, natural_key
 from dfd.io.merge import check_distances, merge, tell_once
-from dfd.io.raw import read_header, read_white_balance
+from dfd.io.raw import read_header
 from dfd.io.scale import decide
 from dfd.io.sidecar import ROLES, SIDES, VIEWS
 from dfd.profile import LensProfile
@@ -77,7 +77,7 @@ def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, 
     kind = _kind(kind, found, [item.settings for item in merged])
     kappa = _first(sidecar and sidecar.kappa, profile.kappa)
     scale = decide(kind, merged, profile, kappa=kappa)
-    balance = next((read_white_balance(header.path) for header in headers if is_raw(header.path)), None)
+    balance = next((header.path for header in headers if is_raw(header.path)), None)
     frames = [_frame(*row, sidecar, balance)
               for row in zip(headers, exifs, scale.settings, found.entries, strict=True)]
     order = _order(kind, frames, scale.coordinates)
