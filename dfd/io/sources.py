@@ -13,7 +13,6 @@ from dfd.io.inputs import Inputs, find_inputs, natural_key
 from dfd.io.keys import ROLES, SIDES, VIEWS
 from dfd.io.merge import check_distances, tell_once
 from dfd.io.mixture import check_sizes, check_together, turned_frames
-from dfd.io.raw import read_white_balance
 from dfd.io.scale import decide
 from dfd.profile import LensProfile
 from dfd.psf import Psf
@@ -83,7 +82,7 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
     kind = _kind(kind, found, [item.settings for item in merged])
     kappa = _first(sidecar and sidecar.kappa, profile.kappa)
     scale = decide(kind, merged, profile, kappa=kappa)
-    balance = next((read_white_balance(item.path) for item in files if is_raw(item.path)), None)
+    balance = next((item.path for item in files if is_raw(item.path)), None)
     frames = [_frame(item, settings, entry, sidecar, balance)
               for item, settings, entry in zip(files, scale.settings, found.entries, strict=True)]
     order = _order(kind, frames, scale.coordinates)
