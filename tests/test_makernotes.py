@@ -5,6 +5,7 @@ import struct
 
 import pytest
 from conftest import shared_data
+from exifbytes import canon_note, directory, photo
 
 from dfd.io.exif import read_makernotes
 from dfd.io.makernotes import (
@@ -77,41 +78,9 @@ def test_metres_are_metres_but_for_the_codes(metres, meant):
 # -- bytes -> numbers
 
 
-def directory(entries, start, order="<"):
-    """A TIFF directory at byte `start`: (tag, type, count, bytes of the values) -> its bytes, values behind it."""
-    head, tail = b"", b""
-    place = start + 2 + 12 * len(entries) + 4
-    for tag, kind, count, values in entries:
-        inline = len(values) <= 4
-        head += struct.pack(order + "HHI", tag, kind, count) + (
-            values.ljust(4, b"\0") if inline else struct.pack(order + "I", place + len(tail)))
-        tail += b"" if inline else values
-    return struct.pack(order + "H", len(entries)) + head + bytes(4) + tail
-
-
-def photo(path, make, note):
-    """A JPEG with an Exif segment whose maker note is what `note` returns for its place behind the TIFF header."""
-    exif_place = 8 + 2 + 2 * 12 + 4 + len(make)
-    note_place = exif_place + 2 + 12 + 4
-    body = note(note_place)
-    tiff = b"II*\0" + struct.pack("<I", 8)
-    tiff += directory([(271, 2, len(make), make), (34665, 4, 1, struct.pack("<I", exif_place))], 8)
-    tiff += directory([(37500, 7, len(body), body)], exif_place)
-    segment = b"Exif\0\0" + tiff
-    path.write_bytes(b"\xff\xd8\xff\xe0\0\4ab\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + b"\xff\xd9")
-    return path
-
-
 def distances(path):
     return [(value.source, value.value) for reading in read_makernotes(path)
             if (value := reading.settings.focus_distance) is not None]
-
-
-def canon_note(shot, file, *, moved=0):
-    def arrays(place):
-        rows = [(tag, 3, len(row), struct.pack(f"<{len(row)}H", *row)) for tag, row in ((4, shot), (0x93, file)) if row]
-        return directory(rows, place + moved)
-    return arrays
 
 
 SHOT = [68, *[0] * 18, 159, 0, 0]
