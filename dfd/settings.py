@@ -23,6 +23,7 @@ class Value:
 class CameraSettings:
     """What EXIF, capture.toml and the command line say of one image; any field may be None.
 
+    serial              number of the camera body
     focal_length, pupil_diameter, pixel_pitch, focus_distance, image_distance, stage_position   m
     focus, power        dioptres (focus: inverse distance of the plane in focus)
     focus_coordinate    encoder step or bracket index, needs a calibrated LensProfile
@@ -34,6 +35,7 @@ class CameraSettings:
     make: str | None = None
     model: str | None = None
     lens_model: str | None = None
+    serial: str | None = None
     focal_length: Value | None = None
     f_number: Value | None = None
     pupil_diameter: Value | None = None

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import rawpy
 
+from dfd.io.agreement import join
 from dfd.io.dng import PATTERNS, write_dng
-from dfd.io.exif import join_pitches, read_exif
+from dfd.io.exif import read_exif
 from dfd.io.raw import read_header, read_mosaic, read_white_balance
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
@@ -77,7 +78,7 @@ def test_optics_come_back_from_exif_in_si(tmp_path, rng):
     assert values["focus_distance"].value == pytest.approx(0.7123, abs=1e-9)
     assert values["exposure"].value == pytest.approx(1 / 125, abs=1e-10)
     assert values["iso"].value == 200
-    assert join_pitches(found.pitches)[0].value == pytest.approx(60e-6, abs=1e-13)
+    assert join("pixel_pitch", found.pitches).value.value == pytest.approx(60e-6, abs=1e-13)
     assert (found.settings.make, found.settings.model, found.settings.lens_model) == ("Maker", "Body 7", "Prime 50")
     assert found.settings.distance_from == "sensor"
 

@@ -174,9 +174,7 @@ def test_a_raw_file_keeps_the_orientation_of_its_camera(tmp_path, rng, orientati
                                                ([16383] * 4, 16000), ([0] * 4, 16000), (None, 16000)])
 def test_the_lower_white_level_counts_when_a_file_states_two(camera, white):
     """LibRaw's `maximum` is 16000; a white level that is too high would pass clipped pixels as signal."""
-    levels = SimpleNamespace(black_level_per_channel=[512, 513, 514, 515], camera_white_level_per_channel=camera,
-                             white_level=16000)
-    assert raw._file_levels(levels) == ((512, 513, 514, 515), white)
+    assert raw._white(SimpleNamespace(camera_white_level_per_channel=camera, white_level=16000)) == white
 
 
 # -- capture.toml and breathing

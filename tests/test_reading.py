@@ -7,9 +7,10 @@ import tifffile
 from conftest import shared_data
 
 from dfd.io.dng import PATTERNS, write_dng
-from dfd.io.frames import Frame, demosaic, image_size, mosaic_luminance, read_colour, read_luminance
+from dfd.io.frames import TAPS, Frame, image_size, read_colour, read_luminance
 from dfd.io.images import default_linear, read_image, read_values, srgb_to_linear, write_tiff
 from dfd.io.raw import read_mosaic
+from dfd.kernels import mosaic as kernel
 from dfd.settings import CameraSettings
 
 SHAPE = (48, 70)

@@ -66,6 +66,33 @@ def test_what_differs_is_a_row_per_file_under_its_source(stack):
                                           "f2.dng 0.66 +- 0.046 m 1/125 s", "f3.dng 0.75 +- 0.053 m 0.5 s"]
 
 
+def test_values_that_lost_are_a_line_per_source_where_they_read_differently(stack, capsys):
+    (stack / "capture.toml").write_text("[camera]\nf_number = 2.8\npixel_pitch_um = 31\n")
+    lines = info(stack)
+    assert "also: pixel pitch 30 um (EXIF FocalPlaneXResolution), not used" in lines
+    assert not any("also: aperture" in line for line in lines)  # EXIF says the same
+    (stack / "capture.toml").write_text("".join(
+        f'[[frames]]\nfile = "f{k}.dng"\n{"focus_distance_m = 0.5" if k == 2 else ""}\n' for k in range(4)))
+    assert "also: focus distance 0.66 m (EXIF SubjectDistance), not used, in 1 of 4 files" in info(stack)
+    (stack / "capture.toml").write_text("".join(
+        f'[[frames]]\nfile = "f{k}.dng"\nstage_position_mm = {k}\n' for k in range(4)))
+    assert "also: focus distance 0.55 m ... 0.75 m (EXIF SubjectDistance), not used" in info(stack)
+    terminal.describe_table(describe(stack), as_json=True)
+    (first, *_) = json.loads(capsys.readouterr().out)
+    assert first["values"].keys() == {"focal_length_m", "f_number", "pixel_pitch_m", "stage_position_m", "exposure_s", "iso"}
+    assert [row["source"] for row in first["candidates"]["focus_distance_m"]] == ["EXIF SubjectDistance"]
+    assert first["candidates"]["f_number"] == [first["values"]["f_number"]] and first["orientation_exif"] == 1
+
+
+def test_the_pitch_of_a_lens_profile_stands_before_that_of_the_file(stack):
+    content = {"schema": "dfd-lensprofile", "schema_version": "1.0.0", "camera": {"pixel_pitch_um": 31.0}}
+    (stack / "lens.json").write_text(json.dumps(content))
+    (stack / "capture.toml").write_text('lens = "lens.json"\n')
+    lines = info(stack)
+    assert any(line.startswith("pixel pitch 31 um profile") for line in lines)
+    assert "also: pixel pitch 30 um (EXIF FocalPlaneXResolution), not used" in lines
+
+
 def test_a_value_that_only_some_files_have_shows_its_own_source(stack):
     (stack / "capture.toml").write_text("".join(
         f'[[frames]]\nfile = "f{k}.dng"\n{"iso = 200" if k == 2 else ""}\n' for k in range(4)))

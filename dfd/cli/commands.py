@@ -10,7 +10,7 @@ import typer
 
 from dfd import __version__
 from dfd.cli.terminal import describe_table, metrics_table, scale_first, solvers_table, summary
-from dfd.console import Progress, say, start
+from dfd.console import Progress, note, say, start
 from dfd.simulate import PRESETS, SCENES, simulate_capture
 
 app = typer.Typer(name="dfd", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -120,7 +120,12 @@ def info(
     """Show what EXIF and capture.toml say, per value its source and sigma, and what is missing for metres."""
     from dfd.io.describe import describe
 
-    describe_table(describe(files, lens=lens), as_json=as_json)
+    overview = describe(files, lens=lens)
+    describe_table(overview, as_json=as_json)
+    for _, text in overview.bad:
+        note(f"dfd: {text}")
+    if overview.bad:
+        raise typer.Exit(2)  # the input is wrong, although not all of it
 
 
 @app.command()

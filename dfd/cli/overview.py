@@ -1,4 +1,5 @@
-"""`dfd info` in words: what all files share is said once, then what differs, what is missing, and what depth to expect."""
+"""`dfd info` in words: what all files share is said once, then what differs, what other sources say, what is missing, and
+what depth to expect."""
 
 from __future__ import annotations
 
@@ -18,14 +19,16 @@ _ORDERED_BY = {"focus": "focus distances order the frames, but their optics are 
 
 
 def overview_lines(overview: Overview) -> list[str]:
-    """The lines of `dfd info` for one file or many."""
+    """The lines of `dfd info` for one file or many; none where no file could be read."""
     files = overview.files
+    if not files:
+        return []
     names = [name for name in VALUE_KEYS if any(_has(name, item) for item in files)]
     shared = [name for name in names
               if len({(getattr(item.settings, name), _origin(name, item.settings)) for item in files}) == 1]
     own = [name for name in names if name not in shared]
-    blocks = (_shared(files, shared, several=bool(own)), _differing(files, own), _missing(overview), _warnings(overview),
-              _outlook(overview))
+    blocks = (_shared(files, shared, several=bool(own)), _differing(files, own), _also(files), _missing(overview),
+              _warnings(overview), _outlook(overview))
     return [_title(files), *(line for block in blocks if block for line in ("", *block))]
 
 
@@ -69,6 +72,23 @@ def _cell(name, item, *, alone):
         return "-"
     shown = _value(name, item.settings)
     return shown if alone else f"{shown} ({_source(name, item.settings)})"
+
+
+def _also(files):
+    """Values that lost against a better source and read differently: a line per value and source."""
+    lines = []
+    for name in VALUE_KEYS:
+        found: dict[str, list[str]] = {}
+        for item in files:
+            for value in item.others.get(name, ()):
+                shown = plain(spoken(VALUE_KEYS[name], value.value))
+                if not _has(name, item) or shown != plain(spoken(VALUE_KEYS[name], getattr(item.settings, name).value)):
+                    found.setdefault(value.source, []).append(shown)
+        for source, values in found.items():
+            span = values[0] if len(set(values)) == 1 else f"{values[0]} ... {values[-1]}"
+            where = "" if len(values) == len(files) else f", in {len(values)} of {len(files)} files"
+            lines.append(f"also: {CAMERA[VALUE_KEYS[name]][0]} {span} ({source}), not used{where}")
+    return lines
 
 
 def _missing(overview):

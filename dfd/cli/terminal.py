@@ -67,18 +67,29 @@ def _quantities(numbers, outcome, digits=4):
 
 
 def describe_table(overview, *, as_json: bool) -> None:
-    """`dfd info`: what is known, with sigma and source, what is missing, and what to expect; JSON: every file whole."""
-    for line in [_json([_description(item) for item in overview.files])] if as_json else overview_lines(overview):
+    """`dfd info`: what is known, with sigma and source, what is missing, and what to expect; JSON: every file whole,
+
+    "values" as they are used, "candidates" of every source, the one used first; {"file", "error"} for a damaged file.
+    """
+    whole = [*map(_description, overview.files), *({"file": str(path), "error": text} for path, text in overview.bad)]
+    for line in [_json(whole)] if as_json else overview_lines(overview):
         say(line)
 
 
 def _description(item):
     settings = item.settings
-    values = {VALUE_KEYS[name]: {"value": value.value, "sigma": value.sigma, "source": value.source}
-              for name, value in settings.values().items()}
+    used = settings.values()
+    found = {name: [*filter(None, [used.get(name)]), *item.others.get(name, ())] for name in VALUE_KEYS}
     return {"file": str(item.path), "width_px": item.shape[1], "height_px": item.shape[0], "make": settings.make,
-            "model": settings.model, "lens_model": settings.lens_model, "distance_from": settings.distance_from,
-            "values": values, "missing": item.missing, "warnings": item.warnings}
+            "model": settings.model, "lens_model": settings.lens_model, "serial": settings.serial,
+            "orientation_exif": item.orientation, "distance_from": settings.distance_from,
+            "values": {VALUE_KEYS[name]: _value(value) for name, value in used.items()},
+            "candidates": {VALUE_KEYS[name]: [*map(_value, values)] for name, values in found.items() if values},
+            "missing": item.missing, "warnings": item.warnings}
+
+
+def _value(value):
+    return {"value": value.value, "sigma": value.sigma, "source": value.source}
 
 
 def metrics_table(figures: dict, *, as_json: bool) -> None:

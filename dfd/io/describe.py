@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dfd.io.exif import read_exif
-from dfd.io.frames import image_size
-from dfd.io.inputs import Inputs, find_inputs
-from dfd.io.merge import merge, tell_once
+from dfd.io.gather import ImageFile, gather
+from dfd.io.inputs import find_inputs
+from dfd.io.merge import stated_by_user, tell_once
 from dfd.io.scale import missing_lines
-from dfd.io.sources import Source, open_source
+from dfd.io.sources import Source, find_profile, make_source
 from dfd.profile import LensProfile
-from dfd.settings import CameraSettings
+from dfd.settings import CameraSettings, Value
 
 
 @dataclass(frozen=True)
 class Description:
-    """One file: its size (H, W) px, every value with sigma and source, the toml lines missing for metric depth."""
+    """One file: its size (H, W) px, every value with sigma and source, the toml lines missing for metric depth.
+
+    others        field -> values that other sources give and that are not used, in the order of their sources
+    orientation   EXIF 1..8; arrays are never rotated
+    """
 
     path: Path
     shape: tuple[int, int]
     settings: CameraSettings
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
+    others: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    orientation: int = 1
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Overview:
     source     what `dfd depth` would start from; None for a single file, or where it would stop
     trouble    the one line with which it would stop; "" where it would not
     missing    toml lines that would make the capture metric, each once; warnings likewise
+    bad        (path, the one line of its error) of files that cannot be read; they are not among `files`
     """
 
     files: tuple[Description, ...]
@@ -40,38 +46,47 @@ class Overview:
     trouble: str
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
+    bad: tuple[tuple[Path, str], ...] = ()
 
 
 def describe(inputs, *, lens=None) -> Overview:
-    """Describe a folder, a capture.toml or image files; a single file is enough.
+    """Describe a folder, a capture.toml or image files; a single file is enough, and damaged ones do not stop the rest.
 
     lens   path of a LensProfile, default the one that capture.toml names
-    Raises OSError for files, ValueError for capture.toml.
+    Raises OSError for inputs that are not there and for the profile, ValueError for capture.toml.
     """
     found = find_inputs(inputs, least=1)
-    path = lens or (found.sidecar and found.sidecar.lens)
-    profile = LensProfile.nominal() if path is None else LensProfile.load(path)
-    files = tuple(_describe(path, found.sidecar, entry, profile)
-                  for path, entry in zip(found.files, found.entries, strict=True))
-    source, trouble = _source(inputs, found, lens)
+    profile = find_profile(lens, found)
+    gathered = gather(found, profile, {})
+    files = tuple(_describe(item, profile) for item in gathered.files)
+    bad = tuple((path, _one_line(error)) for path, error in gathered.bad)
+    source, trouble = None, ""
+    if len(found.files) > 1:
+        try:
+            source = make_source(found, gathered, profile)
+        except (OSError, ValueError) as error:
+            trouble = _one_line(error)
     if source is not None:
         return Overview(files, source, trouble, source.missing, source.warnings)
     missing = missing_lines("", [item.settings for item in files], profile, None)
     told = tell_once((item.path.name, text) for item in files for text in item.warnings)
-    return Overview(files, source, trouble, missing, found.warnings + told)
+    return Overview(files, source, trouble, missing, found.warnings + gathered.warnings + told, bad)
 
 
-def _describe(path, sidecar, entry, profile):
-    shape = image_size(path)
-    merged = merge(path, read_exif(path, shape), sidecar, entry, None)
-    return Description(path, shape, merged.settings, profile.missing(merged.settings), merged.told(profile))
+def _describe(item: ImageFile, profile: LensProfile) -> Description:
+    """One file; the pixel pitch of the profile stands before that of the file, as where the optics are made."""
+    settings, others = item.merged.settings, item.merged.others
+    shown = settings
+    if profile.pixel_pitch is not None and not (settings.pixel_pitch and stated_by_user(settings.pixel_pitch)):
+        beside = (settings.pixel_pitch, *others.get("pixel_pitch", ()))
+        others = others | {"pixel_pitch": tuple(value for value in beside if value is not None)}
+        shown = replace(settings, pixel_pitch=Value(profile.pixel_pitch, None, f"profile {profile.name}"))
+    return Description(item.path, item.shape, shown, profile.missing(settings), item.merged.told(profile), others,
+                       item.orientation)
 
 
-def _source(inputs, found: Inputs, lens) -> tuple[Source | None, str]:
-    """What `dfd depth` would start from, or why it would stop."""
-    if len(found.files) < 2:
-        return None, ""
-    try:
-        return open_source(inputs, lens=lens), ""
-    except (OSError, ValueError) as error:
-        return None, " ".join(str(error).split())
+def _one_line(error) -> str:
+    """The message; the system's own errors name no next step, so they get one here."""
+    named = isinstance(error, OSError) and error.filename is not None and error.strerror
+    text = f"{error.filename}: {error.strerror}; check the path and its access rights" if named else str(error)
+    return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Write a Bayer mosaic as an uncompressed DNG whose EXIF carries the optics: RAW input for simulations and tests.
+"""Write sensor codes as an uncompressed DNG whose EXIF carries the optics: RAW input for simulations and tests.
 
 Adobe DNG 1.4, tags by number; the optics stand in IFD0, so every EXIF reader finds them.  What is written comes back
 bit-exactly as the visible frame of LibRaw.
@@ -14,47 +14,59 @@ import numpy as np
 from dfd.settings import CameraSettings
 
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
+"""Bayer patterns, row by row."""
+
+XTRANS = "GBGGRG" "RGRBGB" "GBGGRG" "GRGGBG" "BGBRGR" "GRGGBG"
+"""The 6 x 6 px of Fuji's X-Trans, row by row."""
+
+_LAYOUTS = {**{pattern: pattern for pattern in PATTERNS}, "XTRANS": XTRANS, "LINEAR": ""}
+_CFA, _LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
+_COUNTS = {3: "three, R, G, B", 4: "four, one per place of the pattern", 36: "36, one per place of the pattern"}
 _SHORT, _LONG, _BYTE, _ASCII, _RATIONAL, _SRATIONAL = 3, 4, 1, 2, 5, 10
 _SMALLEST = 22  # LibRaw calls anything smaller "not a RAW file"
 _CENTIMETRE = 3  # FocalPlaneResolutionUnit
 _INFINITY = (0xFFFFFFFF, 1)  # EXIF's code for an infinite SubjectDistance
 
 
-def write_dng(path, mosaic, *, black_level, white_level, settings: CameraSettings | None = None, pattern="RGGB"):
-    """Write `mosaic`, (H, W) uint16 in DN, as a DNG that any RAW reader opens; return the path.
+def write_dng(path, codes, *, black_level, white_level, settings: CameraSettings | None = None, pattern="RGGB"):
+    """Write `codes`, uint16 DN, as a DNG that any RAW reader opens; return the path.
 
-    black_level   DN, one number or four in the order of the 2x2 pattern (row by row)
+    codes         (H, W) of a mosaic, (H, W, 3) of a linear (already demosaiced) image
+    black_level   DN, one number, or one per place of the pattern (row by row), or R, G, B of a linear image
     white_level   DN, above every black level; no pixel may exceed the bit depth that holds it (16383: 14 bit)
     settings      make, model, lens_model, focal_length, f_number (or pupil_diameter), exposure, iso, pixel_pitch and
                   focus_distance (or focus) become EXIF tags; SubjectDistance is written from the sensor mark, as
                   cameras do, so a distance from the pupil is converted with the nominal lens
+    pattern       one of PATTERNS, "XTRANS", or "LINEAR" for (H, W, 3)
     Raises TypeError for another dtype or shape, ValueError for levels, pattern or pixels that do not fit.
     """
     import tifffile
 
-    mosaic = np.asarray(mosaic)
-    if mosaic.dtype != np.uint16 or mosaic.ndim != 2:
-        raise TypeError(f"mosaic ({mosaic.dtype}, shape {mosaic.shape}) must be a (H, W) uint16 array of raw DN")
-    if min(mosaic.shape) < _SMALLEST:
-        raise ValueError(f"mosaic ({mosaic.shape[1]} x {mosaic.shape[0]} px) must be at least {_SMALLEST} px each way: "
+    if pattern not in _LAYOUTS:
+        raise ValueError(f"pattern ({pattern!r}) must be one of {', '.join(_LAYOUTS)}")
+    codes = np.asarray(codes)
+    layout, shape = _LAYOUTS[pattern], "(H, W, 3)" if pattern == "LINEAR" else "(H, W)"
+    if codes.dtype != np.uint16 or codes.ndim != shape.count(",") + 1 or codes.shape[2:] not in ((), (3,)):
+        raise TypeError(f"codes ({codes.dtype}, shape {codes.shape}) must be a {shape} uint16 array of raw DN")
+    if min(codes.shape[:2]) < _SMALLEST:
+        raise ValueError(f"codes ({codes.shape[1]} x {codes.shape[0]} px) must be at least {_SMALLEST} px each way: "
                          "RAW readers refuse smaller files; use TIFF instead")
-    if pattern not in PATTERNS:
-        raise ValueError(f"pattern ({pattern!r}) must be one of {', '.join(PATTERNS)}")
-    black = _levels(black_level, white_level)
+    black = _levels(black_level, white_level, len(layout) or 3)
     ceiling = (1 << int(white_level).bit_length()) - 1
-    if int(mosaic.max()) > ceiling:
-        raise ValueError(f"mosaic: maximum {int(mosaic.max())} DN exceeds {ceiling} DN, the bit depth that holds "
+    if int(codes.max()) > ceiling:
+        raise ValueError(f"codes: maximum {int(codes.max())} DN exceeds {ceiling} DN, the bit depth that holds "
                          f"white_level ({white_level:g} DN); clip the pixels first")
-    tags = _dng_tags(black, int(white_level), pattern) + _optics_tags(settings or CameraSettings(), mosaic.shape)
-    tifffile.imwrite(path, mosaic, photometric=32803, metadata=None, software="dfd", extratags=sorted(tags))
+    tags = _dng_tags(black, int(white_level), layout) + _optics_tags(settings or CameraSettings(), codes.shape)
+    tifffile.imwrite(path, codes, photometric=_CFA if layout else _LINEAR_RAW, metadata=None, software="dfd",
+                     extratags=sorted(tags))
     return Path(path)
 
 
-def _levels(black_level, white_level) -> tuple[int, ...]:
-    """Black level as one or four integers, checked against white."""
+def _levels(black_level, white_level, count) -> tuple[int, ...]:
+    """Black level as one or `count` integers, checked against white."""
     black = tuple(float(level) for level in np.atleast_1d(black_level))
-    if len(black) not in (1, 4):
-        raise ValueError(f"black_level ({len(black)} numbers) must be one number or four, one per place of the pattern")
+    if len(black) not in (1, count):
+        raise ValueError(f"black_level ({len(black)} numbers) must be one number or {_COUNTS[count]}")
     if any(level != int(level) for level in (*black, white_level)):
         raise ValueError(f"black_level {black} and white_level ({white_level:g}) must be whole DN")
     if not 0 <= min(black) <= max(black) < white_level <= 65535:
@@ -63,22 +75,26 @@ def _levels(black_level, white_level) -> tuple[int, ...]:
     return tuple(int(level) for level in black)
 
 
-def _dng_tags(black: tuple[int, ...], white: int, pattern: str) -> list[tuple]:
-    """Tags that make a TIFF a DNG."""
+def _dng_tags(black: tuple[int, ...], white: int, layout: str) -> list[tuple]:
+    """Tags that make a TIFF a DNG; layout: the colours of the pattern row by row, "" for none."""
     identity = [10000 if i % 4 == 0 else 0 for i in range(9)]
+    samples = 1 if layout else 3
+    black = black * samples if len(black) < samples else black
     tags = [
         _tag(50706, _BYTE, 4, bytes((1, 4, 0, 0))),  # DNGVersion
         _tag(50707, _BYTE, 4, bytes((1, 1, 0, 0))),  # DNGBackwardVersion
-        _tag(33421, _SHORT, 2, (2, 2)),  # CFARepeatPatternDim
-        _tag(33422, _BYTE, 4, bytes("RGB".index(colour) for colour in pattern)),  # CFAPattern
         _tag(50714, _SHORT, len(black), black if len(black) > 1 else black[0]),  # BlackLevel
-        _tag(50717, _SHORT, 1, white),  # WhiteLevel
+        _tag(50717, _SHORT, samples, (white,) * samples if samples > 1 else white),  # WhiteLevel
         _tag(50721, _SRATIONAL, 9, [number for value in identity for number in (value, 10000)]),  # ColorMatrix1
         _tag(50778, _SHORT, 1, 21),  # CalibrationIlluminant1: D65
         _tag(50728, _RATIONAL, 3, (1, 1, 1, 1, 1, 1)),  # AsShotNeutral
     ]
-    if len(black) > 1:
-        tags.append(_tag(50713, _SHORT, 2, (2, 2)))  # BlackLevelRepeatDim
+    if layout:
+        period = math.isqrt(len(layout))
+        tags.append(_tag(33421, _SHORT, 2, (period, period)))  # CFARepeatPatternDim
+        tags.append(_tag(33422, _BYTE, len(layout), bytes("RGB".index(colour) for colour in layout)))  # CFAPattern
+        if len(black) > 1:
+            tags.append(_tag(50713, _SHORT, 2, (period, period)))  # BlackLevelRepeatDim
     return tags
 
 

@@ -1,8 +1,7 @@
 """One frame of a capture, and the two ways to see it: luminance for depth, colour for people.
 
-A Bayer mosaic is never demosaiced for depth: convolved with [1 2 1] x [1 2 1] / 16 it gives (R + 2G + B) / 4 at every
-pixel, exactly so where chroma is constant, because the filter is zero at the three chroma carriers; it is the same at
-every pixel and in every frame, so depth from defocus does not see it.
+A mosaic is filtered, never demosaiced, for depth (`dfd.io.sensor` says how); a linear (already demosaiced) RAW file is
+reduced like a linear picture, by its Rec. 709 sum.
 """
 
 from __future__ import annotations
@@ -13,11 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from dfd.io import images, raw
-from dfd.noise import LUMINANCE_TAPS
+from dfd.io.sensor import COLOURS, TAPS
+from dfd.kernels import mosaic
 from dfd.settings import CameraSettings
 
 _CLIPPED = 0.9995
 """Share of the white level, in linear light, from which a pixel of an integer file counts as saturated."""
+
+_LEAST_KNOWN = 0.01
+"""Share of the pixels that must be below white."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Frame:
     white_level     file units; None: from the file
     view, role      its part in a dual-pixel pair or a differential quad
     orientation     EXIF 1..8, for previews only: arrays are never rotated
-    white_balance   factors for R, G, B of a RAW file, for colour only; None: leave colours as they are
+    white_balance   for colour only: factors for R, G, B of a RAW file, or the RAW file that knows them (rawpy tells them
+                    only after decoding, so they are asked when colours are read); None: leave colours as they are
     """
 
     path: Path
@@ -41,7 +45,7 @@ class Frame:
     view: str | None = None
     role: str | None = None
     orientation: int = 1
-    white_balance: tuple[float, float, float] | None = None
+    white_balance: tuple[float, float, float] | Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +75,32 @@ def image_size(path) -> tuple[int, int]:
 
 
 def read_luminance(frame: Frame) -> Plane:
-    """Decode, linearise and reduce a frame to one plane.  Raises OSError for the file, ValueError for its values."""
-    if is_raw(frame.path):
-        mosaic = raw.read_mosaic(frame.path, black_level=frame.black_level, white_level=frame.white_level)
-        image = _without(mosaic_luminance(mosaic.values), _beside(mosaic.values >= 1))
-        return Plane(image, mosaic.dn_range, LUMINANCE_TAPS)
+    """Decode, linearise and reduce a frame to one plane.
+
+    Raises OSError for the file, or when hardly a pixel of it is below white; ValueError for its values.
+    """
+    plane = _raw_luminance(frame) if is_raw(frame.path) else _picture_luminance(frame)
+    known = np.count_nonzero(np.isfinite(plane.image)) / plane.image.size
+    if known < _LEAST_KNOWN:
+        raise OSError(f"{frame.path}: {100 * (1 - known):.4g} % of the pixels are at white, at most "
+                      f"{100 * (1 - _LEAST_KNOWN):g} % can be used; the frame is overexposed, leave it out")
+    return plane
+
+
+def _raw_luminance(frame):
+    image = _read_raw(frame)
+    if image.codes.ndim == 3:
+        share = float(np.sum(images.REC709**2))
+        return Plane(mosaic.blend(image.codes, image.black, image.white, images.REC709), image.dn_range, share=share)
+    return Plane(_filtered(image), image.dn_range, TAPS[image.period])
+
+
+def _filtered(image):
+    """(H, W) float32 luminance of a mosaic or a monochrome sensor."""
+    return mosaic.luminance(image.codes, image.black, image.white[0], TAPS[image.period], image.period)
+
+
+def _picture_luminance(frame):
     picture = _read_picture(frame)
     colour = picture.values.ndim == 3 and picture.values.shape[2] > 1
     share = float(np.sum(images.REC709**2)) if colour else 1.0
@@ -83,15 +108,6 @@ def read_luminance(frame: Frame) -> Plane:
     if picture.clips:
         image = _without(image, _clipped(picture.values, frame.linear))
     return Plane(image, picture.dn_range, share=share)
-
-
-def _beside(full):
-    """(H, W) bool: a saturated pixel within the 3 x 3 px of the luminance filter."""
-    if not full.any():
-        return full
-    from scipy.ndimage import maximum_filter
-
-    return maximum_filter(full, size=3)
 
 
 def _clipped(values, linear):
@@ -110,56 +126,33 @@ def _without(image, clipped):
 def read_colour(frame: Frame) -> np.ndarray:
     """(H, W, 3) float32 linear RGB, or (H, W, 1) for a grey file; for display and the all-in-focus image only.
 
-    A mosaic is demosaiced bilinearly and white-balanced, cut at 1 so that saturated pixels stay white.
+    A mosaic is interpolated linearly and white-balanced, cut at 1 so that saturated pixels stay white.  A mosaic of other
+    colours than red, green and blue gives its luminance.
     """
-    if is_raw(frame.path):
-        mosaic = raw.read_mosaic(frame.path, black_level=frame.black_level, white_level=frame.white_level)
-        colours = demosaic(mosaic.values, mosaic.pattern)
-        if frame.white_balance is not None:
-            colours = np.minimum(colours * np.asarray(frame.white_balance, np.float32), np.float32(1))
-        return colours
-    values = _read_picture(frame).values
-    return values if values.ndim == 3 else values[..., None]
+    if not is_raw(frame.path):
+        values = _read_picture(frame).values
+        return values if values.ndim == 3 else values[..., None]
+    image = _read_raw(frame)
+    balance = _balance(frame)
+    gains, limit = ((1.0, 1.0, 1.0), np.inf) if balance is None else (balance, 1.0)
+    if image.codes.ndim == 3:
+        colours = image.light().values
+        colours *= np.asarray(gains, np.float32)
+        return np.minimum(colours, np.float32(limit), out=colours)
+    if image.pattern is not None and max(map(max, image.pattern)) < len(COLOURS):
+        return mosaic.demosaic(image.codes, image.black, image.white[0], image.pattern, gains=gains, limit=limit)
+    return np.nan_to_num(_filtered(image), copy=False, nan=1.0)[..., None]
+
+
+def _balance(frame):
+    """Factors for R, G, B of a RAW frame, or None."""
+    return raw.read_white_balance(frame.white_balance) if isinstance(frame.white_balance, Path) else frame.white_balance
+
+
+def _read_raw(frame):
+    return raw.read_raw(frame.path, black_level=frame.black_level, white_level=frame.white_level)
 
 
 def _read_picture(frame):
     return images.read_image(frame.path, linear=frame.linear, black_level=frame.black_level,
                              white_level=frame.white_level)
-
-
-def mosaic_luminance(values: np.ndarray) -> np.ndarray:
-    """(H, W) float32 (R + 2G + B) / 4 of a normalised Bayer mosaic, any of its four phases.
-
-    The border mirrors without repeating the edge pixel, which keeps the phase of the pattern.
-    """
-    return _smooth(values) / np.float32(16)
-
-
-def demosaic(values: np.ndarray, pattern) -> np.ndarray:
-    """(H, W, 3) float32 by bilinear interpolation of a Bayer mosaic; pattern as in `raw.Mosaic`.
-
-    Red and blue: the mean of the nearest 1, 2 or 4 samples; green: the sample itself or the mean of its 4 neighbours.
-    """
-    index = np.asarray(pattern)
-    height, width = values.shape
-    colour = np.tile(index, (height // 2 + 1, width // 2 + 1))[:height, :width]
-    result = np.empty((height, width, 3), np.float32)
-    for channel in range(3):
-        samples = np.where(colour == channel, values, np.float32(0))
-        # of [1 2 1] x [1 2 1], a red or blue pixel meets weights 4, 2+2 or 1+1+1+1: always 4
-        result[..., channel] = (_cross(samples) if channel == 1 else _smooth(samples)) / np.float32(4)
-    return result
-
-
-def _smooth(values):
-    """[1 2 1] x [1 2 1], not divided."""
-    rows = np.pad(values, ((1, 1), (0, 0)), mode="reflect")
-    rows = rows[:-2] + rows[2:] + 2 * rows[1:-1]
-    columns = np.pad(rows, ((0, 0), (1, 1)), mode="reflect")
-    return columns[:, :-2] + columns[:, 2:] + 2 * columns[:, 1:-1]
-
-
-def _cross(values):
-    """4 x the centre + its four neighbours, not divided: on a quincunx one of the two is zero."""
-    padded = np.pad(values, 1, mode="reflect")
-    return padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] + 4 * values

@@ -84,11 +84,10 @@ def _from_files(paths):
             raise ValueError(f"{path}: the same file is given twice; every frame of a capture is its own file")
     folders = {path.parent.resolve() for path in paths}
     beside = paths[0].parent / NAME
-    if len(folders) > 1 or not beside.is_file():
-        return Inputs(tuple(paths), (None,) * len(paths), None, ())
-    sidecar = read_sidecar(beside)
-    entries = {frame.path.resolve(): frame for frame in sidecar.frames}
-    return Inputs(tuple(paths), tuple(entries.get(path.resolve()) for path in paths), sidecar, ())
+    sidecar = read_sidecar(beside) if len(folders) == 1 and beside.is_file() else None
+    entries = {frame.path.resolve(): frame for frame in sidecar.frames} if sidecar else {}
+    kept, warnings = (paths, ()) if all(path in entries for path in seen) else _without_developed(paths)
+    return Inputs(tuple(kept), tuple(entries.get(path.resolve()) for path in kept), sidecar, warnings)
 
 
 def _check_suffix(path):
@@ -108,10 +107,19 @@ def _images_in(folder):
              if path.is_file() and not path.name.startswith(".") and _readable(path) and path.stem not in own]
     if not files:
         raise OSError(f"{folder}: no images in this folder; dfd reads TIFF, PNG, JPEG, npy and RAW files")
-    raw_stems = {path.stem.casefold() for path in files if is_raw(path)}
-    developed = [path for path in files if not is_raw(path) and path.stem.casefold() in raw_stems]
-    kept = sorted((path for path in files if path not in developed), key=natural_key)
+    kept, warnings = _without_developed(sorted(files, key=natural_key))
+    return tuple(kept), warnings
+
+
+def _without_developed(paths):
+    """(files, warnings) without the pictures of shots whose RAW file is there too: same folder, same name but the suffix."""
+    def shot(path):
+        return path.parent.resolve(), path.stem.casefold()
+
+    shots = {shot(path) for path in paths if is_raw(path)}
+    developed = [path for path in paths if not is_raw(path) and shot(path) in shots]
     if not developed:
-        return tuple(kept), ()
-    return tuple(kept), (f"{folder}: {len(developed)} pictures stand beside RAW files of the same name "
-                         f"({min(developed, key=natural_key).name}); the RAW files are used",)
+        return paths, ()
+    return [path for path in paths if path not in developed], (
+        f"{developed[0].parent}: {len(developed)} pictures stand beside RAW files of the same name "
+        f"({min(developed, key=natural_key).name}); the RAW files are used",)

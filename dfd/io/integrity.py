@@ -25,16 +25,26 @@ _MAX_DIRECTORIES = 256
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
 _LAST_BASELINE = 347  # TIFF 6.0 itself; the private tags of makers may point anywhere
 _SUB_DIRECTORIES, _DNG_VERSION = 330, 50706
+_TILE, _SAMPLE_FORMAT, _FLOAT, _PLANAR, _SEPARATE = (322, 323), 339, 3, 284, 2
 _PAYLOADS = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
-_WANTED = {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _SUB_DIRECTORIES, _DNG_VERSION,
-           273, 279, 324, 325}
+_WANTED = {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _SUB_DIRECTORIES, _DNG_VERSION, *_TILE,
+           _SAMPLE_FORMAT, _PLANAR, 273, 279, 324, 325}
+CFA_SIZE, CFA, BLACK_SIZE, BLACK, BLACK_ACROSS, BLACK_DOWN, WHITE, ACTIVE = (33421, 33422, 50713, 50714, 50715, 50716,
+                                                                            50717, 50829)
+_SENSOR = {CFA_SIZE, CFA, BLACK_SIZE, BLACK, BLACK_ACROSS, BLACK_DOWN, WHITE, ACTIVE}
+"""DNG tags that say what the numbers of a sensor mean: kept as floats in Directory.sensor."""
+
+_RATIONALS = {5: "I", 10: "i"}
 
 
 @dataclass(frozen=True)
 class Directory:
     """One image directory of a TIFF-like file; 0 where a tag is missing.
 
-    width, height   px;   bits   per sample;   payload   bytes of all its strips and tiles
+    width, height   px;   bits   per sample;   payload   bytes of all its strips and tiles;   least   of the smallest one
+    tile            (width, height) px, (0, 0) for strips
+    floating        samples are floats;   separate   the planes of the colours stand one after another
+    sensor          numbers of the tags in _SENSOR, by tag
     """
 
     width: int
@@ -45,6 +55,11 @@ class Directory:
     photometric: int
     payload: int
     is_dng: bool
+    least: int
+    tile: tuple[int, int]
+    floating: bool
+    separate: bool
+    sensor: dict[int, tuple[float, ...]]
 
 
 def is_tiff(path) -> bool:
@@ -115,15 +130,19 @@ def _read_directory(file, offset, order, big):
     table = {}
     for index in range(count):
         tag, kind = _unpack(file, start + index * entry, order + "HH")
-        if tag not in _WANTED and not (tag <= _LAST_BASELINE and kind in _SIZES):
+        if tag not in _WANTED | _SENSOR and not (tag <= _LAST_BASELINE and kind in _SIZES):
             continue
         length = _unpack(file, start + index * entry + 4, order + word)[0]
         place = start + index * entry + 4 + struct.calcsize(word)
         if length * _SIZES.get(kind, 1) > struct.calcsize(word):
             place = _unpack(file, place, order + word)[0]
         _check_inside(file, place, length * _SIZES.get(kind, 1))
-        if tag in _WANTED and kind in _INTEGERS:
+        if tag in _WANTED | _SENSOR and kind in _INTEGERS:
             table[tag] = _unpack(file, place, f"{order}{length}{_INTEGERS[kind]}")
+        elif tag in _SENSOR and kind in _RATIONALS:
+            numbers = _unpack(file, place, f"{order}{2 * length}{_RATIONALS[kind]}")
+            table[tag] = tuple(top / bottom if bottom else 0.0
+                               for top, bottom in zip(numbers[::2], numbers[1::2], strict=True))
     return table, _unpack(file, start + count * entry, order + word)[0]
 
 
@@ -155,9 +174,12 @@ def _check_extent(path, table, size):
 
 def _directory(table, is_dng) -> Directory:
     first = {tag: values[0] for tag, values in table.items() if values}
-    payload = sum(sum(table.get(counts, ())) for _, counts in _PAYLOADS)
+    parts = [size for _, counts in _PAYLOADS for size in table.get(counts, ())]
     return Directory(first.get(_WIDTH, 0), first.get(_HEIGHT, 0), first.get(_BITS, 0), first.get(_SAMPLES, 1),
-                     first.get(_COMPRESSION, 0), first.get(_PHOTOMETRIC, 0), payload, is_dng)
+                     first.get(_COMPRESSION, 0), first.get(_PHOTOMETRIC, 0), sum(parts), is_dng, min(parts, default=0),
+                     tuple(first.get(tag, 0) for tag in _TILE), first.get(_SAMPLE_FORMAT, 1) == _FLOAT,
+                     first.get(_PLANAR, 1) == _SEPARATE and first.get(_SAMPLES, 1) > 1,
+                     {tag: tuple(map(float, table[tag])) for tag in _SENSOR & table.keys()})
 
 
 def check_png(path, data: bytes) -> tuple[int, int]:

@@ -1,15 +1,20 @@
-"""One frame's camera values out of every source: option > [[frames]] > [camera] > EXIF; the first that speaks wins."""
+"""One frame's camera values out of every source; the first that speaks wins:
+
+option > [[frames]] > [camera] > EXIF > maker note > LibRaw > exiftool.  A LensProfile stands between [camera] and EXIF; it
+takes its place where the optics are made (`dfd.profile`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dfd.io.exif import Exif, join_pitches
+from dfd.io.agreement import FIELDS, join
 from dfd.io.inputs import natural_key
-from dfd.io.sidecar import Sidecar, SidecarFrame
+from dfd.io.readings import Reading
+from dfd.io.sidecar import NAME, Sidecar, SidecarFrame
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
 
@@ -20,41 +25,74 @@ _FOCUS = {"focus_distance", "focus", "focus_coordinate", "stage_position", "powe
 
 @dataclass(frozen=True)
 class Merged:
-    """The settings of one frame; pitch_conflict says why EXIF gives no pixel pitch although it has two.
+    """The settings of one frame, and what was found beside them.
 
-    distance_warnings, pitch_warnings   what is doubtful about a value in EXIF that the user does not state
+    others      field -> values that were found but not used, in the order of their sources
+    conflicts   field -> why there is no value although several sources give one
+    doubts      (field, text): what is doubtful about a value that the user does not state
     """
 
     settings: CameraSettings
-    pitch_conflict: str | None
-    distance_warnings: tuple[str, ...]
-    pitch_warnings: tuple[str, ...]
+    others: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    conflicts: dict[str, str] = field(default_factory=dict)
+    doubts: tuple[tuple[str, str], ...] = ()
 
     def told(self, profile: LensProfile) -> tuple[str, ...]:
         """What the user should know; nothing of a pixel pitch that the profile replaces."""
-        if profile.pixel_pitch is not None:
-            return self.distance_warnings
-        return self.distance_warnings + self.pitch_warnings + ((self.pitch_conflict,) if self.pitch_conflict else ())
+        silent = () if profile.pixel_pitch is None else ("pixel_pitch",)
+        return tuple(text for name, text in (*self.doubts, *self.conflicts.items()) if name not in silent)
 
 
-def merge(path: Path, exif: Exif, sidecar: Sidecar | None, entry: SidecarFrame | None,
+def stated_by_user(value: Value) -> bool:
+    """True for a value out of capture.toml or an option, False for one out of the image file."""
+    return value.source in (NAME, OPTION)
+
+
+def merge(path: Path, readings: Sequence[Reading], sidecar: Sidecar | None, entry: SidecarFrame | None,
           distance: float | None) -> Merged:
-    """The settings of one frame; `distance` [m] is the one of --focus-distances, None without the option."""
+    """The settings of one frame.
+
+    readings   of the file, best first;   distance   m, the one of --focus-distances; None without the option
+    """
     stated = _stated(sidecar, entry, distance)
-    found = exif.settings.values()
-    if _FOCUS & stated.keys():
-        found.pop("focus_distance", None)
-    if "pupil_diameter" in stated:
-        found.pop("f_number", None)
-    pitch, warning, conflict = (None, None, None) if "pixel_pitch" in stated else join_pitches(exif.pitches)
-    if pitch is not None:
-        found["pixel_pitch"] = pitch
-    origin = exif.settings.distance_from if "focus_distance" in found else (sidecar and sidecar.distance_from) or "pupil"
-    said = CameraSettings(file=path.name, make=exif.settings.make, model=exif.settings.model,
-                          lens_model=exif.settings.lens_model, distance_from=origin)
-    of_distance = () if _FOCUS & stated.keys() else exif.distance_warnings
-    of_pitch = () if "pixel_pitch" in stated else exif.pitch_warnings + ((warning,) if warning else ())
-    return Merged(replace(said, **{**found, **stated}), conflict, of_distance, of_pitch)
+    settled = set(stated) | (_FOCUS if _FOCUS & stated.keys() else set())
+    settled |= {"f_number"} if "pupil_diameter" in stated else set()
+    found, others, conflicts, doubts = {}, {}, {}, []
+    for name in FIELDS:
+        values = _candidates(name, readings)
+        if name in settled:
+            others[name] = values
+            continue
+        joined = join(name, values)
+        others[name] = joined.others
+        remarks = dict.fromkeys(text for reading in readings for about, text in reading.remarks if about == name)
+        if joined.conflict:
+            conflicts[name] = joined.conflict
+        if joined.value is not None:
+            found[name] = joined.value
+        if joined.value is None or name == "pixel_pitch":
+            doubts += [(name, text) for text in remarks]
+        if joined.warning:
+            doubts.append((name, joined.warning))
+    origin = "sensor" if "focus_distance" in found else (sidecar and sidecar.distance_from) or "pupil"
+    settings = CameraSettings(file=path.name, distance_from=origin, **_identity(readings))
+    return Merged(replace(settings, **{**found, **stated}), {name: rest for name, rest in others.items() if rest}, conflicts,
+                  tuple(doubts))
+
+
+def _candidates(name, readings) -> tuple[Value, ...]:
+    """The values of one field, best source first.  Every crop factor comes before every FocalPlaneResolution."""
+    if name == "pixel_pitch":
+        pitches = [pitch for reading in readings for pitch in reading.pitches]
+        return tuple(sorted(pitches, key=lambda pitch: "FocalPlane" in pitch.source))
+    values = (getattr(reading.settings, name) for reading in readings)
+    return tuple(value for value in values if value is not None)
+
+
+def _identity(readings) -> dict[str, str | None]:
+    """Camera and lens by the first reading that names them."""
+    return {name: next((text for reading in readings if (text := getattr(reading.settings, name))), None)
+            for name in ("make", "model", "lens_model", "serial")}
 
 
 def tell_once(warnings: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dfd.io.merge import Merged
+from dfd.io.merge import Merged, stated_by_user
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
 
@@ -38,8 +38,8 @@ class Scale:
 def decide(kind: str, merged: Sequence[Merged], profile: LensProfile, *, kappa: float | None) -> Scale:
     """The best scale that these frames allow.
 
-    Raises ValueError for a stated value that is physically wrong, a duplicate focus in a focal stack, and two pixel
-    pitches in EXIF that disagree where nothing else stands between the capture and metres.
+    Raises ValueError for a stated value that is physically wrong, a duplicate focus in a focal stack, and for
+    sources in the files that contradict each other where nothing else stands between the capture and metres.
     """
     stated = _decide(kind, merged, profile, kappa)
     if stated is not None:
@@ -70,7 +70,7 @@ def _decide(kind, merged, profile, kappa) -> Scale | None:
         if trouble.stated:
             raise ValueError(trouble.message)
         return None
-    _check_pitch_conflict(merged, profile)
+    _check_conflicts(merged, profile)
     if kind != "focal-stack":
         return Scale("affine" if missing else "metric", settings, None, missing)
     scale = "metric" if not missing else "stage" if unit == "mm" else "steps"
@@ -136,7 +136,7 @@ def _shown(settings, place, unit):
 
 def _only_exif(settings) -> bool:
     distance = settings.focus_distance
-    return distance is not None and distance.source.startswith("EXIF")
+    return distance is not None and not stated_by_user(distance)
 
 
 def _without_exif_distance(settings):
@@ -166,14 +166,15 @@ def _check_beyond_focal_length(settings):
                          "their units?")
 
 
-def _check_pitch_conflict(merged, profile):
-    """Two pitches that disagree are an error only where the pitch is all that is missing."""
+def _check_conflicts(merged, profile):
+    """Sources that contradict each other are an error only where they are all that stands before metres."""
     for item in merged:
-        if item.pitch_conflict is None or not profile.missing(item.settings):
+        missing = profile.missing(item.settings)
+        if not missing or profile.missing(replace(item.settings, **dict.fromkeys(item.conflicts, Value(1.0)))):
             continue
-        with_pitch = replace(item.settings, pixel_pitch=Value(1e-6))
-        if not profile.missing(with_pitch):
-            raise ValueError(f"{item.settings.file}: {item.pitch_conflict}")
+        for name, told in item.conflicts.items():
+            if len(profile.missing(replace(item.settings, **{name: Value(1.0)}))) < len(missing):
+                raise ValueError(f"{item.settings.file}: {told}")
 
 
 def missing_lines(kind: str, settings: Sequence[CameraSettings], profile: LensProfile,

@@ -6,88 +6,14 @@ Every error is one line: file, place, value with unit, limit, next step.
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dfd.capture import CAPTURES
-from dfd.psf import MODELS
-from dfd.settings import DISTANCE_ORIGINS, Value
+from dfd.io.keys import CAMERA, FRAME, TOP, Flag, Levels, Number, shortened, to_si
+from dfd.settings import Value
 
 NAME = "capture.toml"
-SIDES = ("near", "far")
-VIEWS = ("left", "right")
-ROLES = ("power-minus", "power-plus", "aperture-minus", "aperture-plus")
-
-
-@dataclass(frozen=True)
-class Number:
-    """A key that holds a number: its CameraSettings field (or our own name), unit, SI scale and allowed range."""
-
-    field: str
-    unit: str
-    scale: float = 1.0
-    least: float = -math.inf
-    most: float = math.inf
-    positive: bool = True
-    infinite: bool = False
-
-
-@dataclass(frozen=True)
-class Word:
-    """A key that holds one of some words; any text where choices is empty."""
-
-    choices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Flag:
-    """A key that is true or false."""
-
-
-@dataclass(frozen=True)
-class Levels:
-    """A key that holds one number or one per CFA channel, in file units."""
-
-
-_F_NUMBER = Number("f_number", "", least=0.5, most=1000)
-
-TOP = {
-    "kind": Word(tuple(CAPTURES)),
-    "distance_from": Word(DISTANCE_ORIGINS),
-    "lens": Word(),
-    "side": Word(SIDES),
-}
-CAMERA = {
-    "focal_length_mm": Number("focal_length", "mm", 1e-3, most=20000),
-    "f_number": _F_NUMBER,
-    "pixel_pitch_um": Number("pixel_pitch", "um", 1e-6, most=10000),
-    "linear": Flag(),
-    "black_level": Levels(),
-    "white_level": Number("white_level", "in file units"),
-    "image_distance_mm": Number("image_distance", "mm", 1e-3, most=100000),
-    "psf": Word(tuple(name for name in MODELS if not name.startswith("half"))),
-    "psf_core_px": Number("psf_core_px", "px", least=0, most=100, positive=False),
-    "kappa": Number("kappa", "", most=10),
-    "gain_e_per_dn": Number("gain_e_per_dn", "e-/DN"),
-    "read_noise_e": Number("read_noise_e", "e-", least=0, positive=False),
-}
-FRAME = {
-    "file": Word(),
-    "focus_distance_m": Number("focus_distance", "m", infinite=True),
-    "focus_dpt": Number("focus", "dioptre", positive=False),
-    "focus_coordinate": Number("focus_coordinate", "", positive=False),
-    "stage_position_mm": Number("stage_position", "mm", 1e-3, positive=False),
-    "f_number": _F_NUMBER,
-    "pupil_diameter_mm": Number("pupil_diameter", "mm", 1e-3, most=100000),
-    "power_dpt": Number("power", "dioptre"),
-    "exposure_s": Number("exposure", "s"),
-    "iso": Number("iso", ""),
-    "reference": Flag(),
-    "view": Word(VIEWS),
-    "role": Word(ROLES),
-}
 _TABLES = {"": TOP, "camera": CAMERA, "frames[]": FRAME}
 _EXCLUSIVE = (("focus_distance_m", "focus_dpt"), ("f_number", "pupil_diameter_mm"))
 """Pairs of keys that state one quantity twice."""
@@ -174,7 +100,7 @@ def _checked(path, place, table) -> dict:
         if row is None:
             raise ValueError(_unknown(path, place, key, rows))
         if isinstance(row, Number):
-            found[row.field] = Value(_number(name, value, row), None, NAME)
+            found[row.field] = Value(to_si(name, value, row), None, NAME)
         elif isinstance(row, Levels):
             found[key] = _levels(name, value)
         elif isinstance(row, Flag):
@@ -189,7 +115,7 @@ def _checked(path, place, table) -> dict:
 
 def _unknown(path, place, key, rows):
     """An unknown key, with the nearest one that is known, or the table that it belongs to."""
-    where = f"{place}.{_short(key)}" if place else _short(key)
+    where = f"{place}.{shortened(key)}" if place else shortened(key)
     near = difflib.get_close_matches(key, rows, n=1, cutoff=0.6)
     homes = [table for table, keys in _TABLES.items() if key in keys]
     if homes:
@@ -200,47 +126,28 @@ def _unknown(path, place, key, rows):
     return f"{path}: {where} is not a key of capture.toml; known here: {', '.join(rows)}"
 
 
-def _number(name, value, row) -> float:
-    """A number in range, in SI."""
-    unit = f" {row.unit}" if row.unit else ""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{name} ({_short(value)}) must be a number{' in' + unit if unit else ''}, without quotes")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    shown = f"{name} ({number:g}{unit})"
-    if math.isnan(number) or (math.isinf(number) and not (row.infinite and number > 0)):
-        raise ValueError(f"{shown} must be a finite number; correct it or remove the line")
-    if row.positive and not number > 0:
-        raise ValueError(f"{shown} must be positive; correct it or remove the line")
-    if number < row.least or (number > row.most and not math.isinf(number)):
-        raise ValueError(f"{shown} must lie between {max(row.least, 0):g} and {row.most:g}{unit}; is the unit right?")
-    return number * row.scale
-
-
 def _levels(name, value) -> tuple[float, ...]:
     values = value if isinstance(value, list) else [value]
     if not 1 <= len(values) <= 4:
         raise ValueError(f"{name} has {len(values)} numbers; give one number, or one per channel")
-    return tuple(_number(name, number, Number("", "in file units", positive=False)) for number in values)
+    return tuple(to_si(name, number, Number("", "in file units", positive=False)) for number in values)
 
 
 def _flag(name, value) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{name} ({_short(value)}) must be true or false, without quotes")
+        raise ValueError(f"{name} ({shortened(value)}) must be true or false, without quotes")
     return value
 
 
 def _word(name, value, row) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{name} ({_short(value)}) must be text in quotes")
+        raise ValueError(f"{name} ({shortened(value)}) must be text in quotes")
     if row.choices and value not in row.choices:
         near = difflib.get_close_matches(value, row.choices, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} ({_short(value)}) must be one of {', '.join(row.choices)}{hint}")
+        raise ValueError(f"{name} ({shortened(value)}) must be one of {', '.join(row.choices)}{hint}")
     if not value or not value.isprintable():
-        raise ValueError(f"{name} ({_short(value)}) must be a name of printable characters")
+        raise ValueError(f"{name} ({shortened(value)}) must be a name of printable characters")
     return value
 
 
@@ -261,13 +168,13 @@ def _inside(path, place, name) -> Path:
         resolved, root = (folder / name).resolve(), folder.resolve()
         exists = resolved.is_file()
     except (RuntimeError, OSError) as error:  # a loop of links, a name that is too long
-        raise OSError(f"{path}: {place}.file ({_short(name)}) cannot be opened ({_one_line(error)}); check the name") \
+        raise OSError(f"{path}: {place}.file ({shortened(name)}) cannot be opened ({_one_line(error)}); check the name") \
             from error
     if not resolved.is_relative_to(root):
-        raise ValueError(f"{path}: {place}.file ({_short(name)}) lies outside the folder {folder}; move the image into "
+        raise ValueError(f"{path}: {place}.file ({shortened(name)}) lies outside the folder {folder}; move the image into "
                          "it, or capture.toml beside the image")
     if not exists:
-        raise OSError(f"{path}: {place}.file ({_short(name)}): no such file; check the name")
+        raise OSError(f"{path}: {place}.file ({shortened(name)}): no such file; check the name")
     return folder / name
 
 
@@ -283,11 +190,6 @@ def _check_frames(path, frames):
     if len(references) > 1:
         raise ValueError(f"{path}: frames[{references[0]}] and frames[{references[1]}] both have reference = true; "
                          "outputs are in the grid of one frame, remove one of them")
-
-
-def _short(value) -> str:
-    text = value if isinstance(value, str) and value.isprintable() else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _one_line(error) -> str:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from dfd.capture import CAPTURES
-from dfd.io.exif import read_exif
-from dfd.io.frames import Frame, image_size, is_raw
+from dfd.io.frames import Frame, is_raw
+from dfd.io.gather import Gathered, gather
 from dfd.io.images import default_linear
-from dfd.io.inputs import find_inputs, natural_key
-from dfd.io.merge import check_distances, merge, tell_once
-from dfd.io.raw import read_header, read_white_balance
+from dfd.io.inputs import Inputs, find_inputs, natural_key
+from dfd.io.keys import ROLES, SIDES, VIEWS
+from dfd.io.merge import check_distances, tell_once
+from dfd.io.mixture import check_sizes, check_together, turned_frames
 from dfd.io.scale import decide
-from dfd.io.sidecar import ROLES, SIDES, VIEWS
 from dfd.profile import LensProfile
 from dfd.psf import Psf
 
-__all__ = ["Frame", "Source", "open_source"]
+__all__ = ["Frame", "Source", "find_profile", "make_source", "open_source"]
 
 _COUNTS = {"aperture-pair": 2, "dual-pixel": 2, "differential-quad": 4}
 _PARTS = {"dual-pixel": ("view", VIEWS), "differential-quad": ("role", ROLES)}
@@ -66,47 +65,49 @@ def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, 
     """
     _check_options(kind, side)
     found = find_inputs(inputs)
-    sidecar = found.sidecar
     distances = {} if focus_distances is None else check_distances(focus_distances, found.files)
-    headers = [_Header.of(path) for path in found.files]
-    _check_sizes(headers)
-    profile = _profile(lens, sidecar)
-    exifs = [read_exif(header.path, header.shape) for header in headers]
-    merged = [merge(header.path, exif, sidecar, entry, distances.get(header.path))
-              for header, exif, entry in zip(headers, exifs, found.entries, strict=True)]
+    profile = find_profile(lens, found)
+    return make_source(found, gather(found, profile, distances), profile, kind=kind, reference=reference, side=side)
+
+
+def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind: str = "auto",
+                reference: int | None = None, side: str | None = None) -> Source:
+    """The Source of inputs whose headers have been read; options and errors as in `open_source`."""
+    if gathered.bad:
+        raise gathered.bad[0][1]
+    files, sidecar = gathered.files, found.sidecar
+    together = check_together(files, chosen=None not in found.entries)
+    check_sizes(files)
+    merged = [item.merged for item in files]
     kind = _kind(kind, found, [item.settings for item in merged])
     kappa = _first(sidecar and sidecar.kappa, profile.kappa)
     scale = decide(kind, merged, profile, kappa=kappa)
-    balance = next((read_white_balance(header.path) for header in headers if is_raw(header.path)), None)
-    frames = [_frame(*row, sidecar, balance)
-              for row in zip(headers, exifs, scale.settings, found.entries, strict=True)]
+    balance = next((item.path for item in files if is_raw(item.path)), None)
+    frames = [_frame(item, settings, entry, sidecar, balance)
+              for item, settings, entry in zip(files, scale.settings, found.entries, strict=True)]
     order = _order(kind, frames, scale.coordinates)
+    chosen = _reference(kind, reference, found.entries, order)
     gain, read_noise, noise_warnings = _noise(sidecar, profile, frames)
     return Source(
-        kind=kind, frames=tuple(frames[index] for index in order), profile=profile,
-        reference=_reference(kind, reference, found.entries, order),
+        kind=kind, frames=tuple(frames[index] for index in order), profile=profile, reference=chosen,
         psf=_psf(sidecar),
         gain_e_per_dn=gain, read_noise_e=read_noise,
         side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale, missing=scale.missing,
-        warnings=found.warnings + _warnings(merged, scale.settings, profile) + scale.warnings + noise_warnings,
+        warnings=(*found.warnings, *together, *turned_frames(files, order[chosen]), *_not_linear(sidecar, files),
+                  *gathered.warnings, *_warnings(merged, scale.settings, profile), *scale.warnings, *noise_warnings),
         order=scale.order,
     )
 
 
-@dataclass(frozen=True)
-class _Header:
-    """What a file's header says, for any format."""
+def find_profile(lens, found: Inputs) -> LensProfile:
+    """The LensProfile given, or that of the path given, or that which capture.toml names, or the nominal one.
 
-    path: Path
-    shape: tuple[int, int]
-    orientation: int = 1
-
-    @classmethod
-    def of(cls, path):
-        if is_raw(path):
-            header = read_header(path)
-            return cls(path, header.shape, header.orientation)
-        return cls(path, image_size(path))
+    Raises OSError and ValueError as `LensProfile.load` does.
+    """
+    if isinstance(lens, LensProfile):
+        return lens
+    path = _first(lens, found.sidecar and found.sidecar.lens)
+    return LensProfile.nominal() if path is None else LensProfile.load(path)
 
 
 def _check_options(kind, side):
@@ -114,22 +115,6 @@ def _check_options(kind, side):
         raise ValueError(f"kind ({kind!r}) must be auto, {', '.join(CAPTURES)}")
     if side is not None and side not in SIDES:
         raise ValueError(f"side ({side!r}) must be near or far of the plane in focus")
-
-
-def _check_sizes(headers):
-    first = headers[0]
-    for other in headers[1:]:
-        if other.shape != first.shape:
-            raise ValueError(f"{first.path} is {first.shape[1]} x {first.shape[0]} px but {other.path} is "
-                             f"{other.shape[1]} x {other.shape[0]} px; all frames of a capture have one size, leave "
-                             "out or replace the odd one")
-
-
-def _profile(lens, sidecar) -> LensProfile:
-    if isinstance(lens, LensProfile):
-        return lens
-    path = _first(lens, sidecar and sidecar.lens)
-    return LensProfile.nominal() if path is None else LensProfile.load(path)
 
 
 def _kind(asked, found, settings) -> str:
@@ -191,15 +176,23 @@ def _noise(sidecar, profile, frames):
     return _first(gain, measured[0]), _first(read_noise, measured[1]), ()
 
 
-def _frame(header, exif, settings, entry, sidecar, balance) -> Frame:
-    raw = is_raw(header.path)
+def _frame(item, settings, entry, sidecar, balance) -> Frame:
+    raw = is_raw(item.path)
     linear = True if raw else sidecar.linear if sidecar else None
     return Frame(
-        path=header.path, settings=settings, linear=default_linear(header.path) if linear is None else linear,
+        path=item.path, settings=settings, linear=default_linear(item.path) if linear is None else linear,
         black_level=sidecar.black_level if sidecar else None, white_level=sidecar.white_level if sidecar else None,
         view=entry.view if entry else None, role=entry.role if entry else None,
-        orientation=header.orientation if raw else exif.orientation, white_balance=balance if raw else None,
+        orientation=item.orientation, white_balance=balance if raw else None,
     )
+
+
+def _not_linear(sidecar, files) -> tuple[str, ...]:
+    raw = next((item.path.name for item in files if is_raw(item.path)), None)
+    if raw is None or sidecar is None or sidecar.linear is not False:
+        return ()
+    return (f"{sidecar.path}: camera.linear = false is not used for {raw} and other RAW files, whose values are linear; "
+            "remove the line",)
 
 
 def _order(kind, frames, coordinates) -> list[int]:

@@ -1,0 +1,112 @@
+"""Do these frames belong together?  One camera, one lens, one zoom setting, one kind of file, one way up.
+
+What makes a frame useless beside the others is refused, unless capture.toml lists every frame by name: then the user has
+chosen them, and a warning tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dfd.io.frames import is_raw
+from dfd.io.gather import ImageFile
+from dfd.io.merge import stated_by_user
+from dfd.io.wording import camera_name
+
+_ZOOM_WARN, _ZOOM_REFUSE = 0.05, 0.15
+_STEP = "leave the odd ones out, or list every frame as [[frames]] in capture.toml if they belong together"
+
+
+def check_together(files: Sequence[ImageFile], *, chosen: bool) -> tuple[str, ...]:
+    """Warnings about frames that differ in what one capture shares.
+
+    chosen   capture.toml lists every frame, so that nothing is refused
+    Raises ValueError, naming two files and the next step, where they cannot be one capture.
+    """
+    settings = [item.merged.settings for item in files]
+    troubles = [text for text in (_kinds(files), _cameras(settings), _zoom(settings, _ZOOM_REFUSE)) if text]
+    if troubles and not chosen:
+        raise ValueError(f"{files[0].path.parent}: {troubles[0]}; {_STEP}")
+    zoom = _zoom(settings, _ZOOM_WARN)
+    if zoom and zoom not in troubles:
+        troubles.append(f"{zoom}; every frame is used with its own")
+    return tuple(troubles)
+
+
+def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]:
+    """A warning that names the frames whose orientation differs from that of `files[reference]`; arrays never turn."""
+    own = files[reference]
+    odd = [item for item in files if item.orientation != own.orientation]
+    if not odd:
+        return ()
+    names = f"{odd[0].path.name}{f' and {len(odd) - 1} more' if len(odd) > 1 else ''}"
+    return (f"{names}: EXIF orientation {odd[0].orientation}, the reference {own.path.name} has {own.orientation}; pixels "
+            "stay as they are stored (cameras that point down flip this tag), leave out frames that were really turned",)
+
+
+def check_sizes(files: Sequence[ImageFile]) -> None:
+    """Raises ValueError, naming two files, their sizes and the next step, where not all frames have one size."""
+    one = files[0]
+    for other in files[1:]:
+        if other.shape == one.shape:
+            continue
+        sizes = [f"{item.path} is {item.shape[1]} x {item.shape[0]} px" for item in (one, other)]
+        turned = other.shape == one.shape[::-1]
+        step = "one is turned on its side, turn its pixels back or leave it out" if turned else \
+            "leave out or replace the odd one"
+        raise ValueError(f"{' but '.join(sizes)}; all frames of a capture have one size, {step}")
+
+
+def _kinds(files):
+    """A picture among RAW files; those with a RAW file of their own name have been left out before."""
+    raws = [item.path.name for item in files if is_raw(item.path)]
+    others = [item.path.name for item in files if not is_raw(item.path)]
+    if not raws or not others:
+        return ""
+    return (f"{others[0]} is no RAW file but {raws[0]} is ({len(others)} and {len(raws)} of {len(files)} files), and they "
+            "show light differently")
+
+
+def _cameras(settings):
+    """The first two frames of different cameras, bodies or lenses; what is unknown differs from nothing."""
+    for name, words, shown in (("model", "cameras", lambda one: camera_name(one.make, one.model)),
+                               ("serial", "camera bodies", lambda one: f"serial number {one.serial}"),
+                               ("lens_model", "lenses", lambda one: one.lens_model)):
+        known = [one for one in settings if getattr(one, name)]
+        differs = _other_camera if name == "model" else _other_text(name)
+        odd = next((one for one in known if differs(known[0], one)), None)
+        if odd is not None:
+            return (f"{known[0].file} ({shown(known[0])}) and {odd.file} ({shown(odd)}) are of different {words}")
+    return ""
+
+
+def _other_camera(one, other):
+    """Another model, or another maker where both are known."""
+    (maker, model), (other_maker, other_model) = _camera(one), _camera(other)
+    return model != other_model or bool(maker and other_maker and maker != other_maker)
+
+
+def _camera(one) -> tuple[list[str], list[str]]:
+    """First word of the maker, and the model without it: many models begin with the name of their maker."""
+    maker, model = _words(one.make)[:1], _words(one.model)
+    return maker, model[1:] if maker and model[:1] == maker else model
+
+
+def _other_text(name):
+    return lambda one, other: _words(getattr(one, name)) != _words(getattr(other, name))
+
+
+def _words(text) -> list[str]:
+    return (text or "").casefold().split()
+
+
+def _zoom(settings, limit):
+    """Two frames whose focal lengths in EXIF differ by more than `limit`."""
+    known = [one for one in settings if one.focal_length is not None and not stated_by_user(one.focal_length)]
+    if not known:
+        return ""
+    low, high = (pick(known, key=lambda one: one.focal_length.value) for pick in (min, max))
+    if high.focal_length.value <= (1 + limit) * low.focal_length.value:
+        return ""
+    return (f"{low.file} has focal length {low.focal_length.value * 1e3:.4g} mm and {high.file} "
+            f"{high.focal_length.value * 1e3:.4g} mm, the zoom moved between them")

@@ -1,0 +1,175 @@
+"""Frames of one capture come from one camera, lens and kind of file: what only looks odd is told, the rest is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import shared_data
+
+from dfd.cli.commands import app
+from dfd.console import start
+from dfd.io.describe import describe
+from dfd.io.dng import write_dng
+from dfd.io.inputs import find_inputs
+from dfd.io.sources import open_source
+from dfd.settings import CameraSettings, Value
+
+SHAPE = (40, 60)
+MAKE, MODEL, ORIENTATION, SERIAL, LENS, FOCAL = 271, 272, 274, 42033, 42036, 37386
+
+
+def frame(path, *, shape=SHAPE, **tags):
+    codes = {"make": MAKE, "model": MODEL, "serial": SERIAL, "lens": LENS}
+    extra = [(codes[name], 2, 0, value, True) for name, value in tags.items() if name in codes]
+    if "orientation" in tags:
+        extra.append((ORIENTATION, 3, 1, tags["orientation"], True))
+    if "focal" in tags:
+        extra.append((FOCAL, 5, 1, (round(tags["focal"] * 100), 100), True))
+    tifffile.imwrite(path, np.full(shape, 1000, np.uint16), metadata=None, extratags=extra)
+    return path
+
+
+def raw(path, **changes):
+    mosaic = np.full(SHAPE, 1000, np.uint16)
+    mosaic[3, 4] = 2000
+    return write_dng(path, mosaic, black_level=512, white_level=16383,
+                     settings=CameraSettings(make="M", model="B", **changes))
+
+
+def listed(folder, names):
+    (folder / "capture.toml").write_text("".join(f'[[frames]]\nfile = "{name}"\n' for name in names))
+    return folder
+
+
+def refusal(inputs):
+    with pytest.raises(ValueError) as caught:
+        open_source(inputs)
+    assert "\n" not in str(caught.value) and "leave the odd ones out" in str(caught.value)
+    return str(caught.value)
+
+
+CONTRADICTIONS = {
+    "model": ({"make": "Acme", "model": "One"}, {"make": "Acme", "model": "Two"}, ("Acme One", "Acme Two", "cameras")),
+    "maker": ({"make": "Acme", "model": "One"}, {"make": "Beta", "model": "One"}, ("Acme One", "Beta One", "cameras")),
+    "body": ({"model": "One", "serial": "17"}, {"model": "One", "serial": "18"}, ("17", "18", "camera bodies")),
+    "lens": ({"model": "One", "lens": "50mm"}, {"model": "One", "lens": "85mm"}, ("50mm", "85mm", "lenses")),
+    "zoom": ({"focal": 24}, {"focal": 35}, ("24 mm", "35 mm", "the zoom moved")),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_frames_of_two_cameras_are_refused_unless_capture_toml_lists_them(tmp_path, case):
+    first, second, words = CONTRADICTIONS[case]
+    for index, tags in enumerate((first, first, second)):
+        frame(tmp_path / f"{index}.tif", **tags)
+    text = refusal(tmp_path)
+    assert "0.tif" in text and "2.tif" in text and all(word in text for word in words)
+    warnings = open_source(listed(tmp_path, ["0.tif", "1.tif", "2.tif"])).warnings
+    assert any(all(word in text for word in words) for text in warnings)
+
+
+def test_what_is_unknown_or_written_differently_is_no_other_camera(tmp_path):
+    frame(tmp_path / "0.tif", make="ACME CORP", model="ONE", focal=50)
+    frame(tmp_path / "1.tif", make="Acme Corp", model="Acme  One", focal=51)
+    frame(tmp_path / "2.tif")
+    assert open_source(tmp_path).warnings == ()
+
+
+def test_a_zoom_that_moved_a_little_is_told_and_stated_focal_length_silences_it(tmp_path):
+    for index, focal in enumerate((50, 54)):
+        frame(tmp_path / f"{index}.tif", focal=focal)
+    (text,) = open_source(tmp_path).warnings
+    assert "0.tif" in text and "50 mm" in text and "54 mm" in text and "its own" in text
+    (tmp_path / "capture.toml").write_text("[camera]\nfocal_length_mm = 50\n")
+    assert open_source(tmp_path).warnings == ()
+
+
+def test_orientation_that_differs_is_told_and_nothing_turns(tmp_path):
+    """Phones that point down flip the tag between frames of one bracket."""
+    for index, orientation in enumerate((6, 1, 6, 3)):
+        frame(tmp_path / f"{index}.tif", orientation=orientation)
+    source = open_source(tmp_path, reference=0)
+    (text,) = source.warnings
+    assert text.startswith("1.tif and 1 more: EXIF orientation 1, the reference 0.tif has 6")
+    assert source.frames[source.reference].orientation == 6
+    assert "0.tif and 2 more: EXIF orientation 6" in open_source(tmp_path, reference=1).warnings[0]
+
+
+def test_frames_of_turned_shape_are_refused_with_their_own_next_step(tmp_path):
+    frame(tmp_path / "0.tif")
+    frame(tmp_path / "1.tif", shape=SHAPE[::-1])
+    with pytest.raises(ValueError, match=r"60 x 40 px but .*1.tif is 40 x 60 px; .* turned on its side"):
+        open_source(tmp_path)
+
+
+def test_raw_and_picture_of_one_shot_given_by_name(tmp_path):
+    for index in (1, 2):
+        raw(tmp_path / f"IMG_{index}.DNG")
+        frame(tmp_path / f"img_{index}.TIF")
+    for inputs in (tmp_path, sorted(tmp_path.iterdir())):
+        source = open_source(inputs)
+        assert [item.path.name for item in source.frames] == ["IMG_1.DNG", "IMG_2.DNG"]
+        assert any("2 pictures" in text and "img_1.TIF" in text and "the RAW files are used" in text
+                   for text in source.warnings)
+    listed(tmp_path, ["img_1.TIF", "img_2.TIF"])
+    given = [tmp_path / "img_1.TIF", tmp_path / "img_2.TIF"]
+    assert [item.path for item in open_source(given).frames] == given
+
+
+def test_a_picture_without_its_raw_file_among_raw_files_is_a_mixture(tmp_path):
+    for index in (1, 2):
+        raw(tmp_path / f"IMG_{index}.DNG")
+    frame(tmp_path / "IMG_3.TIF")
+    text = refusal(tmp_path)
+    assert "IMG_3.TIF is no RAW file but IMG_1.DNG is (1 and 2 of 3 files)" in text
+    assert describe(tmp_path).trouble == text
+    (tmp_path / "other").mkdir()
+    frame(tmp_path / "other" / "IMG_1.TIF")
+    assert "IMG_1.TIF is no RAW file" in refusal([*tmp_path.glob("*.DNG"), tmp_path / "other" / "IMG_1.TIF"])
+    assert find_inputs(tmp_path).warnings == ()
+
+
+def test_linear_false_for_raw_files_is_told(tmp_path):
+    for index in (1, 2):
+        raw(tmp_path / f"{index}.dng", focal_length=Value(0.05))
+    (tmp_path / "capture.toml").write_text("[camera]\nlinear = false\n")
+    source = open_source(tmp_path)
+    assert all(item.linear for item in source.frames)
+    assert any("linear = false is not used for 1.dng" in text and "remove the line" in text for text in source.warnings)
+    (tmp_path / "capture.toml").write_text("[camera]\nlinear = true\n")
+    assert open_source(tmp_path).warnings == ()
+
+
+# -- damaged files beside good ones
+
+
+def info(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        start(app, "dfd", ["info", *map(str, arguments)])
+    return stop.value.code, *capsys.readouterr()
+
+
+def test_info_tells_a_line_per_damaged_file_and_shows_the_rest(tmp_path, capfd):
+    for index in (1, 2):
+        frame(tmp_path / f"{index}.tif", make="Acme", model="One", focal=50)
+    (tmp_path / "3.tif").write_bytes(b"II*\0\xff\xff\xff\x7f")
+    (tmp_path / "4.dng").write_bytes(b"")
+    code, out, err = info(capfd, tmp_path)
+    assert code == 2 and "2 files, 60 x 40 px, Acme One" in out and "focal length  50 mm" in out
+    assert [line.split(": ")[1].rpartition("/")[2] for line in err.splitlines()] == ["3.tif", "4.dng"]
+    assert "dfd depth would stop: " in out
+    code, out, _ = info(capfd, tmp_path, "--json")
+    rows = json.loads(out)
+    assert code == 2 and [set(row) == {"file", "error"} for row in rows] == [False, False, True, True]
+
+
+def test_info_of_damaged_files_only_shows_their_lines(tmp_path, capfd):
+    (tmp_path / "4.dng").write_bytes(b"")
+    code, out, err = info(capfd, tmp_path / "4.dng")
+    assert (code, out, len(err.splitlines())) == (2, "", 1) and "0 bytes" in err
+
+
+def test_info_of_a_folder_of_real_headers(capfd):
+    code, out, err = info(capfd, shared_data("raw/header_only_metadata"))
+    assert code == 2 and "Nikon FocusDistance" in out and len(err.splitlines()) == 6
