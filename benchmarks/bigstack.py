@@ -101,7 +101,7 @@ def judged(out, stack):
 
 
 def times(out):
-    """The stages of result.json with their seconds, those of a tenth of a second and more."""
+    """The stages of result.json with their seconds."""
     stages = json.loads((out / "result.json").read_text())["timings_s"]
     return ", ".join(f"{name} {seconds:.1f}" for name, seconds in stages.items())
 
@@ -120,7 +120,8 @@ def write_stack(folder, shape, frames):
     if free < 2 * need:
         sys.exit(f"{folder}: {free / 1e9:.1f} GB free, the frames take {need / 1e9:.1f} GB and dfd as much; use --work DIR")
     told(f"rendering {frames} frames of {TILE[0]} x {TILE[1]} px")
-    small = simulate_capture("focal-stack", scene=SCENE, preset=PRESET, size=TILE[::-1], noise=0, frames=frames, registered=True)
+    small = simulate_capture("focal-stack", scene=SCENE, preset=PRESET, size=TILE[::-1], noise=0, frames=frames,
+                             registered=True)
     lenses = [PRESETS[PRESET].lens(settings.focus_distance.value) for settings in small.settings]
     names = [f"frame_{k:02d}.dng" for k in range(frames)]
     for k, (name, lens) in enumerate(zip(names, lenses, strict=True)):
