@@ -150,11 +150,11 @@ def judged(out):
     left_out = [table["file"] for table in tables if not table.get("aligned", True)]
     scales = [scale_at_centre(np.array(table["matrix"]), size["width"], size["height"]) for table in tables]
     ends = tables[0]["file"], tables[-1]["file"]
-    growth = "n/a, not aligned" if set(ends) & set(left_out) else f"{scales[-1] / scales[0]:.4f}"
+    growth = "n/a, not aligned" if set(ends) & set(left_out) else f"{scales[0] / scales[-1]:.4f}"
     return {
         "known": f"{np.isfinite(tifffile.imread(out / 'depth.tiff')).mean():.1%}",
         "scale": record["scale"]["name"],
-        f"scale of {ends[1]} over {ends[0]}": growth,
+        f"scale from {ends[1]} to {ends[0]}": growth,
         "left out": f"{len(left_out)}" + "".join(f" {name}" for name in left_out),
         "least alike its neighbour": "{file} {quality:.2f}".format(**min(tables, key=lambda table: table["quality"] or 0)),
         "warnings": len(record["warnings"]),
