@@ -30,7 +30,6 @@ from dfd.refine import fill
 from dfd.solvers import choose
 from dfd.tiles import cut, in_order, solve_tiled, worker_count
 
-
 _SMALL_PICTURE = 8e6
 """Pixels up to which the next picture is decoded while one is blended in."""
 

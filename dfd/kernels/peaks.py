@@ -38,7 +38,9 @@ def find_peaks(volumes, deviations, places, windows, pulls, released, constants)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _rows(fine, middle, coarse, fine_noise, middle_noise, coarse_noise, places, steps, windows, pulls, table, constants, out):
+def _rows(fine, middle, coarse, fine_noise, middle_noise, coarse_noise, places, steps, windows, pulls, released, constants,
+          out):
+    tables = places, steps, pulls, released, constants
     width = fine.shape[2]
     least, scaled, vote, most = (np.empty((3, width), np.float32), np.empty((3, width), np.float32),
                                  np.empty(width, np.float32), np.empty(width, np.float32))
@@ -58,9 +60,9 @@ def _rows(fine, middle, coarse, fine_noise, middle_noise, coarse_noise, places, 
             weighted = weights = window = doubt = contrast = 0.0
             if (rises[0] > constants[3] or rises[1] > constants[3] or rises[2] > constants[3]) \
                     and _is_inside(coarse, y, x, top[x]):
-                first = _peak(fine, y, x, tops[0], least[0, x], fine_noise[y, x], places, steps, pulls, table, constants)
-                second = _peak(middle, y, x, tops[1], least[1, x], middle_noise[y, x], places, steps, pulls, table, constants)
-                third = _peak(coarse, y, x, tops[2], least[2, x], coarse_noise[y, x], places, steps, pulls, table, constants)
+                first = _peak(fine, y, x, tops[0], least[0, x], fine_noise[y, x], tables)
+                second = _peak(middle, y, x, tops[1], least[1, x], middle_noise[y, x], tables)
+                third = _peak(coarse, y, x, tops[2], least[2, x], coarse_noise[y, x], tables)
                 for found, size, rise in ((first, windows[0], rises[0]), (second, windows[1], rises[1]),
                                           (third, windows[2], rises[2])):
                     if math.isnan(found[0]):
@@ -158,8 +160,9 @@ def _top(volume, y, x, best):
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _peak(volume, y, x, top, least, deviation, places, steps, pulls, table, constants):
+def _peak(volume, y, x, top, least, deviation, tables):
     """(place, predicted std, doubt) of one scale whose sharpest frame is `top`; place NaN where there is no peak."""
+    places, steps, pulls, released, constants = tables
     nothing = (np.nan, np.nan, np.nan)
     if top < 1 or top >= volume.shape[0] - 1:
         return nothing
@@ -182,7 +185,7 @@ def _peak(volume, y, x, top, least, deviation, places, steps, pulls, table, cons
     width, offset = math.sqrt(square), place - middle
     gap, share = (high - middle, -to_high) if offset > 0 else (middle - low, -to_low)
     strength = _look_up(-2 * both * width, pulls)
-    place = middle + gap * _unlock(offset * share, strength, table)
+    place = middle + gap * _unlock(offset * share, strength, released)
     noise = _square((2 * place - middle - high) * to_low * both / before)
     noise += _square((2 * place - low - high) * to_low * to_high / at)
     noise += _square((2 * place - low - middle) * both * to_high / after)
