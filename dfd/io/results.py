@@ -164,9 +164,11 @@ def _write_maps(folder, outcome):
 
 def _write_pictures(folder, outcome):
     """All-in-focus image, index map and point cloud, where there are any."""
+    from dfd.kernels.tables import to_codes
+
     colours = None
     if outcome.all_in_focus is not None:
-        encoded = np.rint(linear_to_srgb(outcome.all_in_focus) * np.float32(65535)).astype(np.uint16)
+        encoded = to_codes(outcome.all_in_focus, linear_to_srgb, 65535)
         grey = encoded.shape[2] == 1
         write_tiff(folder / "allfocus.tiff", encoded[..., 0] if grey else encoded,
                    metadata={"quantity": "all-in-focus image", "encoding": "sRGB (IEC 61966-2-1), 0..65535"})
