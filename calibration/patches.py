@@ -122,6 +122,10 @@ def _partners(one, two):
 
 def _read_raw(path, black_level):
     mosaic = read_mosaic(path, black_level=black_level)
+    if mosaic.pattern is None or len(mosaic.pattern) != 2:
+        kind = "X-Trans" if mosaic.pattern else "not a mosaic"
+        raise ValueError(f"{path}: the sensor is {kind}; noise is measured on 2x2 mosaics, or on 16-bit TIFF of undeveloped "
+                         "values")
     return mosaic.values, mosaic.dn_range
 
 

@@ -226,35 +226,6 @@ def test_lossless_jpeg_tiles_cut_inside_their_table_are_refused(tmp_path, rng):
         refused(OSError, lambda: read_mosaic(path), "cut")
 
 
-@pytest.mark.parametrize(("change", "part"), [(lambda codes: codes * 0 + 700, "every pixel is 700 DN"),
-                                              (lambda codes: codes * (np.arange(130) % 100 > 0), "pixels are 0 DN"),
-                                              (lambda codes: codes + 16384 * (codes == codes.max()), "bit depth")])
-def test_image_data_that_were_never_read_are_recognised(tmp_path, rng, change, part):
-    codes = rng.integers(400, 16384, (90, 130)).astype(np.int64)
-    path = tmp_path / "f.dng"
-    write_dng(path, np.full((90, 130), 7777, np.uint16), black_level=512, white_level=16383)
-    stored = path.read_bytes()
-    place = stored.index(np.full(40, 7777, np.uint16).tobytes())
-    pixels = change(codes).astype(np.uint16).tobytes()
-    path.write_bytes(stored[:place] + pixels + stored[place + len(pixels):])
-    refused(OSError, lambda: read_mosaic(path), part)
-
-
-def test_a_mosaic_other_than_bayer_says_what_to_do():
-    path = shared_data("raw/canon_6d_linear_dng") / "canon_eos_6d.dng"
-    refused(OSError, lambda: read_mosaic(path), "linear (already demosaiced)", "Bayer", "16-bit TIFF")
-
-
-@pytest.mark.parametrize("repeat", [1, 2, 3])
-def test_real_headers_without_pixels_are_refused_whatever_the_memory_holds(repeat):
-    paths = [shared_data("raw/gopro_hero7_gpr") / "GOPR8513.GPR",
-             *sorted(shared_data("raw/header_only_metadata").iterdir())]
-    paths = [path for path in paths if path.suffix != ".txt"]
-    assert len(paths) == 12
-    for path in paths:
-        refused(OSError, lambda path=path: read_mosaic(path), path.name)
-
-
 def test_magic_lantern_placeholders_leave_f_and_n_unknown_and_name_the_lines(tmp_path):
     original = shared_data("raw/canon_550d_ml_dng") / "colorchart.dng"
     for name in ("a.dng", "b.dng"):

@@ -111,17 +111,19 @@ def test_header_gives_shape_without_decoding(tmp_path, rng):
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"mosaic": np.zeros(SHAPE, np.float32)}, TypeError, "uint16"),
-        ({"mosaic": np.zeros((20, 40), np.uint16)}, ValueError, "at least 22 px"),
-        ({"mosaic": np.full(SHAPE, 16384, np.uint16)}, ValueError, "16384 DN exceeds 16383 DN"),
-        ({"pattern": "XTRANS"}, ValueError, "RGGB"),
+        ({"codes": np.zeros(SHAPE, np.float32)}, TypeError, "uint16"),
+        ({"codes": np.zeros((20, 40), np.uint16)}, ValueError, "at least 22 px"),
+        ({"codes": np.full(SHAPE, 16384, np.uint16)}, ValueError, "16384 DN exceeds 16383 DN"),
+        ({"pattern": "QUAD"}, ValueError, "RGGB"),
+        ({"pattern": "LINEAR"}, TypeError, r"\(H, W, 3\) uint16"),
+        ({"pattern": "XTRANS", "black_level": (1, 2, 3, 4)}, ValueError, "one number or 36"),
         ({"black_level": 16383}, ValueError, "black < white"),
         ({"black_level": (1, 2)}, ValueError, "one number or four"),
         ({"black_level": 0.5}, ValueError, "whole DN"),
     ],
 )
 def test_what_a_dng_cannot_hold_is_refused(tmp_path, changes, error, text):
-    call = {"mosaic": np.full(SHAPE, 1000, np.uint16), "black_level": BLACK, "white_level": WHITE, **changes}
+    call = {"codes": np.full(SHAPE, 1000, np.uint16), "black_level": BLACK, "white_level": WHITE, **changes}
     with pytest.raises(error, match=text):
-        write_dng(tmp_path / "frame.dng", call.pop("mosaic"), **call)
+        write_dng(tmp_path / "frame.dng", call.pop("codes"), **call)
     assert not (tmp_path / "frame.dng").exists()

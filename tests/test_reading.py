@@ -7,10 +7,9 @@ import tifffile
 from conftest import shared_data
 
 from dfd.io.dng import PATTERNS, write_dng
-from dfd.io.frames import TAPS, Frame, image_size, read_colour, read_luminance
+from dfd.io.frames import Frame, image_size, read_colour, read_luminance
 from dfd.io.images import default_linear, read_image, read_values, srgb_to_linear, write_tiff
 from dfd.io.raw import read_mosaic
-from dfd.kernels import mosaic as kernel
 from dfd.settings import CameraSettings
 
 SHAPE = (48, 70)
@@ -18,12 +17,6 @@ SHAPE = (48, 70)
 
 def frame(path, **changes):
     return Frame(path, CameraSettings(), **{"linear": True, **changes})
-
-
-def colour_index(pattern, shape):
-    index = np.array([["RGB".index(pattern[0]), "RGB".index(pattern[1])],
-                      ["RGB".index(pattern[2]), "RGB".index(pattern[3])]])
-    return np.tile(index, (shape[0] // 2 + 1, shape[1] // 2 + 1))[: shape[0], : shape[1]]
 
 
 # -- RAW
@@ -58,17 +51,11 @@ def test_stated_levels_win_over_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_luminance_of_constant_chroma_is_exact_at_every_pixel_of_every_phase(pattern):
-    red, green, blue = 0.31, 0.62, 0.18
-    index = colour_index(pattern, SHAPE)
-    mosaic = np.choose(index, [red, green, blue]).astype(np.float32)
-    assert np.abs(mosaic_luminance(mosaic) - (red + 2 * green + blue) / 4).max() < 1e-7
-
-
-def test_luminance_filter_is_shift_invariant(rng):
-    mosaic = rng.random((40, 60)).astype(np.float32)
-    whole, part = mosaic_luminance(mosaic), mosaic_luminance(mosaic[3:, 5:])
-    assert np.array_equal(whole[5:-1, 7:-1], part[2:-1, 2:-1])
+def test_luminance_of_constant_chroma_is_exact_at_every_pixel_of_every_phase(tmp_path, pattern):
+    light = {"R": 0.25, "G": 0.5, "B": 0.125}
+    codes = np.tile(512 + 15872 * np.array([light[colour] for colour in pattern]).reshape(2, 2), (24, 35))
+    path = write_dng(tmp_path / "f.dng", codes.astype(np.uint16), black_level=512, white_level=16384, pattern=pattern)
+    assert np.abs(read_luminance(frame(path)).image - (0.25 + 2 * 0.5 + 0.125) / 4).max() < 1e-7
 
 
 def test_noise_after_the_luminance_filter_is_what_its_taps_say(tmp_path, rng):
@@ -79,18 +66,6 @@ def test_noise_after_the_luminance_filter_is_what_its_taps_say(tmp_path, rng):
     share = sum(tap**2 for tap in plane.taps) ** 2
     assert share == 36 / 256
     assert measured == pytest.approx(share, rel=0.02)
-
-
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_bilinear_demosaic_is_exact_on_a_plane_and_keeps_the_samples(pattern):
-    y, x = np.mgrid[:40, :56].astype(np.float32)
-    truth = np.stack([0.1 + 0.001 * x, 0.5 + 0.002 * y, 0.3 - 0.001 * x + 0.001 * y], axis=-1)
-    index = colour_index(pattern, truth.shape[:2])
-    mosaic = np.take_along_axis(truth, index[..., None], axis=-1)[..., 0]
-    table = tuple(tuple(int(value) for value in row) for row in index[:2, :2])
-    colours = demosaic(mosaic, table)
-    assert np.abs(colours - truth)[2:-2, 2:-2].max() < 1e-6
-    assert np.allclose(np.take_along_axis(colours, index[..., None], axis=-1)[..., 0], mosaic, atol=1e-6)
 
 
 def test_white_balance_touches_colour_only_and_keeps_saturation_white(tmp_path):

@@ -67,9 +67,10 @@ class RawHeader:
 
 def read_header(path) -> RawHeader:
     """The header of a RAW file, without decoding it.  Raises OSError as `read_mosaic` does."""
-    check_file(path)
+    directories = check_file(path)
     with _opened(path, decode=False) as raw:
         sizes = raw.sizes
+    check_payload(path, sizes, directories)
     crop = (sizes.crop_width, sizes.crop_height)
     return RawHeader(Path(path), (sizes.height, sizes.width), _ORIENTATIONS.get(sizes.flip, 1),
                      float(sizes.pixel_aspect), crop if min(crop) > 0 else (sizes.width, sizes.height))
@@ -186,7 +187,7 @@ def _opened(path, *, decode):
     try:
         raw.open_file(str(path))
         if decode:
-            raw.unpack()
+            _decode(raw)
         yield raw
     except rawpy.LibRawError as error:
         cause = error.args[0] if error.args else ""
@@ -195,6 +196,10 @@ def _opened(path, *, decode):
                       "convert it to an uncompressed DNG") from error
     finally:
         raw.close()
+
+
+def _decode(raw):
+    raw.unpack()
 
 
 def _codes(path, raw):
