@@ -170,6 +170,7 @@ def test_info_of_damaged_files_only_shows_their_lines(tmp_path, capfd):
     assert (code, out, len(err.splitlines())) == (2, "", 1) and "0 bytes" in err
 
 
-def test_info_of_a_folder_of_real_headers(capfd):
+def test_info_of_a_folder_of_real_headers_without_pixels(capfd):
     code, out, err = info(capfd, shared_data("raw/header_only_metadata"))
-    assert code == 2 and "Nikon FocusDistance" in out and len(err.splitlines()) == 6
+    lines = err.splitlines()
+    assert (code, out) == (2, "") and len(lines) == len({line.split(": ")[1] for line in lines}) == 8

@@ -1,7 +1,8 @@
 """Everything that the image files say of the camera: the chain of readers, file by file, the cheap ones first.
 
 EXIF by ExifRead and the maker note beside it (3 ms a file) are always asked; exiftool (one call, 30 ms a file) where
-something is missing for metres; LibRaw (it decodes the whole file first) where a RAW still lacks focal length or f-number.
+something is missing for metres; LibRaw (it decodes the whole file first) where focal length or f-number are still unknown
+of a RAW that is no TIFF inside, which ExifRead cannot read: CRW, CR3, RAF, MRW, X3F.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dfd.io.exif import read_exif, read_makernotes
 from dfd.io.exiftool import interpret, read_exiftool
 from dfd.io.frames import image_size, is_raw
 from dfd.io.inputs import Inputs
+from dfd.io.integrity import is_tiff
 from dfd.io.merge import Merged, merge
 from dfd.io.pitch import Grid
 from dfd.io.raw import RawHeader, read_header
@@ -82,7 +84,7 @@ def gather(found: Inputs, profile: LensProfile, distances: Mapping[Path, float])
         warnings += (remark,) if remark else ()
         if records:
             files = joined(replace(item, of_exiftool=_of_exiftool(item, records)) for item in files)
-    files, worse = _each(lambda item: _with_libraw(item) if item.lacks(_LIBRAW_KNOWS, profile) else item, files)
+    files, worse = _each(lambda item: _with_libraw(item, profile), files)
     return Gathered(tuple(joined(files)), warnings, bad + worse)
 
 
@@ -123,8 +125,8 @@ def _of_exiftool(item, records) -> tuple[Reading, ...]:
                  for reading in readings)
 
 
-def _with_libraw(item: ImageFile) -> ImageFile:
-    if not is_raw(item.path):
+def _with_libraw(item: ImageFile, profile: LensProfile) -> ImageFile:
+    if not is_raw(item.path) or is_tiff(item.path) or not item.lacks(_LIBRAW_KNOWS, profile):
         return item
     camera = read_header(item.path).camera
     numbers = {"FocalLength": camera.focal_length_m and camera.focal_length_m * 1e3, "FNumber": camera.f_number,
