@@ -40,7 +40,7 @@ _MOVED_KINDS = ("focal-stack", "aperture-pair", "views")
 class Prepared:
     """A capture ready to be solved, and how it was made.
 
-    capture      registered linear images and their views, without the frames that were left out
+    capture      registered linear images and their views, without the frames that were left out; None once it is solved
     kept         index in source.frames of each image of the capture, ascending
     matrices     (K, 3, 3) output px -> frame px, of all frames;   gains   K factors that brightness was multiplied by
     transforms   one table per frame for transforms.json, None when nothing was aligned
@@ -50,7 +50,7 @@ class Prepared:
     """
 
     source: Source
-    capture: Capture
+    capture: Capture | None
     kept: tuple[int, ...]
     matrices: np.ndarray
     gains: np.ndarray

@@ -99,13 +99,17 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     prepared = prepare_capture(source, align=align, preview=preview, workers=workers, progress=progress)
     clock.stages |= prepared.timings
     clock.stop()
-    capture = prepared.capture
+    capture, views = prepared.capture, prepared.capture.views
     result = estimate_depth(capture, solver=row.name, device=device, tile=tile, workers=workers, progress=progress)
     result = result.numpy()
     confidence = result.confidence
     result = result.keep(confidence >= min_confidence)
     clock.stop("solve")
-    all_in_focus, index = _fuse(prepared, result, progress)
+    coordinates = capture.coordinates if isinstance(capture, FocalStack) else None
+    intrinsics = _intrinsics(prepared)
+    del capture
+    prepared = replace(prepared, capture=None)  # its images are not needed any more
+    all_in_focus, index = (None, None) if coordinates is None else _fuse(prepared, coordinates, result, progress)
     clock.stop("all-in-focus")
     if fill_unknown:
         result = replace(result, values=fill(result.values))
@@ -116,14 +120,13 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     outcome = Outcome(
         result=result, confidence=np.where(result.valid & np.isfinite(result.sigma), confidence, np.float32(0)),
         source=source, all_in_focus=all_in_focus, index=index, transforms=prepared.transforms,
-        coordinates=capture.coordinates if isinstance(capture, FocalStack) else None,
-        intrinsics=_intrinsics(prepared), origin=origin,
-        origin_offset=offset, solver=row.name, device=used, timings=clock.stages,
+        coordinates=coordinates, intrinsics=intrinsics, origin=origin, origin_offset=offset, solver=row.name, device=used,
+        timings=clock.stages,
         parameters={"align": str(align), "near_m": near, "far_m": far, "mask": None if mask is None else str(mask),
                     "min_confidence": min_confidence, "fill": fill_unknown, "reduction": prepared.reduction,
                     "tile_px": tile, "workers": workers},
         kept=prepared.kept, gains=tuple(float(gain) for gain in prepared.gains),
-        noises=tuple(view.noise for view in capture.views),
+        noises=tuple(view.noise for view in views),
         noise_from=prepared.noise_from,
         warnings=prepared.warnings + _emptiness(result), inputs=inputs,
     )
@@ -131,13 +134,11 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     return replace(outcome, timings=record["timings_s"])
 
 
-def _fuse(prepared: Prepared, result, progress):
-    """All-in-focus image and index map of a stack, frame by frame; (None, None) for other kinds."""
-    if not isinstance(prepared.capture, FocalStack):
-        return None, None
+def _fuse(prepared: Prepared, coordinates, result, progress):
+    """All-in-focus image and index map of a stack, frame by frame."""
     kept = prepared.kept
     height, width = image_size(prepared.source.frames[0].path)
-    fusion = AllInFocus(result.values, prepared.capture.coordinates, matrices=prepared.matrices[list(kept)],
+    fusion = AllInFocus(result.values, coordinates, matrices=prepared.matrices[list(kept)],
                         size=(height // prepared.reduction, width // prepared.reduction))
     ahead = 2 if height * width < _SMALL_PICTURE else 1
     for number, picture in enumerate(in_order(prepared.picture, kept, ahead)):
