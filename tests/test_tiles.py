@@ -1,0 +1,131 @@
+"""Tiles: the same depth as the whole, on every device, in any number of threads, with progress, and faults that get out."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakegpu import device  # noqa: F401  (fixture)
+from textures import plane_stack, texture
+
+from dfd.solvers import SOLVERS
+from dfd.tiles import LEAST_TILE_PX, TILE_BYTES, cut, in_order, solve_tiled, tile_bytes, tile_size, worker_count
+
+SHAPE = (211, 283)
+
+
+@pytest.fixture(scope="module")
+def capture():
+    """A textured slope with the ragged edges and the hole that registration and saturation leave."""
+    rng = np.random.default_rng(5)
+    stack = plane_stack(rng, sharp=texture(SHAPE, rng), inverse_depth=1.45)
+    images = np.array(stack.images)
+    images[0, :, :4] = images[2, -7:] = images[1, 90:97, 120:140] = np.nan
+    return replace(stack, images=images)
+
+
+def differences(one, other):
+    """Pixels known in only one of two maps, and the largest difference [unit of the map] where both are known."""
+    one, other = one.numpy(), other.numpy()
+    both = one.valid & other.valid
+    return int(np.sum(one.valid != other.valid)), float(np.abs(one.values - other.values)[both].max())
+
+
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
+@pytest.mark.parametrize("tile, workers", [(64, 1), (100, 2), (150, 3)])
+def test_tiles_give_the_depth_of_the_whole(capture, solver, tile, workers):
+    if not isinstance(capture, solver.captures):
+        pytest.skip(f"{solver.name} takes {' or '.join(solver.kinds)}")
+    whole = solver.function(capture)
+    tiled = solve_tiled(capture, solver, tile=tile, workers=workers)
+    odd, difference = differences(tiled, whole)
+    assert odd == 0 and difference < 1e-6  # dioptre
+    np.testing.assert_allclose(tiled.sigma, whole.sigma, rtol=1e-4)
+    assert whole.valid.mean() > 0.8 and (tiled.scale, tiled.method) == (whole.scale, whole.method)
+
+
+def test_a_halo_that_is_too_narrow_would_show(capture):
+    """Guards the test above: with a narrow one the seams are seen."""
+    solver = SOLVERS["focus-measure"]
+    odd, difference = differences(solve_tiled(capture, replace(solver, halo=3), tile=64, workers=1),
+                                  solver.function(capture))
+    assert odd > 0 or difference > 1e-4  # dioptre
+
+
+def test_tiles_on_a_device_stay_there(capture, device):
+    result = solve_tiled(capture, SOLVERS["focus-measure"], tile=110, device=device.word)
+    assert device.owns(result.values) and device.owns(result.sigma)
+    odd, difference = differences(result, solve_tiled(capture, SOLVERS["focus-measure"], tile=110))
+    assert odd < 1e-3 * capture.images[0].size and difference < 0.02  # dioptre: the GPU works on arrays, the CPU in loops
+
+
+@pytest.mark.parametrize("shape, tile, halo", [((211, 283), 64, 57), ((64, 1000), 64, 10), ((65, 66), 500, 57)])
+def test_every_pixel_is_in_one_tile_and_has_its_halo(shape, tile, halo):
+    count = np.zeros(shape, int)
+    for outer, inner, place in cut(shape, tile, halo):
+        count[place] += 1
+        part = np.add.outer(np.arange(shape[0]) * shape[1], np.arange(shape[1]))[outer]
+        np.testing.assert_array_equal(part[inner], np.add.outer(np.arange(shape[0]) * shape[1], np.arange(shape[1]))[place])
+        for axis, length in enumerate(shape):
+            assert outer[axis].start in (0, place[axis].start - halo) and outer[axis].stop in (length, place[axis].stop + halo)
+            assert place[axis].stop - place[axis].start <= tile
+    assert (count == 1).all()
+
+
+@pytest.mark.parametrize("frames", [3, 10, 44, 300])
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_memory_follows_the_tile_not_the_number_of_frames(frames, workers):
+    side = tile_size(frames, (4000, 6000), 57, workers)
+    if side > LEAST_TILE_PX:
+        assert workers * (side + 2 * 57) ** 2 * tile_bytes(frames) <= TILE_BYTES
+    assert LEAST_TILE_PX <= side <= 6000
+
+
+def test_small_images_still_use_every_worker():
+    assert len(cut((400, 600), 600, 57, 2, whole=True)) == 2
+    assert len(cut((100, 600), 600, 57, 2, whole=True)) == 1
+
+
+def test_progress_counts_pixels_to_the_last(capture):
+    seen = []
+    solve_tiled(capture, SOLVERS["focus-measure"], tile=100, workers=2, progress=lambda *at: seen.append(at))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (SHAPE[0] * SHAPE[1],) * 2
+
+
+def test_a_fault_in_a_tile_stops_the_rest(capture):
+    calls = []
+
+    def broken(part, *, progress=None):
+        calls.append(threading.get_ident())
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        solve_tiled(capture, replace(SOLVERS["focus-measure"], function=broken), tile=64, workers=2)
+    assert len(calls) <= 3
+
+
+def test_in_order_keeps_the_order_and_few_items_in_work():
+    busy, most, lock = 0, 0, threading.Lock()
+
+    def work(item):
+        nonlocal busy, most
+        with lock:
+            busy += 1
+            most = max(most, busy)
+        threading.Event().wait(0.002 * (item % 3))
+        with lock:
+            busy -= 1
+        return item
+
+    assert list(in_order(work, range(20), 3)) == list(range(20))
+    assert most <= 3
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: cut((100, 100), 63, 5), r"tile \(63 px\) must be at least 64 px; the halo around it is 5 px"),
+    (lambda: worker_count(0), r"workers \(0\) must be at least 1; leave it out for all cores"),
+])
+def test_what_cannot_be_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
