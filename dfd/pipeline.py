@@ -19,13 +19,14 @@ from dfd.assemble import Clock, Prepared, prepare_capture
 from dfd.backend import array_module, to_device
 from dfd.capture import CAPTURES, Capture, FocalStack
 from dfd.depthmap import DepthMap
+from dfd.forecast import Forecast, forecast
 from dfd.fuse import AllInFocus
 from dfd.imaging import reduce
 from dfd.io.frames import image_size
 from dfd.io.integrity import sha256
 from dfd.io.maps import read_mask
 from dfd.io.results import Outcome, check_target, write_results
-from dfd.io.sources import open_source
+from dfd.io.sources import Source, open_source
 from dfd.refine import fill
 from dfd.solvers import choose
 from dfd.tiles import cut, in_order, solve_tiled, worker_count
@@ -132,6 +133,19 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     )
     record = write_results(folder, outcome, force=force, extras=extras)
     return replace(outcome, timings=record["timings_s"])
+
+
+def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_distances=None, align="auto", reference=None,
+            side=None, preview=False, tile=None, workers=None, force=False) -> tuple[Source, Forecast]:
+    """What `run` with these options would start from, and what it would need; nothing is decoded or written.
+
+    Raises what `run` raises before it decodes.
+    """
+    check_target(folder, force=force)
+    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
+    row = choose(CAPTURES[source.kind], solver)
+    _check_options(source, folder, 0.0, "cpu", tile, workers)
+    return source, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers)
 
 
 def _fuse(prepared: Prepared, coordinates, result, progress):

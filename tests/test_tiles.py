@@ -52,7 +52,7 @@ def test_a_halo_that_is_too_narrow_would_show(capture):
     assert odd > 0 or difference > 1e-4  # dioptre
 
 
-def test_tiles_on_a_device_stay_there(capture, device):
+def test_tiles_on_a_device_stay_there(capture, device):  # noqa: F811
     result = solve_tiled(capture, SOLVERS["focus-measure"], tile=110, device=device.word)
     assert device.owns(result.values) and device.owns(result.sigma)
     odd, difference = differences(result, solve_tiled(capture, SOLVERS["focus-measure"], tile=110))
@@ -67,7 +67,8 @@ def test_every_pixel_is_in_one_tile_and_has_its_halo(shape, tile, halo):
         part = np.add.outer(np.arange(shape[0]) * shape[1], np.arange(shape[1]))[outer]
         np.testing.assert_array_equal(part[inner], np.add.outer(np.arange(shape[0]) * shape[1], np.arange(shape[1]))[place])
         for axis, length in enumerate(shape):
-            assert outer[axis].start in (0, place[axis].start - halo) and outer[axis].stop in (length, place[axis].stop + halo)
+            assert outer[axis].start in (0, place[axis].start - halo)
+            assert outer[axis].stop in (length, place[axis].stop + halo)
             assert place[axis].stop - place[axis].start <= tile
     assert (count == 1).all()
 

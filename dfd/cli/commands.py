@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dfd import __version__
-from dfd.cli.terminal import describe_table, metrics_table, scale_first, solvers_table, summary
+from dfd.cli.terminal import describe_table, forecast_lines, metrics_table, scale_first, solvers_table, summary
 from dfd.console import Progress, note, say, start
 from dfd.simulate import PRESETS, SCENES, simulate_capture
 
@@ -95,17 +95,31 @@ def depth(
         metavar="0..1", min=0, max=1, help="pixels below this confidence become unknown")] = 0.0,
     fill: Annotated[bool, typer.Option("--fill", help="fill unknown depth from around it; its sigma stays unknown")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="quick look: images reduced to at most 1024 px")] = False,
+    tile: Annotated[int | None, typer.Option(
+        metavar="PX", help="side of the tiles that are solved one by one [px] [default: what fits 0.3 GB]")] = None,
+    workers: Annotated[int | None, typer.Option(
+        metavar="N", help="frames decoded and tiles solved at a time [default: all cores]")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would need in memory, disk, time")] = False,
     force: Force = False,
 ):
     """Turn a capture into a depth map with its uncertainty: the main job."""
-    from dfd.pipeline import run
+    from dfd.pipeline import foresee, run
+
+    if dry_run:
+        source, expected = foresee(
+            inputs, output, kind=kind, solver=solver, lens=lens, focus_distances=_numbers(focus_distances), align=align,
+            reference=reference, side=side, preview=preview, tile=tile, workers=workers, force=force)
+        scale_first(source, origin=origin.value)
+        forecast_lines(expected, source)
+        return
     from dfd.report import write_report
 
     with Progress() as progress:
         outcome = run(
             inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),
             align=align, reference=reference, side=side, near=near, far=far, origin=origin, mask=mask,
-            min_confidence=min_confidence, fill_unknown=fill, preview=preview, force=force, extras=(write_report,),
+            min_confidence=min_confidence, fill_unknown=fill, preview=preview, tile=tile, workers=workers, force=force,
+            extras=(write_report,),
             opened=lambda source: scale_first(source, origin=origin.value), progress=progress,
         )
     summary(outcome, output)

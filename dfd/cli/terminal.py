@@ -47,6 +47,24 @@ def summary(outcome, folder) -> None:
     say(f"look at {folder}/report.html")
 
 
+def forecast_lines(expected, source) -> None:
+    """`dfd depth --dry-run`: what the job would need."""
+    from dfd.io.scratch import free_space
+
+    height, width = expected.shape
+    folder, free = free_space()
+    say(f"{len(source.frames)} frames of {width} x {height} px, {expected.workers} at a time; tiles of {expected.tile} px")
+    say(f"memory  about {expected.memory / 1e9:.1f} GB")
+    say(f"disk    {expected.output / 1e9:.2f} GB of results; {expected.disk / 1e9:.2f} GB meanwhile in {folder}, which has "
+        f"{free / 1e9:.1f} GB free")
+    stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in expected.seconds.items() if seconds >= 0.5)
+    say(f"time    roughly {sum(expected.seconds.values()):.0f} s ({stages})")
+    if expected.disk and free < expected.disk:
+        say("warning: that is not enough; free some space, set TMPDIR to a larger disk, or use --preview")
+    for text in source.warnings:
+        say(f"warning: {text}")
+
+
 def _spread(outcome):
     """The range of the numbers and their typical sigma, lengths in m, mm or um."""
     depth, sigma = outcome.maps

@@ -122,12 +122,17 @@ def scratch_bytes(shape) -> int:
     return 0 if in_memory(shape) else 2 * int(np.prod(shape, dtype=np.int64))
 
 
+def free_space() -> tuple[str, int]:
+    """(folder of temporary files, bytes that may be used there)."""
+    folder = tempfile.gettempdir()
+    return folder, max(shutil.disk_usage(folder).free - int(_SPARE_BYTES), 0)
+
+
 def check_space(size: int) -> None:
     """Raises OSError when the disk for temporary files cannot hold `size` bytes."""
-    folder = tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free
-    if free < size + _SPARE_BYTES:
-        raise OSError(f"{folder}: {free / 1e9:.2g} GB free, {(size + _SPARE_BYTES) / 1e9:.2g} GB are needed for the "
+    folder, free = free_space()
+    if free < size:
+        raise OSError(f"{folder}: {free / 1e9:.2g} GB can be used, {size / 1e9:.2g} GB are needed for the "
                       "registered frames; free some space, set TMPDIR to a larger disk, or use --preview")
 
 
