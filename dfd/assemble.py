@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-from concurrent.futures import ThreadPoolExecutor
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfd import imaging, noise, prepare
+from dfd import imaging, prepare
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack, View
+from dfd.decode import decode_frames, register
 from dfd.io import frames as reader
 from dfd.io.folders import read_json
 from dfd.io.sources import Source
-from dfd.noise import Noise
+from dfd.tiles import worker_count
 
 PREVIEW_PX = 1024
 """A preview is reduced by a whole factor until its longer side is at most this."""
-
-_NOISE_FRAMES = 16
-"""Frames that the noise is estimated from, spread over the stack."""
 
 _LARGEST_GAIN = 1.2
 """A residual gain beyond this factor is worth a warning."""
@@ -32,6 +29,9 @@ _LEAST_SWEEP_PX, _LARGEST_STEP_PX = 1.0, 15.0
 _DOUBTFUL = 0.01
 """Relative 1-sigma of a focus distance beyond which the result says that its sigma leaves it out."""
 
+_LEAST_FRAMES = 3
+"""Frames that must be left when those that cannot be aligned are left out."""
+
 _MOVED_KINDS = ("focal-stack", "aperture-pair", "views")
 """Kinds whose frames may have moved against each other; in the others the displacement is the signal."""
 
@@ -40,57 +40,109 @@ _MOVED_KINDS = ("focal-stack", "aperture-pair", "views")
 class Prepared:
     """A capture ready to be solved, and how it was made.
 
-    capture      registered linear images and their views
-    matrices     (K, 3, 3) output px -> frame px;   gains   K factors that brightness was multiplied by
+    capture      registered linear images and their views, without the frames that were left out; None once it is solved
+    kept         index in source.frames of each image of the capture, ascending
+    matrices     (K, 3, 3) output px -> frame px, of all frames;   gains   K factors that brightness was multiplied by
     transforms   one table per frame for transforms.json, None when nothing was aligned
     reduction    whole factor by which the images were made smaller (1 = none)
     noise_from   in words, where the noise of the views comes from
+    timings      seconds per stage, in order
     """
 
     source: Source
-    capture: Capture
+    capture: Capture | None
+    kept: tuple[int, ...]
     matrices: np.ndarray
     gains: np.ndarray
     transforms: list[dict] | None
     reduction: int
     noise_from: str
     warnings: tuple[str, ...]
+    timings: dict[str, float]
 
-    def colour(self, index: int) -> np.ndarray:
-        """(H, W, 3 or 1) float32 linear colours of frame `index`, registered; decoded anew, so nothing is kept."""
-        image = imaging.reduce(reader.read_colour(self.source.frames[index]), self.reduction)
-        return imaging.warp_picture(image * np.float32(self.gains[index]), self.matrices[index])
+    def picture(self, index: int) -> np.ndarray:
+        """(h, w, 3 or 1) float32 linear colours of source.frames[index], not registered; decoded anew, nothing is kept."""
+        return imaging.reduce(reader.read_colour(self.source.frames[index]), self.reduction)
 
 
-def prepare_capture(source: Source, *, align="auto", preview=False, progress=None) -> Prepared:
-    """Decode the frames of a source, match their brightness and bring them into the reference's pixel grid."""
-    frames = source.frames
+class Clock:
+    """Seconds per stage, in order."""
+
+    def __init__(self):
+        self.stages: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    def stop(self, stage: str | None = None) -> None:
+        """End a stage; None: what passed since the last one is counted elsewhere."""
+        now = time.perf_counter()
+        if stage is not None:
+            self.stages[stage] = round(now - self._start, 3)
+        self._start = now
+
+
+def prepare_capture(source: Source, *, align="auto", preview=False, workers=None, progress=None) -> Prepared:
+    """Decode the frames of a source, match their brightness and bring them into the reference's pixel grid.
+
+    align     "auto", "none" (frames are taken as registered) or the path of a transforms.json
+    preview   reduce the images to at most PREVIEW_PX;   workers   frames decoded at a time, None: all cores
+    Raises OSError for files and the disk, ValueError for values.
+    """
+    frames, clock = source.frames, Clock()
     if source.scale == "affine" and source.kind != "dual-pixel":
         raise ValueError(f"{frames[0].path.parent}: kind {source.kind} needs the optics of every frame; add "
                          + "; ".join(source.missing))
     report = (lambda *_: None) if progress is None else progress
-    height, width = reader.image_size(frames[0].path)
-    reduction = math.ceil(max(height, width) / PREVIEW_PX) if preview else 1
-    stored = None if align in ("auto", "none") else _stored(source, align, (height // reduction, width // reduction))
+    reduction = reduction_of(source, preview)
+    shape = tuple(length // reduction for length in reader.image_size(frames[0].path))
+    stored = None if align in ("auto", "none") else _stored(source, align, shape)
     lenses = [_lens(source, frame, reduction) for frame in frames] if source.scale == "metric" else None
     steps = () if lenses is None else _check_steps(source, lenses)
-    images, sensor, noise_from = _read(source, reduction, report)
-    shape = images[0].shape
+    exposure = prepare.brightness_factors([frame.settings for frame in frames], lenses, reference=source.reference)
+    decoded = decode_frames(source, reduction=reduction, brightest=float(exposure.max()), workers=worker_count(workers),
+                            report=report)
+    clock.stop("decode")
     start = np.stack([np.eye(3)] * len(frames))
     if lenses is not None and align != "none":
         start = prepare.predicted_breathing(lenses, source.reference, shape)
-    exposure = prepare.brightness_factors([frame.settings for frame in frames], lenses, reference=source.reference)
-    images = [image if factor == 1 else image * np.float32(factor) for image, factor in zip(images, exposure, strict=True)]
-    alignment = _align(source, images, start, align, report) if stored is None else stored
-    matrices = start if alignment is None else alignment.matrices
-    stack, residual = _register(images, matrices, source.reference)
+    alignment = _align(source, decoded, start, align, report) if stored is None else stored
+    kept, notes = (list(range(len(frames))), ()) if alignment is None else _kept(source, alignment)
+    alone = alignment is not None and len(kept) == len(frames) and not alignment.aligned.all()
+    matrices = start if alignment is None or alone else alignment.matrices
+    residual = _match(decoded, matrices, exposure, source.reference)
     gains = exposure * residual
+    clock.stop("align")
+    images = register(decoded.images, matrices, gains, kept, report)
+    clock.stop("register")
     psf = replace(source.psf, core=source.psf.core / reduction)
     views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), psf,
-                  sensor[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in range(len(frames))]
-    transforms, notes = _transforms(frames, alignment, gains)
-    notes += _flicker(frames, residual) + steps + (() if lenses is None else _doubt(frames))
-    return Prepared(source, _capture(source, stack, views), matrices, gains, transforms, reduction, noise_from, notes)
+                  decoded.noises[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in kept]
+    transforms = None if alignment is None or alone else _transforms(frames, alignment, gains)
+    notes += _flicker(frames, residual, kept) + steps + (() if lenses is None else _doubt(frames))
+    return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction,
+                    decoded.noise_from, notes, clock.stages)
+
+
+def reduction_of(source: Source, preview: bool) -> int:
+    """Whole factor by which images are made smaller."""
+    return math.ceil(max(reader.image_size(source.frames[0].path)) / PREVIEW_PX) if preview else 1
+
+
+def _match(decoded, matrices, exposure, reference):
+    """(K,) factors beyond the exposure that make the frames equally bright, from their coarse images."""
+    seen = [imaging.warp(image, prepare.at_level(matrix, decoded.factor)) * np.float32(factor)
+            for image, matrix, factor in zip(decoded.coarse, matrices, exposure, strict=True)]
+    return prepare.residual_gains(seen, reference)
+
+
+def _kept(source, alignment):
+    """(indices of the frames to use, what to say): those that could be aligned; all where those are too few to tell."""
+    names = [frame.path.name for frame in source.frames]
+    kept = [k for k in range(len(names)) if alignment.aligned[k]]
+    if len(kept) >= min(_LEAST_FRAMES, len(names)):
+        return kept, tuple(_named(note, names) for note in alignment.notes)
+    return list(range(len(names))), (
+        f"only {len(kept)} of {len(names)} frames could be aligned, too few: weak texture, or pictures of different scenes; "
+        "all are used where the optics predict them; look at the frames, or pass --align none if they are registered",)
 
 
 def _check_steps(source, lenses):
@@ -111,31 +163,10 @@ def _check_steps(source, lenses):
             "guesswork; take more frames or a smaller aperture",)
 
 
-def _read(source, reduction, report):
-    """The luminance of every frame, its noise before brightness is matched, and where that comes from."""
-    planes = _decode(source.frames, reduction, report)
-    return [plane.image for plane in planes], *_noises(source, planes, reduction)
-
-
-def _register(images, matrices, reference):
-    """(K, H, W) stack on the reference grid, equally bright, and the gains that made it so; empties `images`."""
-    stack = np.empty((len(images), *images[0].shape), dtype=np.float32)
-    for index in range(len(images)):
-        stack[index] = imaging.warp(images[index], matrices[index])
-        images[index] = None  # one copy of every frame is enough
-    gains = prepare.residual_gains(stack, reference)
-    for image, gain in zip(stack, gains, strict=True):
-        image *= np.float32(gain)
-    return stack, gains
-
-
 def _transforms(frames, alignment, gains):
-    """(one table per frame for transforms.json or None, what could not be aligned in words)."""
-    if alignment is None:
-        return None, ()
-    names = [frame.path.name for frame in frames]
-    tables = [item | {"gain": float(gain)} for item, gain in zip(prepare.describe(names, alignment), gains, strict=True)]
-    return tables, tuple(_named(note, names) for note in alignment.notes)
+    """One table per frame for transforms.json."""
+    tables = prepare.describe([frame.path.name for frame in frames], alignment)
+    return [item | {"gain": float(gain)} for item, gain in zip(tables, gains, strict=True)]
 
 
 def _lens(source, frame, reduction):
@@ -144,26 +175,11 @@ def _lens(source, frame, reduction):
     return replace(lens, pixel_pitch=lens.pixel_pitch * reduction)
 
 
-def _decode(frames, reduction, report):
-    """The luminance of every frame, decoded in threads (the readers release the GIL), in order."""
-
-    def decode(frame):
-        plane = reader.read_luminance(frame)
-        return replace(plane, image=imaging.reduce(plane.image, reduction)) if reduction > 1 else plane
-
-    planes = []
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        for plane in pool.map(decode, frames):
-            planes.append(plane)
-            report("decode", len(planes), len(frames))
-    return planes
-
-
-def _align(source, images, start, align, report):
+def _align(source, decoded, start, align, report):
     """The Alignment of the frames beyond `start`; None where `start` stands as it is."""
     if align == "none" or source.kind not in _MOVED_KINDS:
         return None
-    return prepare.align(images, reference=source.reference, initial=start,
+    return prepare.align(decoded.pyramids, reference=source.reference, initial=start,
                          progress=lambda *at: report("align", *at))
 
 
@@ -176,9 +192,9 @@ def _stored(source, path, shape):
         raise ValueError(f"{path}: {error}") from error
 
 
-def _flicker(frames, gains):
+def _flicker(frames, gains, kept):
     """A sentence when frames were much brighter or darker than their exposure says."""
-    worst = int(np.argmax(np.abs(np.log(gains))))
+    worst = max(kept, key=lambda k: abs(math.log(gains[k])))
     if abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
         return ()
     return (f"{frames[worst].path.name}: brightness differs by a factor of {1 / gains[worst]:.3g} from what its exposure "
@@ -199,33 +215,6 @@ def _doubt(frames):
 def _named(note, names):
     """A sentence about "frame 3" with the file's name instead of the number."""
     return re.sub(r"frame (\d+)", lambda found: names[int(found[1])], note)
-
-
-def _noises(source, planes, reduction):
-    """(noise of each image before its brightness is matched, where it comes from): a stated number always wins."""
-    gain, read = source.gain_e_per_dn, source.read_noise_e
-    stated = [_stated_noise(plane, 1.0 if gain is None else gain, 0.0 if read is None else read, reduction)
-              for plane in planes]
-    if gain is not None and read is not None:
-        return stated, "stated"
-    some = np.unique(np.linspace(0, len(planes) - 1, min(len(planes), _NOISE_FRAMES)).astype(int))
-    known = stated[0].taps if all(reader.is_raw(frame.path) for frame in source.frames) else None
-    found = noise.estimate(np.stack([planes[int(index)].image for index in some]), taps=known)
-    if gain is not None:
-        floor = found.read_noise / found.gain
-        return [replace(item, read_noise=floor * item.gain) for item in stated], "gain stated, the rest from the images"
-    if read is not None:
-        return [replace(item, gain=found.gain) for item in stated], "read noise stated, the rest from the images"
-    return [found] * len(planes), "the images themselves"
-
-
-def _stated_noise(plane, gain, read, reduction):
-    """The camera's numbers through what its pixels went through: channels averaged, filtered, blocks averaged."""
-    camera = Noise.from_camera(gain, read, plane.dn_range).averaged(plane.share)
-    if reduction == 1:
-        return camera.filtered(plane.taps)
-    passed = np.convolve(plane.taps, np.full(reduction, 1 / reduction))
-    return camera.averaged(float(np.sum(passed**2)) ** 2)
 
 
 def _coordinate(source, lenses, index):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from dfd import imaging
-from dfd.backend import array_module
 from dfd.refine import fill
 
 _SEAM = 0.25
@@ -15,45 +14,58 @@ _SMOOTHING = 2.0
 """Std [px] of the smoothing of the depth map that chooses the frames: noise in depth must not become noise in colour."""
 
 
-class AllInFocus:
-    """Fusion of frames that come one at a time, so that memory does not grow with their number.
+_BLOCK = 4
+"""Side [px] of the blocks from which unknown depth is filled."""
 
+
+class AllInFocus:
+    """Fusion of pictures that come one at a time, so that memory does not grow with their number; NumPy only.
+
+    Only the pixels that come from a picture are resampled, from the picture as it was decoded.
     values        (H, W) depth map in the unit of `coordinates`, NaN = unknown (taken from the nearest known pixel)
     coordinates   place of each frame on the sweep, in the order in which `add` numbers them; any order
+    matrices      (K, 3, 3) output px -> frame px, default identities;   size   (H, W) px of a frame, default the map's
     """
 
-    def __init__(self, values, coordinates):
-        xp = array_module(values)
-        order = np.argsort(coordinates)
-        known = bool(xp.isfinite(values).any())
-        smooth = imaging.gaussian(fill(values), _SMOOTHING) if known else xp.full(values.shape, np.median(coordinates))
-        rank = xp.interp(smooth, xp.asarray(np.asarray(coordinates, float)[order]), xp.arange(len(order), dtype=float))
-        self._place = np.argsort(order)
-        self._rank = rank.astype(np.float32)
-        self._total = None
-        self._weight = None
-        self._best = xp.zeros(values.shape, dtype=np.float32)
-        self._index = xp.full(values.shape, -1, dtype=np.int32)
+    def __init__(self, values, coordinates, *, matrices=None, size=None):
+        from dfd.kernels.fusion import choose
 
-    def add(self, number: int, image) -> None:
-        """Blend in frame `number`: (H, W, C) float32 linear, registered, NaN in every channel = no data."""
-        xp = array_module(image, self._rank)
-        known = xp.isfinite(image[..., 0])
-        distance = xp.abs(self._rank - np.float32(self._place[number]))
-        # a frame rules within half a step of its place; the rest only serves where better frames have no data
-        weight = xp.clip((0.5 - distance) / _SEAM + 0.5, 0, 1) + 1e-6 / (1 + distance) ** 2
-        weight = xp.where(known, weight, 0).astype(np.float32)
+        self._order = np.argsort(coordinates)
+        self._matrices = np.stack([np.eye(3)] * len(self._order) if matrices is None else list(matrices))
+        known = bool(np.isfinite(values).any())
+        smooth = imaging.gaussian(_filled(values), _SMOOTHING) if known else \
+            np.full(values.shape, np.median(coordinates), np.float32)
+        sweep = np.asarray(coordinates, float)[self._order]
+        rank = np.empty(values.shape, np.float32)
+        for row, line in zip(rank, smooth, strict=True):
+            row[:] = np.interp(line, sweep, np.arange(len(sweep), dtype=float))
+        self._chosen = choose(rank, self._matrices[self._order], tuple(size or values.shape), _SEAM)
+        self._total = None
+
+    def add(self, number: int, picture, *, gain: float = 1.0) -> None:
+        """Blend in frame `number`: (h, w, C) float32 linear, of the size of a frame, times `gain`."""
+        from dfd.kernels.fusion import add
+
         if self._total is None:
-            self._total, self._weight = xp.zeros(image.shape, dtype=np.float32), xp.zeros_like(weight)
-        for channel in range(image.shape[2]):
-            self._total[..., channel] += weight * xp.where(known, image[..., channel], 0)
-        self._weight += weight
-        better = weight > self._best
-        self._index[better] = number
-        self._best = xp.maximum(self._best, weight)
+            self._total = np.zeros((*self._chosen[0].shape, picture.shape[2]), dtype=np.float32)
+        place = int(np.flatnonzero(self._order == number)[0])
+        add(place, picture, gain, self._matrices[number], self._chosen, self._total)
 
     def result(self):
         """(image, index): (H, W, C) float32, and the (H, W) int32 number of the frame each pixel came from, -1 = none."""
-        xp = array_module(self._rank)
-        image = self._total / xp.maximum(self._weight, np.float32(1e-12))[..., None]
-        return image.astype(np.float32), self._index
+        first = self._chosen[0]
+        return self._total, np.where(first < 0, np.int32(-1), self._order[first].astype(np.int32))
+
+
+def _filled(values):
+    """`values` with every unknown pixel from the nearest known block around it: rough, but no seam depends on it."""
+    unknown = np.isnan(values)
+    if min(values.shape) < 2 * _BLOCK or not unknown.any():
+        return fill(values)
+    share = imaging.reduce((~unknown).astype(np.float32), _BLOCK)
+    total = imaging.reduce(np.where(unknown, np.float32(0), values), _BLOCK)
+    with np.errstate(invalid="ignore"):
+        blocks = fill(np.where(share > 0, total / share, np.float32(np.nan)))
+    rows, columns = (np.minimum(np.arange(length) // _BLOCK, count - 1)
+                     for length, count in zip(values.shape, blocks.shape, strict=True))
+    return np.where(unknown, blocks[rows[:, None], columns], values)

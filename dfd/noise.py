@@ -24,10 +24,14 @@ FLOOR_STD = 1e-6
 _DIFFERENCE = np.array([1.0, -4.0, 6.0, -4.0, 1.0])
 _REACH = _DIFFERENCE.size // 2
 _BLOCK = 16
-_FRAMES = 16
+FRAMES = 16
+"""Frames that tell enough of the noise of a stack."""
+
+_BAND = 84
+"""Rows of a piece that is cut out of a large image: 5 blocks and the reach of the differences."""
 _SMOOTHNESS = (0.0, 0.05, 0.1, 0.14, 0.17, 0.2)
 """Outer taps of the three that describe noise of unknown correlation: white up to about that of a JPEG."""
-_PIXELS = 64_000_000
+_PIXELS = 16_000_000
 _SAMPLED = 4096
 _SATURATED = 0.99
 _KEPT_SHARE = 0.6
@@ -112,14 +116,28 @@ def estimate(images, *, taps: tuple[float, ...] | None = (1.0,)) -> Noise:
     if taps is None:
         return _estimate_correlated(frames)
     white = Noise(1.0, 0.0, tuple(taps))
-    enough = min(len(frames), _FRAMES, max(4, _PIXELS // (frames.shape[1] * frames.shape[2])))
-    chosen = np.unique(np.linspace(0, len(frames) - 1, enough).astype(int))
+    enough = len(frames) if frames.size <= _PIXELS else max(4, _PIXELS // (frames.shape[1] * frames.shape[2]))
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(enough, len(frames))).astype(int))
     parts = [_blocks(frames[int(index)]) for index in chosen]
     level, variance, step = (np.concatenate(column) for column in zip(*parts, strict=True))
     variance = np.maximum(variance / white.response(_DIFFERENCE) ** 2, step**2 / 12)
     slope, offset = _fit_line(np.maximum(level, 0.0), variance, _freedom(white))
     slope, offset = max(slope, FLOOR_STD**2), max(offset, FLOOR_STD**2)
     return Noise(1.0 / slope, math.sqrt(offset) / slope, white.taps)
+
+
+def bands(image, pixels: int, *, first: int = 0):
+    """(n, h, W) pieces of an (H, W) image that `estimate` can do with in its place: bands of rows, evenly spread.
+
+    pixels   about so many in all, the whole image where it has no more;   first   shifts the bands, for another frame
+    """
+    height, width = image.shape
+    count = max(1, round(pixels / (_BAND * width)))
+    if height * width <= pixels or count * _BAND >= height:
+        return image[None]
+    room = height / count - _BAND
+    starts = [int(height * k / count + room * (first * 0.618 % 1)) for k in range(count)]
+    return array_module(image).stack([image[start:start + _BAND] for start in starts])
 
 
 def _estimate_correlated(frames):

@@ -9,14 +9,13 @@
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from dfd.assemble import Prepared, prepare_capture
+from dfd.assemble import Clock, Prepared, prepare_capture
 from dfd.backend import array_module, to_device
 from dfd.capture import CAPTURES, Capture, FocalStack
 from dfd.depthmap import DepthMap
@@ -29,10 +28,14 @@ from dfd.io.results import Outcome, check_target, write_results
 from dfd.io.sources import open_source
 from dfd.refine import fill
 from dfd.solvers import choose
+from dfd.tiles import cut, in_order, solve_tiled, worker_count
+
+_SMALL_PICTURE = 8e6
+"""Pixels up to which the next picture is decoded while one is blended in."""
 
 
 def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align="auto", reference=None, side=None,
-                 preview=False, progress=None) -> Capture:
+                 preview=False, workers=None, progress=None) -> Capture:
     """Files -> a registered capture of the kind that they show: the Python door to any solver.
 
     inputs            a folder, a capture.toml, or a list of image files
@@ -40,48 +43,52 @@ def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align=
     lens              LensProfile or path of its JSON;   focus_distances   metres, one per file
     align             auto | none (frames are taken as registered) | path of a transforms.json of an earlier run
     reference         number of the frame whose pixel grid the result has;   side   near | far, for an aperture pair
-    preview           reduce the images to at most 1024 px
+    preview           reduce the images to at most 1024 px;   workers   frames decoded at a time, default all cores
     progress          called with (stage, done, total)
     Raises OSError for files and ValueError for values, both in one line that names the next step.
     """
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
-    prepared = prepare_capture(source, align=align, preview=preview, progress=progress)
+    prepared = prepare_capture(source, align=align, preview=preview, workers=workers, progress=progress)
     for text in (*source.warnings, *prepared.warnings):
         warnings.warn(text, stacklevel=2)
     return prepared.capture
 
 
-def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None, far=None, progress=None) -> DepthMap:
-    """Solve a capture.
+def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None, far=None, tile=None, workers=None,
+                   progress=None) -> DepthMap:
+    """Solve a capture, tile by tile; the maps are where its images are.
 
     solver      auto or a name that `dfd solvers` lists;   device   auto | cpu | cuda
     near, far   metres from the entrance pupil: a depth outside is unknown (metric captures only)
-    Raises ValueError for an unknown solver, a device that is not there or a range that does not fit, TypeError for a
-    solver that does not take this kind.
+    tile        side of a tile [px], default what fits the memory;   workers   tiles at a time, default all cores
+    Raises ValueError for an unknown solver, a device that is not there, a tile that is too small or a range that does not
+    fit, TypeError for a solver that does not take this kind.
     """
     row = choose(type(capture), solver)
     limits = None if near is None and far is None else _limits(capture.scale, near, far, 0.0)
-    on_device = replace(capture, images=to_device(capture.images, device))
-    result = row.function(on_device, progress=None if progress is None else lambda *at: progress("solve", *at))
+    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device,
+                         progress=None if progress is None else lambda *at: progress("solve", *at))
     return result if limits is None else _within(result, limits)
 
 
 def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto", focus_distances=None, align="auto",
         reference=None, side=None, near=None, far=None, origin="pupil", mask=None, min_confidence=0.0,
-        fill_unknown=False, preview=False, force=False, extras=(), opened=None, progress=None) -> Outcome:
+        fill_unknown=False, preview=False, tile=None, workers=None, force=False, extras=(), opened=None,
+        progress=None) -> Outcome:
     """The main job: everything `dfd depth` does, with its options, and what it leaves behind.
 
     near, far        metres from `origin`;   mask   path of an image of the frames' size, 0 = leave out
     fill_unknown     fill unknown depth from around it, its sigma stays unknown
+    tile, workers    see estimate_depth
     extras           functions that add files to the folder, see write_results;   progress   see read_capture
     opened           called with the Source before anything is decoded: its scale and what it lacks are known by then
     Writes `folder` whole or not at all.  Raises as read_capture and estimate_depth do, OSError for the folder.
     """
     check_target(folder, force=force)
-    clock = _Clock()
+    clock = Clock()
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
     row = choose(CAPTURES[source.kind], solver)
-    _check_options(source, folder, min_confidence, device)
+    used = _check_options(source, folder, min_confidence, device, tile, workers)
     keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
     offset = _offset(source, origin)
     limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
@@ -89,16 +96,20 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock.stop("open")
     if opened is not None:
         opened(source)
-    prepared = prepare_capture(source, align=align, preview=preview, progress=progress)
-    clock.stop("decode and align")
-    capture = prepared.capture
-    result = estimate_depth(capture, solver=row.name, device=device, progress=progress)
-    used = "cpu" if array_module(result.values) is np else "cuda"
+    prepared = prepare_capture(source, align=align, preview=preview, workers=workers, progress=progress)
+    clock.stages |= prepared.timings
+    clock.stop()
+    capture, views = prepared.capture, prepared.capture.views
+    result = estimate_depth(capture, solver=row.name, device=device, tile=tile, workers=workers, progress=progress)
     result = result.numpy()
     confidence = result.confidence
     result = result.keep(confidence >= min_confidence)
     clock.stop("solve")
-    all_in_focus, index = _fuse(prepared, result, progress)
+    coordinates = capture.coordinates if isinstance(capture, FocalStack) else None
+    intrinsics = _intrinsics(prepared)
+    del capture
+    prepared = replace(prepared, capture=None)  # its images are not needed any more
+    all_in_focus, index = (None, None) if coordinates is None else _fuse(prepared, coordinates, result, progress)
     clock.stop("all-in-focus")
     if fill_unknown:
         result = replace(result, values=fill(result.values))
@@ -109,40 +120,46 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     outcome = Outcome(
         result=result, confidence=np.where(result.valid & np.isfinite(result.sigma), confidence, np.float32(0)),
         source=source, all_in_focus=all_in_focus, index=index, transforms=prepared.transforms,
-        coordinates=capture.coordinates if isinstance(capture, FocalStack) else None,
-        intrinsics=_intrinsics(prepared), origin=origin,
-        origin_offset=offset, solver=row.name, device=used, timings=clock.stages,
+        coordinates=coordinates, intrinsics=intrinsics, origin=origin, origin_offset=offset, solver=row.name, device=used,
+        timings=clock.stages,
         parameters={"align": str(align), "near_m": near, "far_m": far, "mask": None if mask is None else str(mask),
-                    "min_confidence": min_confidence, "fill": fill_unknown, "reduction": prepared.reduction},
-        gains=tuple(float(gain) for gain in prepared.gains), noises=tuple(view.noise for view in capture.views),
+                    "min_confidence": min_confidence, "fill": fill_unknown, "reduction": prepared.reduction,
+                    "tile_px": tile, "workers": workers},
+        kept=prepared.kept, gains=tuple(float(gain) for gain in prepared.gains),
+        noises=tuple(view.noise for view in views),
         noise_from=prepared.noise_from,
         warnings=prepared.warnings + _emptiness(result), inputs=inputs,
     )
-    write_results(folder, outcome, force=force, extras=extras)
-    return outcome
+    record = write_results(folder, outcome, force=force, extras=extras)
+    return replace(outcome, timings=record["timings_s"])
 
 
-def _fuse(prepared: Prepared, result, progress):
-    """All-in-focus image and index map of a stack, frame by frame; (None, None) for other kinds."""
-    if not isinstance(prepared.capture, FocalStack):
-        return None, None
-    count = len(prepared.capture)
-    fusion = AllInFocus(result.values, prepared.capture.coordinates)
-    for index in range(count):
-        fusion.add(index, prepared.colour(index))
+def _fuse(prepared: Prepared, coordinates, result, progress):
+    """All-in-focus image and index map of a stack, frame by frame."""
+    kept = prepared.kept
+    height, width = image_size(prepared.source.frames[0].path)
+    fusion = AllInFocus(result.values, coordinates, matrices=prepared.matrices[list(kept)],
+                        size=(height // prepared.reduction, width // prepared.reduction))
+    ahead = 2 if height * width < _SMALL_PICTURE else 1
+    for number, picture in enumerate(in_order(prepared.picture, kept, ahead)):
+        fusion.add(number, picture, gain=prepared.gains[kept[number]])
         if progress is not None:
-            progress("all-in-focus", index + 1, count)
-    return fusion.result()
+            progress("all-in-focus", number + 1, len(kept))
+    image, index = fusion.result()
+    return image, np.where(index < 0, -1, np.asarray(kept)[index])
 
 
-def _check_options(source, folder, min_confidence, device):
-    """What can be refused before the minutes of decoding is refused here."""
+def _check_options(source, folder, min_confidence, device, tile, workers):
+    """What can be refused before the minutes of decoding is refused here; "cpu" or "cuda", what `device` amounts to."""
     if not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence ({min_confidence:g}) must lie between 0 and 1; 0 keeps everything")
-    to_device(np.zeros(1, np.float32), device)
+    worker_count(workers)
+    if tile is not None:
+        cut((1, 1), tile, 0)
     for frame in source.frames:
         if Path(os.path.realpath(frame.path)).is_relative_to(os.path.realpath(folder)):
             raise OSError(f"{folder}: holds the input {frame.path}, which would be deleted; choose another -o DIR")
+    return "cpu" if array_module(to_device(np.zeros(1, np.float32), device)) is np else "cuda"
 
 
 def _limits(scale, near, far, offset):
@@ -166,7 +183,7 @@ def _within(result, limits):
 
 def _intrinsics(prepared):
     """(fx, fy, cx, cy) [px] of the maps: the middle of the full image is the optical axis, blocks have their own centre."""
-    lens = prepared.capture.views[prepared.source.reference].lens
+    lens = prepared.capture.views[prepared.kept.index(prepared.source.reference)].lens
     if lens is None:
         return None
     height, width = image_size(prepared.source.frames[0].path)
@@ -197,16 +214,3 @@ def _emptiness(result):
         return ()
     return ("no pixel has a depth: no texture, no peak inside the sweep, or everything lies outside --mask, --near, --far "
             "or --min-confidence; look at the frames",)
-
-
-class _Clock:
-    """Seconds per stage, in order."""
-
-    def __init__(self):
-        self.stages: dict[str, float] = {}
-        self._start = time.perf_counter()
-
-    def stop(self, stage):
-        now = time.perf_counter()
-        self.stages[stage] = round(now - self._start, 3)
-        self._start = now

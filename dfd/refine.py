@@ -21,13 +21,21 @@ def fit_plane(values, deviation, *, std: float, passes: int = 2):
     biweight, first against the median of 5 x 5 px, then against the plane), so that a step in depth stays a step.
     """
     xp = array_module(values)
+    middle = median5(xp.where(xp.isfinite(values), values, 0).astype(np.float32))
+    if xp is not np:
+        return fit_plane_arrays(values, deviation, middle, _moments(std), passes)
+    from dfd.kernels.planes import fit_planes
+
+    return fit_planes(values, deviation, middle, np.stack(_moments(std)), passes)
+
+
+def fit_plane_arrays(values, deviation, middle, taps, passes):
+    """The same in whole-array operations, for NumPy and CuPy: the reference of the fused loop."""
+    xp = array_module(values)
     known = xp.isfinite(values)
     clean = xp.where(known, values, 0).astype(np.float64)
     prior = xp.where(known, 1 / xp.maximum(deviation, 1e-9) ** 2, 0).astype(np.float64)
-    prior = prior / xp.maximum(prior.max(), 1e-300)
-    middle = median5(xp.where(known, values, 0).astype(np.float32))
     reference, scatter = middle.astype(np.float64), None
-    taps = _moments(std)
     for _ in range(passes):
         weight = prior * _biweight(clean - reference, scatter, deviation)
         reference, scatter = _regress(clean, weight, taps)
@@ -67,7 +75,7 @@ def _regress(values, weight, taps):
         right = (total * (x_value * yy - y_value * xy) - level * (x * yy - xy * y) + y * (x * y_value - x_value * y)) * scale
         down = (total * (xx * y_value - xy * x_value) - x * (x * y_value - x_value * y) + level * (x * xy - xx * y)) * scale
         residual = (square - centre * level - right * x_value - down * y_value) / total
-        enough = total > 1e-12
+        enough = total > 0
         return (xp.where(enough, centre, np.nan), xp.where(enough, xp.sqrt(xp.maximum(residual, 0)), np.nan))
 
 

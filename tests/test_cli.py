@@ -19,7 +19,7 @@ from dfd.cli.commands import app
 from dfd.console.run import call
 from dfd.simulate import DEFAULT_PRESETS, PRESETS, SCENES
 
-PROGRESS = re.compile(r"(render|decode|align|solve|all-in-focus): (\d+)/\2 in \d+\.\d s")
+PROGRESS = re.compile(r"(render|decode|align|register|solve|all-in-focus): (\d+)/\2 in \d+\.\d s")
 METRIC = {"depth.tiff", "sigma.tiff", "confidence.tiff", "allfocus.tiff", "index.tiff", "depth.png", "confidence.png",
           "cloud.ply", "transforms.json", "report.html", "result.json"}
 STEPS = METRIC - {"cloud.ply"}
@@ -153,7 +153,7 @@ def test_result_json_holds_what_was_promised(work, record):
     assert record["solver"]["name"] == "focus-measure" and record["solver"]["parameters"]["align"] == "auto"
     assert record["device"] in ("cpu", "cuda")
     assert record["versions"]["dfd"] == __version__ and {"python", "numpy", "rawpy"} <= set(record["versions"])
-    assert set(record["timings_s"]) == {"open", "decode and align", "solve", "all-in-focus"}
+    assert set(record["timings_s"]) == {"open", "decode", "align", "register", "solve", "all-in-focus", "write"}
     assert record["statistics"]["depth_m"]["min"] == pytest.approx(np.nanmin(tifffile.imread(work / "out" / "depth.tiff")))
     assert record["warnings"] == []
     assert set(record["files"]) == METRIC
@@ -185,7 +185,7 @@ def test_a_run_in_a_pipe_prints_plain_lines_of_progress_and_a_summary(work, tmp_
     assert done.returncode == 0
     lines = done.stderr.splitlines()
     assert all(PROGRESS.fullmatch(line) for line in lines), done.stderr
-    assert [line.split(":")[0] for line in lines] == ["decode", "align", "solve", "all-in-focus"]
+    assert [line.split(":")[0] for line in lines] == ["decode", "align", "register", "solve", "all-in-focus"]
     summary = done.stdout.splitlines()
     assert summary[0].startswith("metric depth: depth along the optical axis from the entrance pupil")
     assert "% of 21600 pixels known" in summary[1] and " m" in summary[1]

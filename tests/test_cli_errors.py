@@ -24,7 +24,7 @@ from dfd.settings import CameraSettings, Value
 
 SHAPE = (60, 90)
 CAMERA = "[camera]\nfocal_length_mm = 50\nf_number = 4\npixel_pitch_um = 6\n"
-PROGRESS = re.compile(r"(render|decode|align|solve|all-in-focus): \d+/\d+ in \d+\.\d s")
+PROGRESS = re.compile(r"(render|decode|align|register|solve|all-in-focus): \d+/\d+ in \d+\.\d s")
 
 
 def dfd(*arguments):
@@ -489,7 +489,7 @@ def test_traceback_shows_where_before_the_same_line(place, capsys):
 
 
 @pytest.mark.parametrize("where", ["dfd.report.write_report", "dfd.io.results.write_tiff", "dfd.fuse.AllInFocus.add",
-                                   "dfd.assemble.imaging.warp"])
+                                   "dfd.decode.new_frames"])
 def test_ctrl_c_at_any_stage_leaves_nothing(place, capsys, monkeypatch, where):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

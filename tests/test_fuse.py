@@ -35,19 +35,44 @@ def test_unknown_depth_is_taken_from_its_surroundings():
     np.testing.assert_allclose(image, 1, atol=1e-3)
 
 
-def test_a_pixel_without_data_in_its_best_frame_comes_from_another():
-    frames = constant_frames(3)
-    frames[1][:, :5] = np.nan
-    image, index = fused(np.full((23, 37), 2.0), (1.0, 2.0, 3.0), frames)
+def shifted(right):
+    """Output px -> frame px: what lies at x in the output lies at x - right in the frame."""
+    matrix = np.eye(3)
+    matrix[0, 2] = -right
+    return matrix
+
+
+def test_a_pixel_outside_its_best_frame_comes_from_the_nearest_that_has_it():
+    values, matrices = np.full((23, 37), 2.0, np.float32), [np.eye(3), shifted(5), np.eye(3)]
+    fusion = AllInFocus(values, (1.0, 2.0, 3.0), matrices=matrices)
+    for number, frame in enumerate(constant_frames(3)):
+        fusion.add(number, frame)
+    image, index = fusion.result()
     assert np.isin(index[:, :5], (0, 2)).all()
-    assert (index[:, 6:] == 1).all()
-    assert np.isfinite(image).all()
+    assert (index[:, 5:] == 1).all()
+    np.testing.assert_allclose(image[..., 0], index, atol=1e-5)
 
 
 def test_a_pixel_that_no_frame_has_is_marked():
-    frames = [np.full((9, 11, 1), np.nan, np.float32)] * 3
-    _, index = fused(np.full((9, 11), 2.0), (1.0, 2.0, 3.0), frames)
-    assert (index == -1).all()
+    fusion = AllInFocus(np.full((9, 11), 2.0, np.float32), (1.0, 2.0, 3.0), matrices=[shifted(20)] * 3)
+    for number in range(3):
+        fusion.add(number, np.ones((9, 11, 1), np.float32))
+    image, index = fusion.result()
+    assert (index == -1).all() and (image == 0).all()
+
+
+@pytest.mark.parametrize("right, down", [(2.0, 1.0), (0.4, -0.7)])
+def test_a_frame_is_resampled_through_its_map(right, down):
+    y, x = np.mgrid[:31, :47].astype(np.float32)
+    picture = np.stack([3 * x + 5 * y, 200 - x - y], axis=-1)
+    matrix = np.array([[1.0, 0, right], [0, 1.0, down], [0, 0, 1]])
+    fusion = AllInFocus(np.full((31, 47), 1.0, np.float32), (1.0, 2.0), matrices=[matrix, np.eye(3)])
+    fusion.add(0, picture, gain=2.0)
+    image, index = fusion.result()
+    inside = np.s_[4:-4, 4:-4]
+    assert (index[inside] == 0).all()
+    expected = 2 * np.stack([3 * (x + right) + 5 * (y + down), 200 - x - right - y - down], axis=-1)
+    np.testing.assert_allclose(image[inside], expected[inside], atol=1e-3)
 
 
 def test_nothing_known_still_gives_a_picture():

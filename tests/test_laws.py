@@ -12,7 +12,7 @@ from dfd.solvers import focus_measure
 from dfd.solvers.sharpness import SCALES, sharpness, sharpness_curves
 
 SHAPE = (97, 141)
-PEAKS = {"fused loop": focus_measure._find_peaks, "arrays": focus_measure.find_peaks_arrays}
+PEAKS = {"fused loop": focus_measure.find_peaks_fused, "arrays": focus_measure.find_peaks_arrays}
 
 
 @pytest.fixture(params=PEAKS.values(), ids=PEAKS.keys())

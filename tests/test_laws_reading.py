@@ -109,9 +109,9 @@ def test_the_fused_colours_of_a_bracketed_stack_are_those_of_the_scene(tmp_path,
     radiance = colours(0.6 * texture(SHAPE, rng))
     prepared = prepare_capture(open_source(write_stack(tmp_path, [radiance] * 5, exposures)), align="none")
     values = np.tile(np.repeat(np.arange(5.0), 34)[:SHAPE[1]], (SHAPE[0], 1)).astype(np.float32)
-    fusion = AllInFocus(values, prepared.capture.coordinates)
+    fusion = AllInFocus(values, prepared.capture.coordinates, matrices=prepared.matrices)
     for k in range(5):
-        fusion.add(k, prepared.colour(k))
+        fusion.add(k, prepared.picture(k), gain=prepared.gains[k])
     image, index = fusion.result()
     assert np.unique(index).tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(image, 0.25 * radiance, rtol=0.02)
@@ -125,9 +125,9 @@ def test_fused_colours_of_displaced_frames_lie_where_the_reference_has_them(tmp_
     prepared = prepare_capture(open_source(write_stack(tmp_path, radiances, (1.0,) * 5)))
     inner = np.s_[12:-12, 12:-12]
     for k in (1, 3):
-        fusion = AllInFocus(np.full(SHAPE, float(k), np.float32), prepared.capture.coordinates)
+        fusion = AllInFocus(np.full(SHAPE, float(k), np.float32), prepared.capture.coordinates, matrices=prepared.matrices)
         for number in range(5):
-            fusion.add(number, prepared.colour(number))
+            fusion.add(number, prepared.picture(number), gain=prepared.gains[number])
         image, index = fusion.result()
         assert (index[inner] == k).all()
         assert displacement(image[inner][..., 1], radiances[2][inner][..., 1]) < 0.2

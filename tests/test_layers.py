@@ -13,7 +13,7 @@ LAYERS = (
     {"psf", "imaging", "noise", "kernels"},
     {"settings", "lensfile", "lenscurves", "profile", "capture", "depthmap", "lightfield"},
     {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "plan", "apps", "tiles"},
-    {"pipeline", "assemble", "io"},
+    {"pipeline", "assemble", "decode", "forecast", "io"},
     {"report", "batch", "cluster", "console"},
     {"cli"},
 )

@@ -25,7 +25,7 @@ def curves(rng, count=9, shape=(23, 31)):
 @pytest.mark.parametrize("count", [3, 4, 9, 16])
 def test_the_fused_loop_gives_what_the_arrays_give(rng, count):
     volumes, places = curves(rng, count)
-    fused = focus_measure._find_peaks(volumes, places)
+    fused = focus_measure.find_peaks_fused(volumes, places)
     arrays = focus_measure.find_peaks_arrays(volumes, places)
     names = ("place", "std", "doubt", "window", "strength")
     tolerances = (2e-3, 2e-2, 2e-2, 0.05, 1e-5)

@@ -421,7 +421,7 @@ def test_progress_counts_every_stage_to_its_end(folders, tmp_path):
         seen.setdefault(stage, []).append((done, total))
 
     run(folders / "npy", tmp_path / "out", progress=note)
-    assert list(seen) == ["decode", "align", "solve", "all-in-focus"]
+    assert list(seen) == ["decode", "align", "register", "solve", "all-in-focus"]
     for counts in seen.values():
         assert counts[-1][0] == counts[-1][1] and [done for done, _ in counts] == sorted(done for done, _ in counts)
 

@@ -1,6 +1,7 @@
 """Every sensor that LibRaw decodes: the right pattern, black and white, the visible frame, flat where the light is flat."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import dngfiles as dng
 import numpy as np
@@ -13,6 +14,7 @@ from dfd.io import raw
 from dfd.io.dng import PATTERNS, XTRANS, write_dng
 from dfd.io.frames import Frame, read_colour, read_luminance
 from dfd.io.images import REC709
+from dfd.io.makernames import read_names
 from dfd.io.sensor import XTRANS_TAPS
 from dfd.io.sources import open_source
 from dfd.noise import estimate
@@ -140,6 +142,17 @@ def test_a_mosaic_that_no_filter_makes_flat_is_refused_in_one_line(tmp_path, rng
                        {dng.CFA_SIZE: (SHORT, 2, (4, 4)), dng.CFA: (BYTE, 16, quad)})
     with pytest.raises(OSError, match=r"q\.dng: the image is a 4x4 RGBG mosaic; .* convert it to 16-bit TIFF$"):
         raw.read_raw(path)
+
+
+@pytest.mark.parametrize(("shape", "stored", "text"), [
+    ((40, 60), (30, 60), "a rotated grid"), ((40, 60), (40, 60, 2), "2 values per pixel"),
+    ((40, 60), (40, 60, 4), "four full planes")])
+def test_what_libraw_stores_in_another_way_is_refused_in_one_line(shape, stored, text):
+    """Super CCD, and the four exposures of a shifted sensor: stand-ins, for no sample of either is at hand."""
+    sizes = SimpleNamespace(height=shape[0], width=shape[1])
+    opened = SimpleNamespace(raw_image_visible=np.ones(stored, np.uint16), sizes=sizes)
+    with pytest.raises(OSError, match=rf"^f\.raf: .*{text}.*16-bit TIFF$"):
+        raw._codes("f.raf", opened)
 
 
 # -- levels and frames
@@ -285,7 +298,24 @@ def test_libraw_knows_the_camera_of_a_crw_and_nothing_of_a_header_of_zeros():
     camera = raw.read_header(shared_data("raw/canon_powershot_s40_crw") / "Canon_PowerShot_S40_CRW_0113.CRW").camera
     assert camera.focal_length_m == pytest.approx(7.09375e-3) and camera.f_number == pytest.approx(2.798, abs=1e-3)
     assert camera.exposure_s == pytest.approx(0.2013, abs=1e-4) and camera.iso == 50 and camera.lens_model is None
-    assert raw.read_header(shared_data("raw/canon_550d_ml_dng") / "colorchart.dng").camera == raw.RawCamera()
+    assert (camera.make, camera.model) == ("Canon", "Canon PowerShot S40")
+    zeros = raw.read_header(shared_data("raw/canon_550d_ml_dng") / "colorchart.dng").camera
+    assert zeros == raw.RawCamera("Canon", "Canon EOS Kiss X4")
     linear = raw.read_header(shared_data("raw/canon_6d_linear_dng") / "canon_eos_6d.dng").camera
     assert (linear.lens_model, linear.f_number, linear.iso) == ("EF24-105mm f/4L IS USM", 5.6, 1000)
     assert linear.focal_length_m == pytest.approx(0.065)
+
+
+@pytest.mark.parametrize(("name", "names"), [
+    ("FujiFilm.raf", ("FUJIFILM", "FinePix S5Pro")), ("Canon-R6-pruned.CR3", ("Canon", "Canon EOS R6")),
+    ("CanonRaw.cr3", ("Canon", "Canon EOS M50")), ("Panasonic.rw2", ("Panasonic", "DMC-LX3")),
+    ("ARW.exif", ("SONY", "SLT-A55V")), ("DNG.dng", ("Canon", "Canon EOS 350D DIGITAL"))])
+def test_every_container_tells_maker_and_model(name, names):
+    assert read_names(shared_data("raw/header_only_metadata") / name) == names
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0", b"MM\0*\0\0\0\x08\0\x09", b"II\x1a\0\0\0HEAPCCDR" + bytes(30),
+                                     b"\0\0\0\x18ftypcrx " + bytes(60), b"FUJIFILMCCD-RAW 0201", b"text" * 40])
+def test_a_container_that_is_cut_tells_no_model(tmp_path, content):
+    (tmp_path / "f").write_bytes(content)
+    assert read_names(tmp_path / "f")[1] is None

@@ -160,6 +160,18 @@ def test_luminance_of_rgb_is_rec709_of_linear_light(tmp_path):
     assert plane.taps == (1.0,)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_picture_that_is_white_all_over_is_refused(tmp_path, dtype):
+    data = np.full((*SHAPE, 3), np.iinfo(dtype).max, dtype)
+    data[:2, :10] //= 2  # 20 of 3360 px
+    save(tmp_path / "f.png", data)
+    with pytest.raises(OSError, match=r"f\.png: 99\.4 % of the pixels are at white, .* overexposed, leave it out$"):
+        read_luminance(frame(tmp_path / "f.png", linear=False))
+    data[:4] //= 2
+    save(tmp_path / "f.png", data)
+    assert np.isfinite(read_luminance(frame(tmp_path / "f.png", linear=False)).image).sum() == 4 * SHAPE[1]
+
+
 def test_jpeg_keeps_its_stored_orientation(tmp_path, rng):
     image = cv2.GaussianBlur(rng.integers(0, 256, (*SHAPE, 3)).astype(np.uint8), (9, 9), 3)
     jpeg = cv2.imencode(".jpg", image)[1].tobytes()

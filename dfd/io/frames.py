@@ -101,26 +101,9 @@ def _filtered(image):
 
 
 def _picture_luminance(frame):
-    picture = _read_picture(frame)
-    colour = picture.values.ndim == 3 and picture.values.shape[2] > 1
-    share = float(np.sum(images.REC709**2)) if colour else 1.0
-    image = images.luminance(picture.values)
-    if picture.clips:
-        image = _without(image, _clipped(picture.values, frame.linear))
-    return Plane(image, picture.dn_range, share=share)
-
-
-def _clipped(values, linear):
-    """(H, W) bool: saturated.  In a developed picture one full channel is colour, not the end of the sensor."""
-    full = values >= _CLIPPED
-    if full.ndim == 2:
-        return full
-    return full.any(axis=2) if linear else full.all(axis=2)
-
-
-def _without(image, clipped):
-    """`image` with NaN where it was saturated: there it says nothing about focus or brightness."""
-    return np.where(clipped, np.float32(np.nan), image) if clipped.any() else image
+    picture = images.read_grey(frame.path, linear=frame.linear, black_level=frame.black_level,
+                               white_level=frame.white_level, clipped=_CLIPPED)
+    return Plane(picture.values, picture.dn_range, share=float(np.sum(images.REC709**2)) if picture.colour else 1.0)
 
 
 def read_colour(frame: Frame) -> np.ndarray:

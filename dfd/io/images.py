@@ -28,12 +28,13 @@ _GREY, _RGB = 1, 2  # TIFF PhotometricInterpretation: black is zero, RGB
 class Picture:
     """values (H, W) or (H, W, 3) float32, linear, 0 = black, 1 = white; dn_range = white - black in file units.
 
-    clips   values end at white, because the file holds integers
+    clips    values end at white, because the file holds integers;   colour   the file holds colours
     """
 
     values: np.ndarray
     dn_range: float
     clips: bool = False
+    colour: bool = False
 
 
 def read_image(path, *, linear: bool | None = None, black_level=None, white_level: float | None = None) -> Picture:
@@ -45,7 +46,37 @@ def read_image(path, *, linear: bool | None = None, black_level=None, white_leve
     Raises OSError for a file that is missing, cut, damaged or not an image; ValueError for NaN or infinite pixels and
     for levels that do not fit.
     """
-    path = Path(path)
+    data, black, white, linear = _open(Path(path), linear, black_level, white_level)
+    return Picture(_linearise(data, black, white, linear), float(white - black.mean()), data.dtype.kind in "iu",
+                   data.ndim == 3)
+
+
+def read_grey(path, *, linear: bool | None = None, black_level=None, white_level: float | None = None,
+              clipped: float = 1.0) -> Picture:
+    """`read_image` to one plane, the Rec. 709 sum of linear colours; NaN where a file of integers is saturated.
+
+    clipped   linear light from which a channel is saturated.  One channel of linear colours is enough; in a developed
+              picture one full channel is colour, not the end of the sensor, and all must be
+    """
+    data, black, white, linear = _open(Path(path), linear, black_level, white_level)
+    dn_range, clips = float(white - black.mean()), data.dtype.kind in "iu"
+    if not _has_table(data):
+        values = _linearise(data, black, white, linear)
+        full = values >= clipped
+        full = full if full.ndim == 2 else full.any(axis=2) if linear else full.all(axis=2)
+        grey = luminance(values)
+        return Picture(np.where(full, np.float32(np.nan), grey) if clips else grey, dn_range, clips, data.ndim == 3)
+    from dfd.kernels.tables import blend
+
+    data = data.reshape(*data.shape[:2], -1)
+    tables = _tables(data.dtype, np.resize(black, data.shape[2]), white, linear)
+    weights = REC709 if data.shape[2] == 3 else (1.0,)
+    grey = blend(data, tables, weights, limit=clipped, every=not linear)
+    return Picture(grey, dn_range, clips, data.shape[2] == 3)
+
+
+def _open(path, linear, black_level, white_level):
+    """(pixels in file units, black per channel or one, white, whether they are linear), all checked."""
     data, full_scale = _decode(path)
     linear = default_linear(path) if linear is None else linear
     if data.ndim == 3 and data.shape[2] in (2, 4):  # alpha
@@ -55,8 +86,7 @@ def read_image(path, *, linear: bool | None = None, black_level=None, white_leve
     if data.ndim not in (2, 3) or (data.ndim == 3 and data.shape[2] != 3) or 0 in data.shape:
         raise OSError(f"{path}: an array of shape {data.shape} is not a grey or RGB image")
     _check_finite(path, data)
-    black, white = _levels(path, data, full_scale, black_level, white_level)
-    return Picture(_linearise(data, black, white, linear), float(white - black.mean()), data.dtype.kind in "iu")
+    return data, *_levels(path, data, full_scale, black_level, white_level), linear
 
 
 def read_values(path) -> np.ndarray:
@@ -171,7 +201,7 @@ def _decode_opencv(path, data):
     if image is None:
         raise OSError(f"{path}: cannot be decoded; the file is damaged or not an image, copy it again")
     if image.ndim == 3 and image.shape[2] >= 3:
-        image = image[..., [2, 1, 0, 3][:image.shape[2]]]
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     return image, _full_scale(path, image.dtype, None)
 
 
@@ -227,15 +257,24 @@ def _levels(path, data, full_scale, black_level, white_level):
 
 def _linearise(data, black, white, linear):
     """File units to linear light; integers through one table per channel, which is exact and fast."""
-    if data.dtype.kind == "f" or data.dtype.itemsize > 2:
+    if not _has_table(data):
         scaled = (data - black if black.size > 1 else data - black[0]) / (white - black)
         return (scaled if linear else srgb_to_linear(scaled)).astype(np.float32)
-    codes = np.arange(2 ** (8 * data.dtype.itemsize), dtype=np.float64)
-    tables = [(codes - level) / (white - level) for level in black]
-    tables = [(table if linear else srgb_to_linear(table)).astype(np.float32) for table in tables]
+    tables = _tables(data.dtype, black, white, linear)
     if len(tables) == 1:
         return tables[0][data]
     return np.stack([table[data[..., channel]] for channel, table in enumerate(tables)], axis=-1)
+
+
+def _has_table(data):
+    return data.dtype.kind == "u" and data.dtype.itemsize <= 2
+
+
+def _tables(dtype, black, white, linear):
+    """(len(black), n) float32: the linear light of every code."""
+    codes = np.arange(2 ** (8 * dtype.itemsize), dtype=np.float64)
+    scaled = (codes - black[:, None]) / (white - black[:, None])
+    return (scaled if linear else srgb_to_linear(scaled)).astype(np.float32)
 
 
 def write_tiff(path, image, *, metadata: dict | None = None) -> Path:

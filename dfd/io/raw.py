@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dfd.io.dnglevels import stated_black, stated_pattern, stated_white
+from dfd.io.makernames import read_names
 from dfd.io.rawchecks import check_codes, check_file, check_payload, raw_directory
 from dfd.io.sensor import Mosaic, RawImage, given_black, known_pattern
 
@@ -94,13 +95,13 @@ def _facts(path) -> _Facts:
     if key not in _facts_of:
         check_file(path)
         with _opened(path, decode=True) as raw:
-            _remember(key, raw)
+            _remember(key, path, raw)
     return _facts_of[key]
 
 
-def _remember(key, raw):
+def _remember(key, path, raw):
     """Keep the facts of an open, decoded file."""
-    _facts_of[key] = _Facts(_white_balance(raw.camera_whitebalance), _camera(raw))
+    _facts_of[key] = _Facts(_white_balance(raw.camera_whitebalance), _camera(path, raw))
 
 
 def _identity(path):
@@ -112,11 +113,12 @@ def _identity(path):
     return path.resolve(), stat.st_mtime_ns, stat.st_size
 
 
-def _camera(raw) -> RawCamera:
+def _camera(path, raw) -> RawCamera:
     """Camera values of an open file; rawpy before 0.28 has none."""
+    make, model = read_names(path)
     other, lens = getattr(raw, "other", None), getattr(raw, "lens", None)
     if other is None:
-        return RawCamera()
+        return RawCamera(make, model)
     focal_length, f_number = _known(other.focal_length), _known(other.aperture)
     exposure = _known(other.shutter_speed)
     if focal_length is None and f_number == 1:  # a header full of zeros: LibRaw makes 1 of APEX 0
@@ -124,7 +126,7 @@ def _camera(raw) -> RawCamera:
     if f_number is not None and f_number < _LEAST_F_NUMBER:
         f_number = None
     return RawCamera(
-        lens_model=None if lens is None else lens.model.strip() or None,
+        make, model, lens_model=None if lens is None else lens.model.strip() or None,
         focal_length_m=None if focal_length is None else focal_length / 1e3,
         f_number=f_number, exposure_s=exposure, iso=_known(other.iso_speed),
     )
@@ -166,7 +168,7 @@ def read_raw(path, *, black_level=None, white_level: float | None = None) -> Raw
         codes, pattern = _codes(path, raw), _pattern(path, raw, entry)
         black, white = _levels(raw, entry, pattern, codes)
         ceiling = (1 << int(raw.white_level).bit_length()) - 1
-        _remember(_identity(path), raw)
+        _remember(_identity(path), path, raw)
     check_codes(path, codes, (black.max(), white.max(), ceiling), sizes, directories, complete=complete)
     if black_level is not None:
         black = given_black(path, black_level, pattern, linear=codes.ndim == 3)
@@ -211,7 +213,12 @@ def _codes(path, raw):
                       "16-bit TIFF")
     if codes.ndim == 3 and codes.shape[2] not in (3, 4):
         raise OSError(f"{path}: {codes.shape[2]} values per pixel, 1 or 3 are read; convert it to 16-bit TIFF")
-    return codes[..., :3].copy() if codes.ndim == 3 else codes.copy()  # a fourth plane is empty
+    if codes.ndim == 2:
+        return codes.copy()
+    if codes[..., 3:].any():
+        raise OSError(f"{path}: four full planes (exposures with the sensor shifted), 1 or 3 are read; develop it to 16-bit "
+                      "TIFF")
+    return codes[..., :3].copy()
 
 
 def _pattern(path, raw, entry):

@@ -6,11 +6,11 @@ Schema "dfd-result 1".  A key that has no value is null; infinity is the string 
     size_px {width, height}, orientation_exif 1..8 of the reference frame (the maps are stored unrotated)
     origin {from: pupil | sensor, offset_m: added to the depth from the entrance pupil}
     intrinsics_px {fx, fy, cx, cy}; lens {profile, calibrated}; psf {model, core_px};
-    noise {gain_e_per_dn, read_noise_e (as stated), from, used [{gain_e_at_white, read_noise_e, taps} of each frame]}
+    noise {gain_e_per_dn, read_noise_e (as stated), from, used [{gain_e_at_white, read_noise_e, taps} of each used frame]}
     solver {name, parameters}, device, reference_frame (index into frames), side, kappa
     inputs [{file, sha256}], frames [{file, role, view, linear, black_level, white_level (file units), make, model,
-    lens_model, distance_from, values {focal_length_m: {value, sigma, source}, ...}}]
-    sweep {unit, order: what orders the frames, positions: of each, metric: focus from the entrance pupil in dioptres}
+    lens_model, distance_from, gain, used (false: left out), values {focal_length_m: {value, sigma, source}, ...}}]
+    sweep {unit, order: what orders the frames, positions: of each used frame, metric: focus from the pupil in dioptres}
     statistics {known_pixels, filled_pixels (by --fill, without sigma), pixels, density, then per map its percentiles},
     timings_s, versions, warnings
     files {name: content}, written last
@@ -83,8 +83,9 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
         "side": source.side,
         "kappa": source.kappa,
         "inputs": [{"file": str(path), "sha256": digest} for path, digest in outcome.inputs],
-        "frames": [_frame(frame) | {"gain": gain} for frame, gain in zip(
-            source.frames, outcome.gains or [None] * len(source.frames), strict=True)],
+        "frames": [_frame(frame) | {"gain": gain, "used": outcome.kept is None or index in outcome.kept}
+                   for index, (frame, gain) in enumerate(zip(source.frames, outcome.gains or [None] * len(source.frames),
+                                                             strict=True))],
         "sweep": {"unit": SCALES[result.scale], "order": source.order, "positions": outcome.coordinates},
         "statistics": statistics(outcome),
         "timings_s": outcome.timings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,12 +52,13 @@ class Outcome:
     all_in_focus     (H, W, 3) or (H, W, 1) float32, linear, 0 = black, 1 = white; None where there is none
     index            (H, W) integers, frame that each pixel came from, negative = none; None where there is none
     transforms       one table per frame, see prepare.describe; None when nothing was aligned
-    coordinates      place of each frame on the sweep in the unit of the scale (metric: focus in dioptres from the
+    kept             index in source.frames of each frame that was used; None: all
+    coordinates      place of each used frame on the sweep in the unit of the scale (metric: focus in dioptres from the
                      entrance pupil); None where there is no sweep
     intrinsics       (fx, fy, cx, cy) in px of the reference view; None where the optics are unknown
     origin           "pupil" or "sensor"; origin_offset [m] is what is added to the depth from the entrance pupil
     confidence       (H, W) float32 0..1 as it was before pixels were left out by it; default that of `result`
-    gains            factor that each frame's brightness was multiplied by; noises: the Noise of each frame after that,
+    gains            factor that each frame's brightness was multiplied by; noises: the Noise of each used frame after that,
                      noise_from in words where it comes from
     inputs           (path, sha256) of every file read
     timings          seconds per stage, in order
@@ -79,6 +81,7 @@ class Outcome:
     parameters: dict = field(default_factory=dict)
     device: str = "cpu"
     timings: dict[str, float] = field(default_factory=dict)
+    kept: tuple[int, ...] | None = None
     warnings: tuple[str, ...] = ()
     inputs: tuple[tuple[str, str], ...] = ()
 
@@ -118,6 +121,7 @@ def write_results(folder, outcome: Outcome, *, force: bool = False,
     On any exception, Ctrl-C included, nothing is left behind and a folder that stood there stays as it was.
     Raises OSError when the folder exists (without `force`), holds files that dfd did not write, or cannot be written.
     """
+    start = time.perf_counter()
     with new_folder(folder, force=force) as temporary:
         record = make_record(outcome)
         _write_maps(temporary, outcome)
@@ -130,6 +134,7 @@ def write_results(folder, outcome: Outcome, *, force: bool = False,
         words = {"quantity": outcome.quantity, "unit": UNITS[outcome.result.scale]}
         names = sorted({path.name for path in temporary.iterdir()} | {"result.json"})
         record["files"] = {name: _FILES.get(name, "").format(**words) for name in names}
+        record["timings_s"] = record["timings_s"] | {"write": round(time.perf_counter() - start, 3)}
         _write_json(temporary / "result.json", record)
     return record
 
@@ -159,9 +164,11 @@ def _write_maps(folder, outcome):
 
 def _write_pictures(folder, outcome):
     """All-in-focus image, index map and point cloud, where there are any."""
+    from dfd.kernels.tables import to_codes
+
     colours = None
     if outcome.all_in_focus is not None:
-        encoded = np.rint(linear_to_srgb(outcome.all_in_focus) * np.float32(65535)).astype(np.uint16)
+        encoded = to_codes(outcome.all_in_focus, linear_to_srgb, 65535)
         grey = encoded.shape[2] == 1
         write_tiff(folder / "allfocus.tiff", encoded[..., 0] if grey else encoded,
                    metadata={"quantity": "all-in-focus image", "encoding": "sRGB (IEC 61966-2-1), 0..65535"})

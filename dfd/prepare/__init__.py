@@ -1,15 +1,19 @@
 """Prepare the frames of a capture: equal brightness, predicted breathing, residual alignment, one resampling each."""
 
 from dfd.prepare.alignment import Alignment, align
-from dfd.prepare.brightness import brightness_factors, residual_gains
+from dfd.prepare.brightness import brightness_factors, coarse, residual_gains
+from dfd.prepare.similarity import at_level, pyramid
 from dfd.prepare.transforms import describe, from_json, predicted_breathing
 
 __all__ = [
     "Alignment",
     "align",
+    "at_level",
     "brightness_factors",
+    "coarse",
     "describe",
     "from_json",
     "predicted_breathing",
+    "pyramid",
     "residual_gains",
 ]

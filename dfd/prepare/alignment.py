@@ -69,6 +69,10 @@ class Alignment:
     applied: np.ndarray
     notes: tuple[str, ...] = ()
 
+    @property
+    def aligned(self):
+        return ~(self.quality < LEAST_QUALITY)
+
 
 def align(images, *, reference: int, initial=None, order=None, progress=None) -> Alignment:
     """Residual similarity (shift, rotation, scale) of every frame against the reference, beyond the `initial` maps.
@@ -106,6 +110,9 @@ def _pyramids(images, advance):
     pyramids, pixels = [], min(_FRAME_PIXELS, _TOTAL_PIXELS / len(images))
     for index in range(len(images)):
         image = images[index]
+        if not isinstance(image, np.ndarray):
+            pyramids.append(image)
+            continue
         if pyramids and tuple(image.shape) != pyramids[0].shape:
             height, width = pyramids[0].shape
             raise ValueError(f"frame {index} is {image.shape[1]} x {image.shape[0]} px, frame 0 is {width} x {height} "

@@ -43,10 +43,15 @@ def _pupils(settings, lenses):
     return [(item.focal_length.value if known else 1.0) / item.f_number.value for item in settings]
 
 
+def coarse(image, factor: int):
+    """An (H, W) image reduced by `factor`, for `residual_gains`: NaN where a block holds a saturated pixel or no data."""
+    return reduce(np.where(image < SATURATED, image, np.float32(np.nan)), factor)
+
+
 def residual_gains(images, reference: int) -> np.ndarray:
     """(K,) factors that bring each image to the brightness of the reference one, from the images; 1 for the reference.
 
-    images   K registered (H, W) NumPy images, linear, 0 = black, 1 = white, NaN = no data
+    images   K registered (H, W) NumPy images, linear, 0 = black, 1 = white, NaN = no data; made by `coarse` or whole
 
     The median over coarse blocks of the ratio to the reference: defocus moves light about but hardly out of a block.
     Blocks that are dark (under 5 % of the reference's bright blocks) or hold saturated pixels do not count.  A gain

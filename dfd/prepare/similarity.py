@@ -64,7 +64,7 @@ class Estimate:
     bias: np.ndarray
 
 
-def pyramid(image: np.ndarray, *, max_pixels: float, min_side: int = 28) -> Pyramid:
+def pyramid(image: np.ndarray, *, max_pixels: float = 0.6e6, min_side: int = 28, frames=1) -> Pyramid:
     """The pyramid of an (H, W) image: from at most `max_pixels` pixels down to a side of `min_side`."""
     factor = math.ceil(math.sqrt(max(image.size / max_pixels, 1)))
     plane, factors, planes = reduce(image, factor), [], []

@@ -24,6 +24,7 @@ INK = "#22272e"
 
 _NARROWEST = 480
 _DPI = 100
+_COMPRESSION = 2  # of zlib: a third of the time of its default, a tenth more bytes
 _BAR = 78
 
 
@@ -62,10 +63,11 @@ def paint_map(values, axis: Axis, *, orientation: int = 1, colours: str = "virid
     limits   (low, high) numbers at the ends of the colours; None: the 1st to 99th percentile of what is known
     """
     places = axis.place(np.asarray(values, dtype=np.float32))
-    known = np.isfinite(places)
+    unknown = 1 - np.count_nonzero(np.isfinite(places)) / places.size
     low, high = _limits(places, axis, limits)
-    picture = shrink(orient(_paint(places, known, low, high, colours), orientation))
-    return Painted(picture, axis, low, high, colours, float(np.mean(~known)))
+    shown = shrink_known(places)
+    picture = orient(_paint(shown, np.isfinite(shown), low, high, colours), orientation)
+    return Painted(picture, axis, low, high, colours, unknown)
 
 
 def framed(painted: Painted) -> bytes:
@@ -73,17 +75,25 @@ def framed(painted: Painted) -> bytes:
 
     Small pictures are enlarged by a whole factor so that labels fit.
     """
-    picture, axis, low, high, unknown = painted.picture, painted.axis, painted.low, painted.high, painted.unknown
+    picture = painted.picture
     enlarge = max(1, -(-_NARROWEST // max(picture.shape[:2])))
     picture = picture.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
-    height, image_width = picture.shape[:2]
-    width = max(image_width, _NARROWEST)
-    figure = new_figure(width, height + _BAR)
-    figure.figimage(picture, xo=(width - image_width) // 2, yo=_BAR, origin="upper")
+    height, width = picture.shape[:2]
+    bar = _scale_bar(painted, max(width, _NARROWEST))
+    page = np.full((height + _BAR, bar.shape[1], 3), 255, np.uint8)
+    left = (bar.shape[1] - width) // 2
+    page[:height, left:left + width] = picture
+    page[height:] = bar
+    return _encode_pixels(page, "png")
+
+
+def _scale_bar(painted, width):
+    """(_BAR, width, 3) uint8: the colours with their numbers, and the share of unknown pixels."""
+    axis, low, high, unknown = painted.axis, painted.low, painted.high, painted.unknown
+    figure = new_figure(width, _BAR)
     size = min(max(7.5, width / 110), 11)
     grey_width = 0.13 if unknown else 0.0
-    total = _BAR + height
-    bar = figure.add_axes((0.03, 44 / total, 0.94 - grey_width, 18 / total))
+    bar = figure.add_axes((0.03, 44 / _BAR, 0.94 - grey_width, 18 / _BAR))
     bar.imshow(np.linspace(0, 1, 256)[None, :], aspect="auto", cmap=painted.colours, extent=(low, high, 0, 1))
     bar.set_yticks([])
     bar.set_xticks(*axis.ticks(low, high, count=max(4, min(10, width // 90))))
@@ -91,12 +101,13 @@ def framed(painted: Painted) -> bytes:
     bar.tick_params(labelsize=size, length=3, colors=INK)
     bar.set_xlabel(axis.label, fontsize=size, color=INK, labelpad=2)
     if unknown:
-        grey = figure.add_axes((0.985 - grey_width * 0.85, 44 / total, grey_width * 0.85, 18 / total))
+        grey = figure.add_axes((0.985 - grey_width * 0.85, 44 / _BAR, grey_width * 0.85, 18 / _BAR))
         grey.set_facecolor(np.array(UNKNOWN) / 255)
         grey.set_xticks([0.5], [f"unknown {unknown:.0%}"])
         grey.set_yticks([])
         grey.tick_params(labelsize=size, length=0, colors=INK)
-    return encode(figure)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3]
 
 
 def photo(linear, *, orientation: int = 1) -> tuple[bytes, float]:
@@ -130,6 +141,17 @@ def shrink(picture, longest: int = LONGEST):
     return np.rint(average).astype(np.uint8) if picture.dtype == np.uint8 else average
 
 
+def shrink_known(places, longest: int = LONGEST):
+    """(H, W) shrunk to `longest`: every block shows the mean of what is known in it, NaN where that is less than half."""
+    factor = math.ceil(max(places.shape) / longest)
+    if factor == 1:
+        return places
+    known = np.isfinite(places)
+    share = shrink(known.astype(np.float32)[..., None], longest)[..., 0]
+    total = shrink(np.where(known, places, np.float32(0))[..., None], longest)[..., 0]
+    return np.where(share >= 0.5, total / np.maximum(share, np.float32(0.5)), np.float32(np.nan))
+
+
 def _block_mean(picture, factor):
     """Float32 mean of every `factor` rows; rows that fill no block are left out, unless there is no full block."""
     rows = picture.shape[0]
@@ -147,6 +169,7 @@ def _encode_pixels(picture, kind, **options) -> bytes:
     from matplotlib.image import imsave
 
     buffer = io.BytesIO()
+    options = options or {"compress_level": _COMPRESSION}
     imsave(buffer, np.ascontiguousarray(picture), format=kind, pil_kwargs=options)
     return buffer.getvalue()
 
@@ -154,7 +177,7 @@ def _encode_pixels(picture, kind, **options) -> bytes:
 def encode(figure, *, density: int = 1, ground: str = "white") -> bytes:
     """PNG of a figure that was built on a canvas of its own; `density` pixels for each of its own, ground or "none"."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=density * _DPI, facecolor=ground)
+    figure.savefig(buffer, format="png", dpi=density * _DPI, facecolor=ground, pil_kwargs={"compress_level": _COMPRESSION})
     return buffer.getvalue()
 
 

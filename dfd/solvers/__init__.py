@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from dfd.capture import Capture, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers.focus_measure import solve_focus_measure
+from dfd.solvers.focus_measure import REACH, solve_focus_measure
 
 
 @dataclass(frozen=True)
 class Solver:
     """One row: what `dfd solvers` lists, and the captures that the function takes.
 
+    halo        px around a pixel that its value may depend on
     tolerance   error [px of coc] within which the contract tests must find a well textured plane
     """
 
@@ -26,6 +27,7 @@ class Solver:
     summary: str
     paper: str
     tolerance: float
+    halo: int
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -39,7 +41,7 @@ SOLVERS: dict[str, Solver] = {
         Solver(
             "focus-measure", solve_focus_measure, (FocalStack,),
             "sharpest frame at three scales, refined between the frames; needs no optics and at least 3 frames",
-            "Nayar and Nakagawa 1994 (SML, Gaussian peak); Pertuz et al. 2013", 1.0,
+            "Nayar and Nakagawa 1994 (SML, Gaussian peak); Pertuz et al. 2013", 1.0, REACH,
         ),
     )
 }

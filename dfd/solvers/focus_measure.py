@@ -27,8 +27,8 @@ from dfd.backend import array_module
 from dfd.capture import FocalStack
 from dfd.depthmap import DepthMap
 from dfd.refine import fit_plane
-from dfd.solvers.peaks import PULLS, WIDTHS, gaussian_peak, pull, unlock
-from dfd.solvers.sharpness import SCALES, sharpness_curves
+from dfd.solvers.peaks import PULLS, WIDTHS, gaussian_peak, pull, unlock, unlock_table
+from dfd.solvers.sharpness import SCALES, sharpness_curves, sharpness_in_bands
 
 REACH = 57
 """Pixels around a pixel that its value may depend on, the halo for tiles: 17 for the coarsest sharpness, 20 for the median
@@ -80,15 +80,7 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     coordinates = np.array([capture.views[index].coordinate for index in order])
     spacing = float(np.median(np.diff(coordinates)))
     places = (coordinates - coordinates.mean()) / spacing
-    steps = itertools.count(1)
-    total = len(SCALES) * len(order)
-
-    def report():
-        if progress is not None:
-            progress(next(steps), total)
-
-    volumes = [sharpness_curves(capture, order, scale, report) for scale in SCALES]
-    joined, predicted, doubt, window, strength = _find_peaks(volumes, places)
+    joined, predicted, doubt, window, strength = _find_peaks(capture, order, places, progress or (lambda *_: None))
     value, scatter = fit_plane(joined, predicted, std=_PLANE_STD)
     seen = scatter * xp.maximum((window / _CORRELATED) ** _GROWTH, _AVERAGED)
     sigma = xp.sqrt(seen**2 + (_UNSEEN * predicted) ** 2 + doubt**2)
@@ -103,19 +95,28 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     )
 
 
-def _find_peaks(volumes, places):
-    """What each pixel's own curves say, (H, W) float32 each: by the fused loop on the CPU, by arrays on a GPU.
+def _find_peaks(capture, order, places, report):
+    """What each pixel's own curves say, (H, W) float32 each: by fused loops on the CPU, by arrays on a GPU.
 
     Returns (place, its predicted std, its doubt, mean window [px], strength of the middle scale); place NaN where there is
     no peak inside the sweep that stands out of the noise.
     """
-    if array_module(volumes[0][1]) is not np:
+    if array_module(capture.images) is not np:
+        steps, total = itertools.count(1), len(SCALES) * len(order)
+        volumes = [sharpness_curves(capture, order, scale, lambda: report(next(steps), total)) for scale in SCALES]
         return find_peaks_arrays(volumes, places)
+    found = np.empty((5, *capture.shape), np.float32)
+    for rows, volumes, deviations in sharpness_in_bands(capture, order, report):
+        found[:, rows] = find_peaks_fused(list(zip(volumes, deviations, strict=True)), places)
+    return found
+
+
+def find_peaks_fused(volumes, places):
+    """What `_find_peaks` returns, from the (volume, deviation) of each of SCALES, by the fused loop of the CPU."""
     from dfd.kernels.peaks import find_peaks
 
-    curves, deviations = zip(*volumes, strict=True)
-    constants = _FLOOR, _TEXTURE, _LOCKING, _LEAST_CONTRAST, _COARSE
-    return find_peaks(curves, deviations, places, [window for _, _, window in SCALES], (WIDTHS, PULLS), constants)
+    constants, windows = (_FLOOR, _TEXTURE, _LOCKING, _LEAST_CONTRAST, _COARSE), [window for _, _, window in SCALES]
+    return find_peaks(*zip(*volumes, strict=True), places, windows, (WIDTHS, PULLS), unlock_table(), constants)
 
 
 def find_peaks_arrays(volumes, places):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -50,8 +51,17 @@ def unlock(offset, width):
     than a Gaussian, so a coarse sweep draws the peak to the frames by pull(width) (sin 2 pi x - sin(4 pi x) / 4), x the
     true offset: up to 0.15 spacings at width 0.5, under 0.01 above 1.7.
     """
+    return _released(offset, pull(width))
+
+
+@functools.cache
+def unlock_table():
+    """`unlock` for strengths from 0 to the largest of PULLS, in rows, and offsets from 0 to 1, in columns."""
+    return _released(np.linspace(0, 1, 257)[None, :], np.linspace(0, PULLS[0], 65)[:, None])
+
+
+def _released(offset, strength):
     xp = array_module(offset)
-    strength = pull(width)
     true = offset
     for _ in range(6):  # Newton: the pulled offset grows with the true one at every strength of the table
         turn = 2 * math.pi * true

@@ -6,8 +6,6 @@ Nayar and Nakagawa, "Shape from focus", 1994, eq. 4 to 6: |second difference in 
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -17,8 +15,14 @@ from dfd.backend import array_module
 SCALES = ((0.0, 1, 7), (1.0, 2, 9), (2.0, 3, 13))
 """Std of the Gaussian [px], spacing of the second difference [px], window [px], fine to coarse."""
 
+REACH = 17
+"""Pixels around a pixel that its sharpness depends on: 8 of the widest Gaussian, 3 of the difference, 6 of the window."""
+
 _LEAST_SHARE = 0.3
 """Share of a window that must hold data."""
+
+_BAND_ROWS, _BAND_PIXELS = 64, 2**18
+"""Least rows and pixels of a band: its halo of rows is measured twice, its planes should stay in the cache."""
 
 
 def sharpness(image, scale):
@@ -46,44 +50,61 @@ def _mean_of_known(values, known, whole, average):
     return xp.where(share > _LEAST_SHARE, mean, xp.float32(np.nan))
 
 
-def sharpness_curves(capture, order, scale, report):
-    """Sharpness of every frame, (K, H, W), and its standard deviation under noise, (H, W)."""
-    xp = array_module(capture.images)
-    volume = xp.empty(capture.images.shape, dtype=np.float32)
+def sharpness_in_bands(capture, order, report):
+    """Yield (rows, volumes, deviations): `sharpness_curves` of all SCALES by the fused loop, a band of rows at a time.
 
-    def measure(place):
-        image, noise = capture.images[order[place]], capture.views[order[place]].noise
+    Only a band of the curves exists at any time, and its planes fit the cache.
+    """
+    from dfd.kernels.sharpness import measure_frames
+
+    noises = [capture.views[index].noise for index in order]
+    variances = np.array([(1 / noise.gain, (noise.read_noise / noise.gain) ** 2) for noise in noises])
+    responses = np.array([[(response, math.sqrt(2 / independent)) for response, independent in
+                           (_noise_response(noise, scale) for scale in SCALES)] for noise in noises])
+    scales = [(gaussian_taps(std), step, window) for std, step, window in SCALES]
+    height, width = capture.shape
+    rows = max(_BAND_ROWS, _BAND_PIXELS // width)
+    starts = range(0, height, rows)
+    for number, start in enumerate(starts):
+        stop, top = min(start + rows, height), max(start - REACH, 0)
+        images = capture.images[:, top:stop + REACH]
+        volumes, deviations = measure_frames(images, order, variances, scales, responses, _LEAST_SHARE, REACH)
+        inner = slice(start - top, stop - top)
+        yield slice(start, stop), volumes[:, :, inner], deviations[:, inner]
+        report(number + 1, len(starts))
+
+
+def sharpness_curves(capture, order, scale, report):
+    """Sharpness of every frame at a row of SCALES, (K, H, W), and its standard deviation under noise, (H, W).
+
+    In whole-array operations, for NumPy and CuPy: the reference of the fused loop, and the path of the GPU.
+    """
+    xp = array_module(capture.images)
+    volume, deviation = xp.empty(capture.images.shape, dtype=np.float32), 0.0
+    for place, index in enumerate(order):
+        image, noise = capture.images[index], capture.views[index].noise
         response, independent = _noise_response(noise, scale)
-        level = imaging.box_mean(xp.nan_to_num(image), scale[2])
+        level = imaging.box_mean(xp.nan_to_num(image), SCALES[1][2])
         std = xp.sqrt(noise.variance(level) * response)
         # two folded normal variables of std s add 2 s sqrt(2/pi) where there is no texture, and nothing where it is strong
         floor = 2 * math.sqrt(2 / math.pi) * std
         volume[place] = xp.sqrt(xp.maximum(sharpness(image, scale) ** 2 - floor**2, 0))
-        return std * math.sqrt(2 / independent)
-
-    deviation = 0.0
-    for std in _mapped(measure, range(len(order)), xp):
-        deviation = deviation + std / len(order)
+        deviation = deviation + std * (math.sqrt(2 / independent) / len(order))
         report()
     return volume, deviation
 
 
-def _mapped(function, items, xp):
-    """`map` in threads on the CPU, where the array kernels release the lock; in turn on a GPU."""
-    if xp is not np:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        yield from pool.map(function, items)
+def gaussian_taps(std):
+    """Weights of a Gaussian cut at 4 std, sum 1; (1,) for std 0."""
+    axis = np.arange(-math.ceil(4 * std), math.ceil(4 * std) + 1)
+    taps = np.exp(-0.5 * (axis / std) ** 2) if std > 0 else np.ones(1)
+    return taps / taps.sum()
 
 
 def _noise_response(noise, scale):
     """Variance of one second difference per variance of a pixel, and independent samples in the window."""
     std, step, window = scale
-    reach = math.ceil(4 * std)
-    axis = np.arange(-reach, reach + 1)
-    smooth = np.exp(-0.5 * (axis / std) ** 2) if std > 0 else np.ones(1)
-    smooth = smooth / smooth.sum()
+    smooth = gaussian_taps(std)
     second = np.zeros(2 * step + 1)
     second[[0, step, 2 * step]] = -1, 2, -1
     along, across = np.convolve(smooth, second), smooth

@@ -1,0 +1,128 @@
+"""Solve a capture tile by tile: memory follows the size of a tile, not the number of frames or megapixels.
+
+The one owner of tiling.  A tile is cut with a halo as wide as the solver's reach, solved like a small capture, and its
+inside is kept; so the result is that of the whole, up to rounding.  Tiles run in threads: the kernels release the lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from dfd.backend import array_module, to_device
+from dfd.capture import Capture
+from dfd.depthmap import DepthMap
+from dfd.solvers import Solver
+
+TILE_BYTES = 320e6
+"""Memory that all tiles in work may take together."""
+
+LEAST_TILE_PX = 64
+"""Smallest side of a tile without its halo; below it the halo is nearly all of the work."""
+
+_PLANES = 160
+"""Bytes per pixel of a tile that do not depend on the number of frames: curves of a band, planes, result."""
+
+
+def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, workers: int | None = None,
+                device: str = "cpu", progress=None) -> DepthMap:
+    """The depth map of a capture by a row of `solvers.SOLVERS`; the arrays are where the capture's images are, or on
+    the device.
+
+    tile       side [px] of a tile without its halo; None: what fits TILE_BYTES
+    workers    threads; None: all cores (one on a GPU, whose memory the tiles share)
+    device     "cpu", "cuda" or "auto": where each tile is solved
+    progress   called as progress(done, total) pixels
+    Raises ValueError for a tile below LEAST_TILE_PX px or fewer than one worker, and what the solver raises.
+    """
+    xp = array_module(capture.images)
+    owner = array_module(to_device(np.zeros(1, np.float32), device)) if xp is np else xp
+    workers = worker_count(workers) if owner is np else 1
+    pieces = cut(capture.shape, tile or tile_size(len(capture), capture.shape, solver.halo, workers), solver.halo, workers,
+                 whole=tile is None)
+    values, sigma = (owner.empty(capture.shape, dtype=np.float32) for _ in range(2))
+    done, total = 0, capture.shape[0] * capture.shape[1]
+
+    def solve(piece):
+        outer, inner, place = piece
+        images = capture.images[:, *outer]
+        if xp is np:
+            images = to_device(np.ascontiguousarray(images, dtype=np.float32), device)
+        part = solver.function(replace(capture, images=images))
+        values[place], sigma[place] = part.values[inner], part.sigma[inner]
+        return values[place].size
+
+    for pixels in in_order(solve, pieces, workers):
+        done += pixels
+        if progress is not None:
+            progress(done, total)
+    return DepthMap(values, sigma, capture.scale, solver.name)
+
+
+def worker_count(workers: int | None) -> int:
+    """`workers`, or as many as this process may use.  Raises ValueError below 1."""
+    if workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers < 1:
+        raise ValueError(f"workers ({workers}) must be at least 1; leave it out for all cores")
+    return workers
+
+
+def tile_size(frames: int, shape: tuple[int, int], halo: int, workers: int) -> int:
+    """Side [px] of the largest tiles, without their halo, that fit TILE_BYTES with so many in work."""
+    side = math.isqrt(int(TILE_BYTES / workers / tile_bytes(frames))) - 2 * halo
+    return min(max(side, LEAST_TILE_PX), max(shape))
+
+
+def tile_bytes(frames: int) -> int:
+    """Bytes that a solver needs per pixel of a tile of a stack."""
+    return 4 * frames + _PLANES
+
+
+def cut(shape: tuple[int, int], tile: int, halo: int, workers: int = 1, *, whole: bool = False):
+    """Tiles as (outer slices, inner slices within the outer, place in the whole); equal sizes of at most `tile` px.
+
+    whole   at least one tile per worker, where that leaves them LEAST_TILE_PX high
+    Raises ValueError for a tile below LEAST_TILE_PX.
+    """
+    if tile < LEAST_TILE_PX:
+        raise ValueError(f"tile ({tile} px) must be at least {LEAST_TILE_PX} px; the halo around it is {halo} px")
+    rows, columns = (math.ceil(length / tile) for length in shape)
+    if whole and rows * columns < workers:
+        rows = max(rows, min(workers, shape[0] // LEAST_TILE_PX))
+    pieces = []
+    for top, bottom in _edges(shape[0], rows):
+        for left, right in _edges(shape[1], columns):
+            outer = (slice(max(top - halo, 0), min(bottom + halo, shape[0])),
+                     slice(max(left - halo, 0), min(right + halo, shape[1])))
+            inner = tuple(slice(start - out.start, stop - out.start)
+                          for (start, stop), out in zip(((top, bottom), (left, right)), outer, strict=True))
+            pieces.append((outer, inner, (slice(top, bottom), slice(left, right))))
+    return pieces
+
+
+def _edges(length, count):
+    places = [round(length * k / count) for k in range(count + 1)]
+    return list(itertools.pairwise(places))
+
+
+def in_order(function, items, workers):
+    """`map` in threads with at most `workers` items in work or waiting, so that a fault or Ctrl-C stops the rest."""
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
