@@ -250,6 +250,7 @@ def test_pixels_that_are_not_square_are_said_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     overview = describe([shared_data("raw/kodak_dc120_kdc/P003908.KDC")])
     assert any("1.53 times as wide as high" in text and "along y" in text for text in overview.warnings)
+    assert overview.files[0].pixel_aspect == pytest.approx(1.53, abs=0.005)
 
 
 def test_a_dng_of_adobe_has_its_distance_in_xmp(monkeypatch, tmp_path):

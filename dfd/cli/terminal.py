@@ -100,7 +100,7 @@ def _description(item):
     found = {name: [*filter(None, [used.get(name)]), *item.others.get(name, ())] for name in VALUE_KEYS}
     return {"file": str(item.path), "width_px": item.shape[1], "height_px": item.shape[0], "make": settings.make,
             "model": settings.model, "lens_model": settings.lens_model, "serial": settings.serial,
-            "orientation_exif": item.orientation, "distance_from": settings.distance_from,
+            "orientation_exif": item.orientation, "pixel_aspect": item.pixel_aspect, "distance_from": settings.distance_from,
             "values": {VALUE_KEYS[name]: _value(value) for name, value in used.items()},
             "candidates": {VALUE_KEYS[name]: [*map(_value, values)] for name, values in found.items() if values},
             "missing": item.missing, "warnings": item.warnings}

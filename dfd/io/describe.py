@@ -19,7 +19,7 @@ class Description:
     """One file: its size (H, W) px, every value with sigma and source, the toml lines missing for metric depth.
 
     others        field -> values that other sources give and that are not used, in the order of their sources
-    orientation   EXIF 1..8; arrays are never rotated
+    orientation   EXIF 1..8; arrays are never rotated;   pixel_aspect   width of a pixel over its height
     """
 
     path: Path
@@ -29,6 +29,7 @@ class Description:
     warnings: tuple[str, ...]
     others: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     orientation: int = 1
+    pixel_aspect: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _describe(item: ImageFile, profile: LensProfile) -> Description:
         others = others | {"pixel_pitch": tuple(value for value in beside if value is not None)}
         shown = replace(settings, pixel_pitch=Value(profile.pixel_pitch, None, f"profile {profile.name}"))
     return Description(item.path, item.shape, shown, profile.missing(settings), item.merged.told(profile), others,
-                       item.orientation)
+                       item.orientation, item.grid.aspect)
 
 
 def _one_line(error) -> str:

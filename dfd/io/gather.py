@@ -47,11 +47,10 @@ class ImageFile:
     of_exiftool: tuple[Reading, ...] = ()
     merged: Merged = field(default_factory=lambda: Merged(CameraSettings()))
 
-    def joined(self, found: Inputs, distances: Mapping[Path, float]) -> ImageFile:
-        """The same with its readings and what the user states in one."""
-        entry = found.entries[found.files.index(self.path)]
-        readings = (*self.own, *self.of_libraw, *self.of_exiftool)
-        return replace(self, merged=merge(self.path, readings, found.sidecar, entry, distances.get(self.path)))
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """All of them, best first."""
+        return *self.own, *self.of_libraw, *self.of_exiftool
 
     def lacks(self, names: Iterable[str], profile: LensProfile) -> bool:
         """One of these fields is unknown, and metres need it."""
@@ -75,8 +74,10 @@ def gather(found: Inputs, profile: LensProfile, distances: Mapping[Path, float])
     found   what the user points at and states;   distances   m, those of --focus-distances
     """
     def joined(files):
-        return [item.joined(found, distances) for item in files]
+        return [replace(item, merged=merge(item.path, item.readings, found.sidecar, entries[item.path],
+                                           distances.get(item.path))) for item in files]
 
+    entries = dict(zip(found.files, found.entries, strict=True))
     opened, bad = _each(_open, found.files)
     files, warnings = joined(opened), _pixel_warning(opened)
     if any(item.lacks(_EXIFTOOL_KNOWS, profile) for item in files):
