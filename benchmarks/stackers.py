@@ -93,7 +93,7 @@ def main():
     parser.add_argument("--preview", action="store_true", help="also `dfd depth --preview`")
     options = parser.parse_args()
     if options.shinestacker and not shutil.which(options.shinestacker):
-        parser.error(f"--shinestacker {options.shinestacker}: no such program; give the python of an environment that has it")
+        parser.error(f"--shinestacker {options.shinestacker}: no such program; give the python of its environment")
     print(f"{load()}; {options.repeats} rounds, median (least to most)", *versions(options), sep="; ", end="\n\n")
     for stack in [options.stack] if options.stack else STACKS:
         compare(stack, options)
