@@ -92,13 +92,15 @@ def main():
     parser.add_argument("--only-dfd", action="store_true", help="no peers")
     parser.add_argument("--preview", action="store_true", help="also `dfd depth --preview`")
     options = parser.parse_args()
+    if options.shinestacker and not shutil.which(options.shinestacker):
+        parser.error(f"--shinestacker {options.shinestacker}: no such program; give the python of its environment")
     print(f"{load()}; {options.repeats} rounds, median (least to most)", *versions(options), sep="; ", end="\n\n")
     for stack in [options.stack] if options.stack else STACKS:
         compare(stack, options)
 
 
 def compare(stack, options):
-    """Run all programs on one stack in turn and print what came of it."""
+    """Run all programs on one stack in turn and print what came of it; costs: name of a program -> round -> Cost."""
     costs, found = {}, {}
     with tempfile.TemporaryDirectory(prefix="stackers-") as temporary:
         frames = copied(shared_data(f"stacks/{stack}"), Path(temporary) / "frames")
@@ -110,7 +112,7 @@ def compare(stack, options):
                 if trouble:
                     missing[program.name] = trouble
                 else:
-                    costs.setdefault(program.name, []).append(cost)
+                    costs.setdefault(program.name, {})[turn] = cost
                     found[program.name] = figures or found.get(program.name)
     cost_table(stack, costs, missing)
     ratio_table(stack, costs)
@@ -172,7 +174,7 @@ def cost_table(stack, costs, missing):
     """Seconds and memory of every program."""
     header(f"{stack}, {STACKS[stack]}", "wall s", "CPU s", "peak MB", "of it private MB")
     for name, runs in costs.items():
-        row(name, *(spread([getattr(cost, field) for cost in runs], digits)
+        row(name, *(spread([getattr(cost, field) for cost in runs.values()], digits)
                     for field, digits in (("wall", 1), ("cpu", 1), ("peak", 0), ("private", 0))))
     for name, words in missing.items():
         row(name, words, "", "", "")
@@ -189,15 +191,15 @@ def ratio_table(stack, costs):
         return
     header("dfd depth over", "wall", "CPU", *(["wall asked"] if asked else []))
     for name in (ENFUSE, SHINESTACKER, FOCUS_STACK):
-        pairs = list(zip(mine, costs.get(name, ()), strict=False))
+        pairs = [(mine[turn], other) for turn, other in costs.get(name, {}).items() if turn in mine]
         limit = [f"at most {ASKED[name]:g}"] if asked else []
         if pairs:
             row(name, *(spread([getattr(own, field) / getattr(other, field) for own, other in pairs], 2)
                         for field in ("wall", "cpu")), *limit)
         elif name == FOCUS_STACK:
             wall, cpu, _ = NOTED[stack]
-            row(f"{name} as noted", spread([own.wall / wall for own in mine], 2),
-                spread([own.cpu / cpu for own in mine], 2) if cpu else "", *limit)
+            row(f"{name} as noted", spread([own.wall / wall for own in mine.values()], 2),
+                spread([own.cpu / cpu for own in mine.values()], 2) if cpu else "", *limit)
     if asked:
         print(f"\nPeak asked: at most {ASKED_PEAK} MB.")
     print()
