@@ -24,7 +24,7 @@ _PYRAMID = 22
 _PYRAMID_PIXELS = 0.6e6
 
 _DECODING, _PICTURE, _MAPS, _FUSING, _WRITING = 20, 12, 8, 32, 22
-"""Bytes per pixel: of a frame being decoded, of its colours, of depth and sigma, of the all-in-focus image being made, of what
+"""Bytes per pixel of a frame being decoded, its colours, depth and sigma, the all-in-focus image being made, and of what
 is written."""
 
 _DECODE_NS, _PICTURE_NS, _REGISTER_NS, _SOLVE_NS, _SOLVE_PIXEL_NS, _WRITE_NS = 45, 30, 60, 45, 900, 250

@@ -118,8 +118,10 @@ def reduce(image, factor: int):
         raise ValueError(f"factor ({factor}) of a reduction must be a whole number from 1 to the image size "
                          f"({image.shape[1]} x {image.shape[0]} px)")
     xp = array_module(image)
-    image = image[:height * factor, :width * factor].astype(np.float32)
-    if xp is np and factor > 1:
+    image = image[:height * factor, :width * factor].astype(np.float32, copy=False)
+    if factor == 1:
+        return image
+    if xp is np:
         import cv2
 
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, *image.shape[2:])

@@ -160,7 +160,7 @@ def _fuse(prepared: Prepared, coordinates, result, progress):
         if progress is not None:
             progress("all-in-focus", number + 1, len(kept))
     image, index = fusion.result()
-    return image, np.where(index < 0, -1, np.asarray(kept)[index])
+    return image, np.where(index < 0, np.int32(-1), np.asarray(kept, np.int32)[index])
 
 
 def _check_options(source, folder, min_confidence, device, tile, workers):

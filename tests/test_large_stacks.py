@@ -1,0 +1,121 @@
+"""Large stacks on small ones: the job through disk and tiles, what --dry-run foresees, and what happens when room is short."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import tifffile
+from test_cli import dfd
+
+from dfd.forecast import forecast
+from dfd.io import scratch
+from dfd.io.scratch import Scratch
+from dfd.io.sources import open_source
+from dfd.pipeline import run
+from dfd.solvers import SOLVERS
+
+SIZE = (260, 380)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """A simulated DNG stack of 7 frames with breathing."""
+    folder = tmp_path_factory.mktemp("large") / "stack"
+    assert dfd("simulate", "-o", folder, "--scene", "slant", "--preset", "50mm-f4-12um", "--size", f"{SIZE[1]}x{SIZE[0]}",
+               "--frames", 7, "--seed", 3) == 0
+    return folder
+
+
+def test_the_job_through_disk_and_tiles_gives_the_depth_of_the_job_in_memory(stack, tmp_path, monkeypatch):
+    whole = run(stack, tmp_path / "whole", tile=max(SIZE), workers=1)
+    made = []
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(Scratch, "head", lambda self, count, head=Scratch.head: made.append(self._dark) or head(self, count))
+    tiled = run(stack, tmp_path / "tiled", tile=64, workers=2)
+    assert made and made[0] is not None  # the frames went to disk, as codes
+    both = whole.result.valid & tiled.result.valid
+    assert np.mean(whole.result.valid != tiled.result.valid) < 2e-3 and both.mean() > 0.9
+    difference = np.abs(whole.result.values - tiled.result.values)[both] / whole.result.sigma[both]
+    assert np.sqrt(np.mean(difference**2)) < 0.1  # sigma
+    np.testing.assert_allclose(tiled.all_in_focus, whole.all_in_focus, atol=0.03)
+    assert json.loads((tmp_path / "tiled" / "result.json").read_text())["solver"]["parameters"]["tile_px"] == 64
+
+
+def test_a_dry_run_says_what_it_takes_and_writes_nothing(stack, tmp_path, capsys):
+    assert dfd("depth", stack, "-o", tmp_path / "out", "--dry-run", "--workers", 2) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("metric depth:")
+    assert re.search(rf"7 frames of {SIZE[1]} x {SIZE[0]} px, 2 at a time; tiles of {SIZE[1]} px", told)
+    for line in (r"^memory  about \d+\.\d GB$", r"^disk    \d+\.\d\d GB of results; 0\.00 GB meanwhile in .+, which has",
+                 r"^time    roughly \d+ s \("):
+        assert re.search(line, told, re.MULTILINE), told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse(stack, tmp_path, capsys):
+    for words, message in ((["--tile", "20"], "tile (20 px) must be at least 64 px"),
+                           (["--workers", "0"], "workers (0) must be at least 1")):
+        for dry in ([], ["--dry-run"]):
+            assert dfd("depth", stack, "-o", tmp_path / "out", *words, *dry) == 2
+            assert message in capsys.readouterr().err
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "a.txt").write_text("mine")
+    assert dfd("depth", stack, "-o", tmp_path / "full", "--dry-run") == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_the_forecast_of_memory_follows_the_frame_and_of_disk_the_stack(stack, monkeypatch):
+    source, solver = open_source(stack), SOLVERS["focus-measure"]
+
+    def foreseen(count, shape):
+        monkeypatch.setattr("dfd.forecast.image_size", lambda _: shape)
+        from dataclasses import replace
+
+        frames = (source.frames * (count // len(source.frames) + 1))[:count]
+        return forecast(replace(source, frames=frames), solver, workers=2)
+
+    small, many, large = foreseen(20, (4000, 6000)), foreseen(80, (4000, 6000)), foreseen(20, (8000, 6000))
+    assert many.memory < 1.1 * small.memory and 1.5 < (large.memory - 4e8) / (small.memory - 4e8) < 2.1
+    assert small.disk == 2 * 20 * 24e6 and many.disk == 4 * small.disk and large.disk == 2 * small.disk
+    assert sum(many.seconds.values()) > 2 * sum(small.seconds.values())
+    assert small.memory < 2.5e9
+
+
+def test_a_disk_that_is_too_small_is_one_line_and_leaves_nothing(stack, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(scratch.shutil, "disk_usage", lambda _: scratch.shutil._ntuple_diskusage(10**9, 10**9, 10**5))
+    assert dfd("depth", stack, "-o", tmp_path / "out") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "are needed for the registered frames; free some space, set TMPDIR to a larger disk, or use --preview" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_frame_of_another_scene_is_named_left_out_and_unharmful(stack, tmp_path):
+    frames = sorted(stack.glob("*.dng"))
+    whole = run(stack, tmp_path / "whole")
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for path in frames:
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "capture.toml").write_text((stack / "capture.toml").read_text())
+    bad = frames[1]
+    other = np.random.default_rng(1).integers(600, 9000, SIZE)
+    with tifffile.TiffFile(folder / bad.name, mode="r+b") as file:
+        page = file.pages[0]
+        codes = np.clip(other, 600, 9000).astype(np.uint16)
+        file.filehandle.seek(page.dataoffsets[0])
+        assert sum(page.databytecounts) == codes.nbytes and len(page.dataoffsets) == 1
+        file.filehandle.write(codes.tobytes())
+    outcome = run(folder, tmp_path / "out")
+    assert any(bad.name in text and "left out" in text for text in outcome.warnings)
+    record = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert [frame["file"] for frame in record["frames"] if not frame["used"]] == [bad.name]
+    assert len(record["sweep"]["positions"]) == len(frames) - 1
+    index = tifffile.imread(tmp_path / "out" / "index.tiff")
+    left_out = [frame["file"] for frame in record["frames"]].index(bad.name)
+    assert not (index == left_out).any()
+    both = outcome.result.valid & whole.result.valid
+    assert both.mean() > 0.5 and np.median(np.abs(outcome.result.values - whole.result.values)[both]) < 0.01  # dioptre
+    again = run(folder, tmp_path / "again", align=tmp_path / "out" / "transforms.json")
+    assert again.kept == outcome.kept
