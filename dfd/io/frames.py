@@ -13,7 +13,6 @@ import numpy as np
 
 from dfd.io import images, raw
 from dfd.io.sensor import COLOURS, TAPS
-from dfd.kernels import mosaic
 from dfd.settings import CameraSettings
 
 _CLIPPED = 0.9995
@@ -88,6 +87,8 @@ def read_luminance(frame: Frame) -> Plane:
 
 
 def _raw_luminance(frame):
+    from dfd.kernels import mosaic
+
     image = _read_raw(frame)
     if image.codes.ndim == 3:
         share = float(np.sum(images.REC709**2))
@@ -97,6 +98,8 @@ def _raw_luminance(frame):
 
 def _filtered(image):
     """(H, W) float32 luminance of a mosaic or a monochrome sensor."""
+    from dfd.kernels import mosaic
+
     return mosaic.luminance(image.codes, image.black, image.white[0], TAPS[image.period], image.period)
 
 
@@ -112,6 +115,8 @@ def read_colour(frame: Frame) -> np.ndarray:
     A mosaic is interpolated linearly and white-balanced, cut at 1 so that saturated pixels stay white.  A mosaic of other
     colours than red, green and blue gives its luminance.
     """
+    from dfd.kernels import mosaic
+
     if not is_raw(frame.path):
         values = _read_picture(frame).values
         return values if values.ndim == 3 else values[..., None]
