@@ -1,4 +1,4 @@
-"""Large stacks on small ones: the job through disk and tiles, what --dry-run foresees, and what happens when room is short."""
+"""Large stacks, tried on small ones: the job through disk and tiles, what --dry-run foresees, what a lack of room does."""
 
 import json
 import re

@@ -15,7 +15,7 @@ from dfd.fuse import AllInFocus
 from dfd.io import raw
 from dfd.io.dng import write_dng
 from dfd.io.frames import read_colour
-from dfd.io.images import REC709
+from dfd.io.light import REC709
 from dfd.io.simulated import write_simulation
 from dfd.io.sources import open_source
 from dfd.lensfile import SCHEMA, SCHEMA_VERSION

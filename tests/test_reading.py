@@ -8,7 +8,8 @@ from conftest import shared_data
 
 from dfd.io.dng import PATTERNS, write_dng
 from dfd.io.frames import Frame, image_size, read_colour, read_luminance
-from dfd.io.images import default_linear, read_image, read_values, srgb_to_linear, write_tiff
+from dfd.io.images import default_linear, read_image, read_values, write_tiff
+from dfd.io.light import srgb_to_linear
 from dfd.io.raw import read_mosaic
 from dfd.settings import CameraSettings
 

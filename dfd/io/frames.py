@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dfd.io import images, raw
+from dfd.io.light import REC709
 from dfd.io.sensor import COLOURS, TAPS
 from dfd.settings import CameraSettings
 
@@ -91,8 +92,8 @@ def _raw_luminance(frame):
 
     image = _read_raw(frame)
     if image.codes.ndim == 3:
-        share = float(np.sum(images.REC709**2))
-        return Plane(mosaic.blend(image.codes, image.black, image.white, images.REC709), image.dn_range, share=share)
+        share = float(np.sum(REC709**2))
+        return Plane(mosaic.blend(image.codes, image.black, image.white, REC709), image.dn_range, share=share)
     return Plane(_filtered(image), image.dn_range, TAPS[image.period])
 
 
@@ -106,7 +107,7 @@ def _filtered(image):
 def _picture_luminance(frame):
     picture = images.read_grey(frame.path, linear=frame.linear, black_level=frame.black_level,
                                white_level=frame.white_level, clipped=_CLIPPED)
-    return Plane(picture.values, picture.dn_range, share=float(np.sum(images.REC709**2)) if picture.colour else 1.0)
+    return Plane(picture.values, picture.dn_range, share=float(np.sum(REC709**2)) if picture.colour else 1.0)
 
 
 def read_colour(frame: Frame) -> np.ndarray:

@@ -6,6 +6,7 @@ colours or pixels are mixed; luminance is the Rec. 709 sum of linear RGB.
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from dfd.io.integrity import check_jpeg, check_png, check_tiff, is_tiff
+from dfd.io.light import REC709, curves, has_table, levels, linearise, luminance
 
 FORMATS = {".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg",
            ".npy": "npy"}
 """File suffix (lower case) -> format read here."""
-
-REC709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""Luminance weights of linear R, G, B."""
 
 _GREY, _RGB = 1, 2  # TIFF PhotometricInterpretation: black is zero, RGB
 
@@ -47,7 +46,7 @@ def read_image(path, *, linear: bool | None = None, black_level=None, white_leve
     for levels that do not fit.
     """
     data, black, white, linear = _open(Path(path), linear, black_level, white_level)
-    return Picture(_linearise(data, black, white, linear), float(white - black.mean()), data.dtype.kind in "iu",
+    return Picture(linearise(data, black, white, linear), float(white - black.mean()), data.dtype.kind in "iu",
                    data.ndim == 3)
 
 
@@ -60,8 +59,8 @@ def read_grey(path, *, linear: bool | None = None, black_level=None, white_level
     """
     data, black, white, linear = _open(Path(path), linear, black_level, white_level)
     dn_range, clips = float(white - black.mean()), data.dtype.kind in "iu"
-    if not _has_table(data):
-        values = _linearise(data, black, white, linear)
+    if not has_table(data):
+        values = linearise(data, black, white, linear)
         full = values >= clipped
         full = full if full.ndim == 2 else full.any(axis=2) if linear else full.all(axis=2)
         grey = luminance(values)
@@ -69,7 +68,7 @@ def read_grey(path, *, linear: bool | None = None, black_level=None, white_level
     from dfd.kernels.tables import blend
 
     data = data.reshape(*data.shape[:2], -1)
-    tables = _tables(data.dtype, np.resize(black, data.shape[2]), white, linear)
+    tables = curves(data.dtype, np.resize(black, data.shape[2]), white, linear)
     weights = REC709 if data.shape[2] == 3 else (1.0,)
     grey = blend(data, tables, weights, limit=clipped, every=not linear)
     return Picture(grey, dn_range, clips, data.shape[2] == 3)
@@ -86,7 +85,7 @@ def _open(path, linear, black_level, white_level):
     if data.ndim not in (2, 3) or (data.ndim == 3 and data.shape[2] != 3) or 0 in data.shape:
         raise OSError(f"{path}: an array of shape {data.shape} is not a grey or RGB image")
     _check_finite(path, data)
-    return data, *_levels(path, data, full_scale, black_level, white_level), linear
+    return data, *levels(path, data, full_scale, black_level, white_level), linear
 
 
 def read_values(path) -> np.ndarray:
@@ -95,17 +94,6 @@ def read_values(path) -> np.ndarray:
     Raises OSError as `read_image` does.
     """
     return _decode(Path(path))[0]
-
-
-def luminance(values: np.ndarray) -> np.ndarray:
-    """(H, W) float32 of linear grey (H, W) or RGB (H, W, 3)."""
-    return values if values.ndim == 2 else values @ REC709
-
-
-def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:
-    """Inverse of the sRGB curve; the line near black continues below 0, the power above 1."""
-    power = ((np.maximum(encoded, 0.04045) + 0.055) / 1.055) ** 2.4
-    return np.where(encoded <= 0.04045, encoded / 12.92, power)
 
 
 def default_linear(path) -> bool:
@@ -122,6 +110,18 @@ def image_size(path) -> tuple[int, int]:
         return first.height, first.width
     if kind == "npy":
         return _open_npy(path).shape[:2]
+    return _checked_size(path, kind, _stamp(path))
+
+
+def _stamp(path):
+    """What changes when a file does."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=4096)
+def _checked_size(path, kind, stamp):
+    """(H, W) px of a PNG or JPEG that is whole; a file is read through once, not at every look."""
     return (check_png if kind == "png" else check_jpeg)(path, path.read_bytes())
 
 
@@ -179,15 +179,13 @@ def _check_single(path, pages):
 
 
 def _decode_png(path):
-    data = path.read_bytes()
-    check_png(path, data)
-    return _decode_opencv(path, data)
+    _checked_size(path, "png", _stamp(path))
+    return _decode_opencv(path, path.read_bytes())
 
 
 def _decode_jpeg(path):
-    data = path.read_bytes()
-    check_jpeg(path, data)
-    return _decode_opencv(path, data)
+    _checked_size(path, "jpeg", _stamp(path))
+    return _decode_opencv(path, path.read_bytes())
 
 
 def _decode_opencv(path, data):
@@ -239,42 +237,6 @@ def _check_finite(path, data):
         if bad:
             raise ValueError(f"{path}: {bad} of {data.size} values are NaN or infinite, none is allowed; "
                              "replace them before solving")
-
-
-def _levels(path, data, full_scale, black_level, white_level):
-    """Black per channel (or one) and white, in file units."""
-    channels = 1 if data.ndim == 2 else data.shape[2]
-    black = np.atleast_1d(np.asarray(0.0 if black_level is None else black_level, np.float64))
-    white = full_scale if white_level is None else float(white_level)
-    if black.size not in (1, channels):
-        raise ValueError(f"{path}: black_level has {black.size} numbers, the image {channels} channels; "
-                         "give one number or one per channel")
-    if not white > black.max():
-        raise ValueError(f"{path}: white_level ({white:g}) must exceed black_level ({black.max():g}), in file units; "
-                         "set both in [camera] of capture.toml")
-    return black, white
-
-
-def _linearise(data, black, white, linear):
-    """File units to linear light; integers through one table per channel, which is exact and fast."""
-    if not _has_table(data):
-        scaled = (data - black if black.size > 1 else data - black[0]) / (white - black)
-        return (scaled if linear else srgb_to_linear(scaled)).astype(np.float32)
-    tables = _tables(data.dtype, black, white, linear)
-    if len(tables) == 1:
-        return tables[0][data]
-    return np.stack([table[data[..., channel]] for channel, table in enumerate(tables)], axis=-1)
-
-
-def _has_table(data):
-    return data.dtype.kind == "u" and data.dtype.itemsize <= 2
-
-
-def _tables(dtype, black, white, linear):
-    """(len(black), n) float32: the linear light of every code."""
-    codes = np.arange(2 ** (8 * dtype.itemsize), dtype=np.float64)
-    scaled = (codes - black[:, None]) / (white - black[:, None])
-    return (scaled if linear else srgb_to_linear(scaled)).astype(np.float32)
 
 
 def write_tiff(path, image, *, metadata: dict | None = None) -> Path:

@@ -37,6 +37,20 @@ def _blend(codes, tables, weights, limit, least, out):
             out[y, x] = total if full < least else np.float32(np.nan)
 
 
+def look_up(codes, tables) -> np.ndarray:
+    """(H, W, C) float32: the linear light of every channel of (H, W, C) codes; tables as in `blend`."""
+    out = np.empty(codes.shape, np.float32)
+    _look_up(np.ascontiguousarray(codes).reshape(-1, codes.shape[2]), tables, out.reshape(-1, codes.shape[2]))
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _look_up(codes, tables, out):
+    for i in range(codes.shape[0]):
+        for channel in range(codes.shape[1]):
+            out[i, channel] = tables[channel, codes[i, channel]]
+
+
 def to_codes(linear, curve, most: int) -> np.ndarray:
     """uint16 codes 0..most of linear light, cut to 0..1, through `curve` from 0..1 to 0..1, of the same shape.
 
