@@ -108,8 +108,10 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     kept, notes = (list(range(len(frames))), ()) if alignment is None else _kept(source, alignment)
     alone = alignment is not None and len(kept) == len(frames) and not alignment.aligned.all()
     matrices = start if alignment is None or alone else alignment.matrices
-    residual = _match(decoded, matrices, exposure, source.reference)
+    small = _registered(decoded, matrices, exposure)
+    residual = prepare.residual_gains(small, source.reference)
     gains = exposure * residual
+    notes += _order(source, [small[k] * np.float32(residual[k]) for k in kept], kept)
     clock.stop("align")
     images = register(decoded.images, matrices, gains, kept, report)
     clock.stop("register")
@@ -127,11 +129,16 @@ def reduction_of(source: Source, preview: bool) -> int:
     return math.ceil(max(reader.image_size(source.frames[0].path)) / PREVIEW_PX) if preview else 1
 
 
-def _match(decoded, matrices, exposure, reference):
-    """(K,) factors beyond the exposure that make the frames equally bright, from their coarse images."""
-    seen = [imaging.warp(image, prepare.at_level(matrix, decoded.factor)) * np.float32(factor)
+def _registered(decoded, matrices, exposure):
+    """The coarse images on the reference grid, as bright as the camera says: what brightness and order are judged by."""
+    return [imaging.warp(image, prepare.at_level(matrix, decoded.factor)) * np.float32(factor)
             for image, matrix, factor in zip(decoded.coarse, matrices, exposure, strict=True)]
-    return prepare.residual_gains(seen, reference)
+
+
+def _order(source, small, kept):
+    """A sentence when the frames of a stack seem to stand out of focus order."""
+    jumps = prepare.order_jumps(small) if source.kind == "focal-stack" else ()
+    return (prepare.order_note(jumps, [source.frames[k].path.name for k in kept]),) if jumps else ()
 
 
 def _kept(source, alignment):

@@ -19,9 +19,9 @@ from dfd.tiles import tile_bytes, tile_size, worker_count
 _PROGRAM = 350e6
 """Bytes of the interpreter, its packages and the compiled loops."""
 
-_PYRAMID = 22
-"""Bytes per pixel of a frame's pyramid, whose finest level has at most this many pixels:"""
-_PYRAMID_PIXELS = 0.6e6
+_PYRAMID, _FRAME, _STACK, _COARSE = 22, 0.6e6, 20e6, 1.2e6
+"""Bytes per pixel of a pyramid, whose finest level has at most so many pixels per frame and in all; bytes of the small
+image of a frame that brightness is matched on."""
 
 _DECODING, _PICTURE, _MAPS, _FUSING, _WRITING = 20, 12, 8, 32, 22
 """Bytes per pixel of a frame being decoded, its colours, depth and sigma, the all-in-focus image being made, and of what
@@ -60,7 +60,7 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     full, pixels = size[0] * size[1], height * width
     side = min(tile or tile_size(count, shape, solver.halo, workers), max(shape))
     room = 4 * count * pixels if in_memory((count, *shape)) else 0
-    pyramids = _PYRAMID * count * min(_PYRAMID_PIXELS, pixels)
+    pyramids = _PYRAMID * min(count * pixels, count * _FRAME, _STACK) + _COARSE * count
     tiles = min(workers * (side + 2 * solver.halo) ** 2, 2 * pixels) * tile_bytes(count)
     stack = source.kind == "focal-stack"
     peak = max(room + pyramids + workers * _DECODING * full, room + tiles + _MAPS * pixels,

@@ -108,7 +108,7 @@ def _measure(image, whole, taps, step, box, room, floor, mean, least):
             _blur(known, taps, turned, detail)
             _divide(smooth, detail, least)
     else:
-        smooth[:] = image
+        _copy(image, smooth)
     _laplacian(smooth, step, turned)
     if whole:
         _blur(turned, box, smooth, detail)
@@ -117,7 +117,7 @@ def _measure(image, whole, taps, step, box, room, floor, mean, least):
         _blur(turned, box, detail, volume)
         _blur(smooth, box, turned, detail)
         _divide(volume, detail, least)
-        detail[:] = volume
+        _copy(volume, detail)
     zero, nothing = np.float32(0), np.float32(np.nan)
     for y in range(volume.shape[0]):
         out, strength, there, noise, total = volume[y], detail[y], known[y], std[y], deviation[y]
@@ -126,6 +126,13 @@ def _measure(image, whole, taps, step, box, room, floor, mean, least):
             value = np.sqrt(zero if square < zero else square)
             out[x] = value if there[x] > zero else nothing
             total[x] = mean * noise[x]
+
+
+@numba.njit(nogil=True, cache=True)
+def _copy(image, out):  # a loop compiles in a tenth of the time of out[:] = image
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            out[y, x] = image[y, x]
 
 
 @numba.njit(nogil=True, cache=True)

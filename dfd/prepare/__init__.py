@@ -2,6 +2,7 @@
 
 from dfd.prepare.alignment import Alignment, align
 from dfd.prepare.brightness import brightness_factors, coarse, residual_gains
+from dfd.prepare.order import order_jumps, order_note
 from dfd.prepare.similarity import at_level, pyramid
 from dfd.prepare.transforms import describe, from_json, predicted_breathing
 
@@ -13,6 +14,8 @@ __all__ = [
     "coarse",
     "describe",
     "from_json",
+    "order_jumps",
+    "order_note",
     "predicted_breathing",
     "pyramid",
     "residual_gains",

@@ -1,0 +1,84 @@
+"""Frames out of focus order: named where they are, and only there."""
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import shared_data
+from textures import texture
+
+import dfd
+from dfd.imaging import reduce
+from dfd.io.images import read_image
+from dfd.prepare import order_jumps, order_note
+from dfd.psf import Psf
+
+
+def sweep(rng, places, *, noise=0.002, shape=(90, 140)):
+    """A textured slope at blurs of `places` px: half of the rows lie on each side of focus."""
+    from textures import blurred
+
+    sharp = texture(shape, rng)
+    depth = np.linspace(-4, 4, shape[0] // 10)
+    images = []
+    for place in places:
+        rows = [blurred(sharp, abs(place - at) + 0.01, Psf("disk", 0.4))[10 * k:10 * k + 10] for k, at in enumerate(depth)]
+        images.append((np.vstack(rows) + noise * rng.standard_normal((len(depth) * 10, shape[1]))).astype(np.float32))
+    return images
+
+
+def test_a_block_that_stands_elsewhere_is_named_at_both_its_ends(rng):
+    images = sweep(rng, np.linspace(-5, 5, 21))
+    assert order_jumps(images) == ()
+    moved = [*images[:3], *images[14:18], *images[3:14], *images[18:]]
+    assert order_jumps(moved) == ((2, 3), (6, 7), (17, 18))
+    assert order_jumps(images[::-1]) == ()
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_uneven_and_coarse_steps_are_no_jump(rng, noise):
+    fine = np.linspace(-5, 0, 11)
+    assert order_jumps(sweep(rng, [*fine, 2.5, 5.0], noise=noise)) == ()
+    assert order_jumps(sweep(rng, np.linspace(-5, 5, 5), noise=noise)) == ()
+
+
+def test_a_flat_scene_looks_alike_on_both_sides_of_focus_and_is_no_jump(rng):
+    from textures import blurred
+
+    sharp = texture((80, 120), rng)
+    assert order_jumps([blurred(sharp, abs(blur) + 0.01, Psf("disk", 0.4)) for blur in np.linspace(-5, 5, 15)]) == ()
+
+
+def test_few_frames_and_frames_without_data_show_nothing(rng):
+    images = sweep(rng, [-5, 5, -4, 4])
+    assert order_jumps(images) == ()
+    assert order_jumps([np.full((20, 30), np.nan, np.float32)] * 6) == ()
+
+
+def test_the_sentence_names_the_frames():
+    note = order_note(((0, 1), (3, 4)), ["a.png", "b.png", "c.png", "d.png", "e.png"])
+    assert note.startswith("frames seem out of focus order at a.png - b.png, d.png - e.png: ")
+    assert note.endswith("nothing was reordered")
+
+
+def upstream():
+    """(files in the order of their upstream numbers) of the rendered relief."""
+    folder = shared_data("stacks/he2023_synth")
+    rows = [line.split() for line in (folder / "upstream_numbers.txt").read_text().splitlines() if line.strip()]
+    return [folder / name for name, _ in sorted(rows, key=lambda row: int(row[1]))]
+
+
+def test_the_upstream_numbering_of_the_rendered_relief_is_wrong_at_six_places():
+    files = upstream()
+    images = [reduce(read_image(path).values, 2) for path in files]
+    jumps = [(one + 1, other + 1) for one, other in order_jumps(images)]
+    assert jumps == [(3, 4), (5, 6), (6, 7), (34, 35), (35, 36), (39, 40)]
+    assert order_jumps([image for _, image in sorted(zip(files, images, strict=True))]) == ()
+
+
+def test_the_whole_job_warns_of_the_order_and_keeps_it(tmp_path):
+    files = upstream()[:12]
+    for number, path in enumerate(files):
+        tifffile.imwrite(tmp_path / f"{number:02d}.tiff", np.rint(65535 * read_image(path).values).astype(np.uint16))
+    with pytest.warns(UserWarning, match=r"out of focus order at 02\.tiff - 03\.tiff, 04\.tiff - 05\.tiff, 05\.tiff - "):
+        capture = dfd.read_capture(tmp_path, align="none")
+    assert capture.coordinates == tuple(range(12))
