@@ -21,8 +21,9 @@ REACH = 17
 _LEAST_SHARE = 0.3
 """Share of a window that must hold data."""
 
-_BAND_ROWS, _BAND_PIXELS = 64, 2**18
-"""Least rows and pixels of a band: its halo of rows is measured twice, its planes should stay in the cache."""
+_BAND_ROWS, _BAND_PIXELS, _BAND_BYTES = 48, 2**18, 64e6
+"""Least rows of a band, whose halo is measured twice; most pixels, so that its planes stay in the cache; most bytes of its
+curves."""
 
 
 def sharpness(image, scale):
@@ -63,7 +64,8 @@ def sharpness_in_bands(capture, order, report):
                            (_noise_response(noise, scale) for scale in SCALES)] for noise in noises])
     scales = [(gaussian_taps(std), step, window) for std, step, window in SCALES]
     height, width = capture.shape
-    rows = max(_BAND_ROWS, _BAND_PIXELS // width)
+    pixels = min(_BAND_PIXELS, _BAND_BYTES / (4 * len(SCALES) * len(order)))
+    rows = max(_BAND_ROWS, int(pixels / width))
     starts = range(0, height, rows)
     for number, start in enumerate(starts):
         stop, top = min(start + rows, height), max(start - REACH, 0)
