@@ -64,10 +64,6 @@ class Alignment:
     model: str
     notes: tuple[str, ...] = ()
 
-    @property
-    def aligned(self):
-        return ~(self.quality < LEAST_QUALITY)
-
 
 def align(frames, *, reference: int, initial=None, order=None, progress=None) -> Alignment:
     """Residual similarity or homography of every frame against the reference, beyond the `initial` maps.

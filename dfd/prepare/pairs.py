@@ -14,11 +14,10 @@ import numpy as np
 from dfd.prepare.motions import SIMILARITY, corner_shift, displacements, motion_matrix
 from dfd.prepare.pyramids import TILES, Pyramid, agreement, compared, seen
 
-_BIAS = np.array([0.07, 0.03, 0.05, 0.05, 0.045, 0.03, 0.08, 0.08])
-_COARSER, _LEAST_ALIKE = 2.2, 0.05
-"""Systematic error of a link, in pixels of its level over its agreement (at least so much); a coarser level errs by more.
-From 1700 links of rendered scenes with slants, steps and spheres, where it is 0.1 px at an agreement of 0.7, 0.35 px at
-0.1, and what exceeds the sandwich estimate; focus_stack_pcb has 0.04 to 0.1 px."""
+_BIAS = np.array([0.04, 0.024, 0.014, 0.014, 0.04, 0.024, 0.06, 0.06])
+"""Systematic error of the finest level, in its pixels (focus_stack_pcb: 0.04 to 0.1; rendered slants: mostly scale)."""
+_LEAST_ALIKE, _SHARP = 0.03, 0.15
+"""Least agreement, and that of the finest level below which all levels err by more (rendered: 3 px of scale at 0.05)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +34,18 @@ def measure(sums: dict[int, np.ndarray], sizes, factors, shape, terms: int) -> E
     """The motion that brings one image onto another, to first order, from the tile sums of all levels; None without support.
 
     sums      level -> (16, 16, 10) of `compared`;  sizes   pixels per level
-    Each level counts by its sandwich covariance plus a bias that grows with the level and with the disagreement of its
-    planes: coarse bands are made of defocused structure, whose apparent place follows the focus where depth slopes.
+    Each level counts by its sandwich covariance plus a bias that grows eightfold per level and with the disagreement of
+    its planes: coarse bands are made of defocused structure, whose apparent place follows the focus where depth slopes.
     """
     precision, bias, scatter = (np.zeros((terms, terms)) for _ in range(3))
     score = np.zeros(terms)
+    alike = {level: max(agreement(sums[level], sizes[level]), _LEAST_ALIKE) for level in sums}
+    unsharp = max(1.0, _SHARP / alike.get(0, 1))
     for level in sums:
         part = _measure_level(sums[level], factors[level], shape, terms)
         if part is not None:
-            motion, covariance = part
-            alike = max(agreement(sums[level], sizes[level]), _LEAST_ALIKE)
-            error = np.diag(_BIAS[:terms] * factors[level] * _COARSER**level / alike)
+            (motion, covariance) = part
+            error = np.diag(_BIAS[:terms] * factors[0] * 8**level * unsharp / alike[level] ** 2)
             weight = np.linalg.inv(covariance + error**2)
             precision += weight
             score += weight @ motion
