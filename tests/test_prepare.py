@@ -10,7 +10,7 @@ from textures import blurred, texture
 
 from dfd import imaging, prepare
 from dfd.optics import ThinLens
-from dfd.prepare.similarity import supported
+from dfd.prepare.evidence import supported
 from dfd.psf import Psf
 from dfd.settings import CameraSettings, Value
 from dfd.simulate import simulate_capture
@@ -172,7 +172,7 @@ def test_one_displaced_frame_is_told_from_a_bias_that_repeats():
     covariance, positions = measured()
     motions = 0.3 * positions[:, None] * 11 * np.ones(4)
     motions[8] += (0, 0, 4, -4)
-    found, spread = supported(motions, covariance, positions)
+    found, spread, _ = supported(motions, covariance, positions)
     assert np.flatnonzero(found.any(axis=1)).tolist() == [8]
     assert np.abs(found[8] - (0, 0, 4, -4)).max() < 0.5
     assert np.array_equal(found[8, :2], [0, 0])
@@ -183,7 +183,7 @@ def test_a_drift_beyond_the_bias_is_kept_and_is_smooth():
     covariance, positions = measured()
     motions = np.zeros((11, 4))
     motions[:, 0] = 20 * positions + 30 * positions**2
-    found, _ = supported(motions + 0.05 * np.random.default_rng(1).standard_normal((11, 4)), covariance, positions)
+    found, _, _ = supported(motions + 0.05 * np.random.default_rng(1).standard_normal((11, 4)), covariance, positions)
     assert np.abs(found - motions).max() < 0.6
     assert np.abs(np.diff(found[:, 0], 3)).max() < 1e-9
 

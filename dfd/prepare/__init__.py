@@ -2,12 +2,14 @@
 
 from dfd.prepare.alignment import Alignment, align
 from dfd.prepare.brightness import brightness_factors, coarse, residual_gains
+from dfd.prepare.motions import at_level
 from dfd.prepare.order import order_jumps, order_note
-from dfd.prepare.similarity import at_level, pyramid
+from dfd.prepare.pyramids import Pyramid, pyramid
 from dfd.prepare.transforms import describe, from_json, predicted_breathing
 
 __all__ = [
     "Alignment",
+    "Pyramid",
     "align",
     "at_level",
     "brightness_factors",

@@ -5,30 +5,22 @@ between near and farther neighbours are measured again on the frames as they lie
 errors do not walk.  Then the evidence decides, first over the sweep (a smooth drift) and frame by frame (a shift, then
 scale and rotation), against the scatter of the links and against a bias that repeats from link to link: defocus that
 changes with depth looks like scale.  What it does not support stays at exactly the prediction, and is not resampled.
+Where it shows a hand that held the camera, every frame gets its own motion: a homography when the links prove one.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-from dfd.imaging import full_matrix, warp
-from dfd.prepare.similarity import (
-    agreement,
-    corner_shift,
-    fast_warp,
-    measure,
-    motion_of,
-    pyramid,
-    register_pair,
-    seen,
-    similarity_matrix,
-    supported,
-)
+from dfd.imaging import full_matrix
+from dfd.prepare.evidence import beyond_similarity, held_by_hand, supported
+from dfd.prepare.links import Links
+from dfd.prepare.motions import HOMOGRAPHY, SIMILARITY, corner_shift, corner_sigma, covered, motion_matrix, motion_of
+from dfd.prepare.pairs import register_pair
+from dfd.prepare.pyramids import Pyramid, agreement, compared, pyramid, seen
 
 SMALLEST_SHIFT_PX = 0.05
 """A residual below this at every corner is left alone: resampling would cost more than it repairs."""
@@ -36,12 +28,11 @@ SMALLEST_SHIFT_PX = 0.05
 LEAST_QUALITY = 0.15
 """Correlation with the neighbour below which a frame counts as not aligned; unrelated textures reach 0.02."""
 
-_FRAME_PIXELS = 0.6e6
-_TOTAL_PIXELS = 20e6
-_LEVELS = (0, 1)
-_GAPS = (1, 2)
-_ROUNDS = 3
-"""Levels, gaps of the links, and largest number of the joint rounds."""
+LEAST_COVER = 0.5
+"""Share of the reference that a frame must show; with less in common the stack is no longer of one scene."""
+
+_ROUNDS, _CONVERGED = 3, 0.003
+"""Largest number of the joint rounds; corner displacement, in pixels of the finest level, that needs no further one."""
 
 _SUSPECTS, _GAIN, _CHANCE = 2, 0.02, 14
 """Pairs of neighbours that are registered anew before a stack counts as registered; the gain in correlation that
@@ -59,6 +50,8 @@ class Alignment:
                      where one is applied, else the one that was measured and not supported
     sigma_px         (K,) its 1-sigma [px]; NaN where nothing could be estimated
     applied          (K,) bool: the residual is in `matrices`; False = the prediction stands as it was
+    aligned          (K,) bool: False = the frame shows another place, or too little; it must be left out
+    model            "prediction" (nothing applied), "similarity" or "homography": what the residuals are
     notes            one sentence per frame that could not be aligned
     """
 
@@ -67,24 +60,22 @@ class Alignment:
     corner_shift_px: np.ndarray
     sigma_px: np.ndarray
     applied: np.ndarray
+    aligned: np.ndarray
+    model: str
     notes: tuple[str, ...] = ()
 
-    @property
-    def aligned(self):
-        return ~(self.quality < LEAST_QUALITY)
 
+def align(frames, *, reference: int, initial=None, order=None, progress=None) -> Alignment:
+    """Residual similarity or homography of every frame against the reference, beyond the `initial` maps.
 
-def align(images, *, reference: int, initial=None, order=None, progress=None) -> Alignment:
-    """Residual similarity (shift, rotation, scale) of every frame against the reference, beyond the `initial` maps.
-
-    images     K (H, W) NumPy images of one size; NaN = no data; each is read once, in turn
+    frames     K (H, W) NumPy images of one size, NaN = no data, each read once, in turn; or their K `pyramid`s
     reference  index of the frame that is not moved
     initial    K maps, output px -> frame px, to start from (see `predicted_breathing`); default identity
     order      the K indices in focus order; default 0..K-1
     progress   called as progress(done, total)
     Raises ValueError for a reference, an order, a count or sizes that do not fit.
     """
-    count = len(images)
+    count = len(frames)
     order = list(range(count)) if order is None else [int(index) for index in order]
     if sorted(order) != list(range(count)):
         raise ValueError(f"order {order} must name each of the {count} frames once")
@@ -94,30 +85,34 @@ def align(images, *, reference: int, initial=None, order=None, progress=None) ->
     if len(initial) != count:
         raise ValueError(f"{len(initial)} initial maps for {count} frames; give one per frame")
     report = progress or (lambda done, total: None)
-    pyramids = _pyramids(images, lambda done: report(done, 3 * count))
-    everyone = _Links(pyramids, reference, order)
-    result = _already_there(everyone, initial)
+    pyramids = _pyramids(frames, lambda done: report(done, 3 * count))
+    links = Links(pyramids, reference, order)
+    seen_first = links.look(initial)
+    result = _already_there(links, initial, *seen_first)
     if result is None:
         matrices, quality, fixed = _chain(pyramids, reference, initial, order,
                                           lambda done: report(count + done, 3 * count))
-        linked = _Links(pyramids, reference, [k for k in order if quality[k] >= LEAST_QUALITY])
-        result = _judge(linked, initial, *_refine(linked, initial, matrices), quality, fixed)
+        good = [k for k in order if quality[k] >= LEAST_QUALITY and covered(matrices[k], links.shape) >= LEAST_COVER]
+        if len(good) < count:
+            links = Links(pyramids, reference, good)
+            seen_first = links.look(initial)
+        result = _judge(links, initial, seen_first[1], matrices, quality, fixed)
     report(3 * count, 3 * count)
     return result
 
 
-def _pyramids(images, advance):
-    pyramids, pixels = [], min(_FRAME_PIXELS, _TOTAL_PIXELS / len(images))
-    for index in range(len(images)):
-        image = images[index]
-        if not isinstance(image, np.ndarray):
-            pyramids.append(image)
-            continue
-        if pyramids and tuple(image.shape) != pyramids[0].shape:
+def _pyramids(frames, advance):
+    pyramids = []
+    for index in range(len(frames)):
+        frame = frames[index]
+        if pyramids and tuple(frame.shape) != pyramids[0].shape:
             height, width = pyramids[0].shape
-            raise ValueError(f"frame {index} is {image.shape[1]} x {image.shape[0]} px, frame 0 is {width} x {height} "
+            raise ValueError(f"frame {index} is {frame.shape[1]} x {frame.shape[0]} px, frame 0 is {width} x {height} "
                              "px; frames of one capture have one size")
-        pyramids.append(pyramid(image, max_pixels=pixels))
+        pyramids.append(frame if isinstance(frame, Pyramid) else pyramid(frame, frames=len(frames)))
+        if pyramids[-1].factors != pyramids[0].factors:
+            raise ValueError(f"frame {index}: its pyramid begins at 1/{pyramids[-1].factors[0]}, that of frame 0 at "
+                             f"1/{pyramids[0].factors[0]}; build all of them for the same number of frames")
         advance(index + 1)
     return pyramids
 
@@ -145,96 +140,36 @@ def _chain(pyramids, reference, initial, order, advance):
 
 def _quality(one, one_matrix, other, other_matrix) -> float:
     """Mean agreement of the second and third finest levels."""
-    levels = range(1, 3) if len(one.planes) > 2 else (0,)
-    first = seen(one, one_matrix, levels, resample=fast_warp)
-    second = seen(other, other_matrix, levels, resample=fast_warp)
-    return float(np.mean([agreement(first[level], second[level]) for level in levels]))
+    levels = range(1, 3) if len(one.splines) > 2 else (0,)
+    first, second = seen(one, one_matrix, levels), seen(other, other_matrix, levels)
+    return float(np.mean([agreement(compared(first[level], second[level]), one.splines[level].size) for level in levels]))
 
 
 def _least_gain(pyramid) -> float:
     """Gain in correlation that shows a displacement rather than chance."""
-    return max(_GAIN, _CHANCE / np.sqrt(pyramid.planes[0].size))
+    return max(_GAIN, _CHANCE / np.sqrt(pyramid.splines[0].size))
 
 
-class _Links:
-    """The links between near frames of a stack: what they look like and what they ask for at given maps."""
-
-    def __init__(self, pyramids, reference, order):
-        self.pyramids, self.reference, self.order, self.shape = pyramids, reference, order, pyramids[0].shape
-        self.levels = _LEVELS[:len(pyramids[0].factors)]
-        self.pairs = [(one, other) for gap in _GAPS for one, other in zip(order, order[gap:], strict=False)]
-
-    def look(self, matrices, resample):
-        """The planes of every frame through its map, and the agreement of every link, summed over its levels."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            planes = dict(zip(self.order, pool.map(
-                lambda k: seen(self.pyramids[k], matrices[k], self.levels, resample=resample), self.order), strict=True))
-        return planes, np.array([sum(agreement(planes[one][level], planes[other][level]) for level in self.levels)
-                                 for one, other in self.pairs])
-
-    def solve(self, planes):
-        """(K, 4) motions of all frames that satisfy the links best, and their (4 K, 4 K) covariance [px^2].
-
-        A link errs by its scatter and by its bias, half of which repeats from link to link.  The links of several gaps
-        share their frames and so their errors: together they count as one.
-        """
-        count = len(self.pyramids)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            estimates = list(pool.map(lambda pair: measure(planes[pair[0]], planes[pair[1]], self.pyramids[0].factors,
-                                                           self.shape), self.pairs))
-        loose = np.full((count, 4), 1e-6)
-        loose[self.reference] = 1e6
-        precision, noise, score = np.diag(loose.ravel()), np.diag(loose.ravel()), np.zeros(4 * count)
-        repeated = np.zeros((4 * count, 4))
-        for (one, other), estimate in zip(self.pairs, estimates, strict=True):
-            if estimate is None:
-                continue
-            square = estimate.bias @ estimate.bias.T
-            weight = np.linalg.inv(estimate.covariance + square)
-            scatter = len(_GAPS) * weight @ (estimate.covariance + square / 2) @ weight
-            ends = ((slice(4 * one, 4 * one + 4), -1), (slice(4 * other, 4 * other + 4), 1))
-            for rows, sign in ends:
-                score[rows] += sign * weight @ estimate.motion
-                repeated[rows] += sign * weight @ estimate.bias
-                for columns, other_sign in ends:
-                    precision[rows, columns] += sign * other_sign * weight
-                    noise[rows, columns] += sign * other_sign * scatter
-        inverse = np.linalg.inv(precision)
-        motions, repeated = (inverse @ score).reshape(count, 4), inverse @ repeated
-        motions[self.reference] = 0
-        return motions, inverse @ noise @ inverse + repeated @ repeated.T
-
-    def moved(self, matrices, motions):
-        """The maps after these motions."""
-        return np.stack([matrix @ similarity_matrix(motion, self.shape)
-                         for matrix, motion in zip(matrices, motions, strict=True)])
-
-
-def _already_there(links, initial):
+def _already_there(links, initial, sums, alike):
     """The Alignment when the links find nothing to correct at the prediction; None when they do, or do not hold."""
-    planes, alike = links.look(initial, fast_warp)
-    if alike.sum() < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
+    fixed = [_toward(links.order, k, links.reference) for k in range(len(initial))]
+    quality = np.array([1.0 if k == other else _quality(links.pyramids[other], initial[other], links.pyramids[k], initial[k])
+                        for k, other in enumerate(fixed)])
+    if quality.min() < LEAST_QUALITY or alike.sum() < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
         return None
-    motions, covariance = links.solve(planes)
-    if supported(motions, covariance, _positions(links))[0].any() or _displaced(links, initial, planes):
+    motions, covariance = links.solve(sums, SIMILARITY)
+    if supported(motions, covariance, links.positions)[0].any() or _displaced(links, initial, alike):
         return None
-    fixed = np.array([_toward(links.order, k, links.reference) for k in range(len(initial))])
-    return _judge(links, initial, motions, covariance, np.ones(len(initial)), fixed)
+    shifts, sigmas = _sizes(links, motions, covariance)
+    still = np.zeros(len(initial), dtype=bool)
+    return Alignment(initial, quality, shifts, sigmas, still, ~still, "prediction")
 
 
-def _positions(links):
-    """(K,) places in the sweep, counted from the reference in units of its length; 0 for frames without links."""
-    positions = np.zeros(len(links.pyramids))
-    positions[links.order] = (np.arange(len(links.order)) - links.order.index(links.reference)) / len(links.order)
-    return positions
-
-
-def _displaced(links, initial, planes) -> bool:
+def _displaced(links, initial, alike) -> bool:
     """Do the least alike neighbours become more alike when they are registered anew?  `solve` sees small motions only."""
-    def alike(pair):
-        return sum(agreement(planes[pair[0]][level], planes[pair[1]][level]) for level in links.levels)
-
-    for one, other in sorted(itertools.pairwise(links.order), key=alike)[:_SUSPECTS]:
+    neighbours = list(itertools.pairwise(links.order))
+    for index in np.argsort(alike[:len(neighbours)])[:_SUSPECTS]:
+        one, other = neighbours[index]
         fixed, moving = links.pyramids[one], links.pyramids[other]
         matrix = register_pair(fixed, moving, initial[one], initial[other], finest=1)
         expected = _quality(fixed, initial[one], moving, initial[other])
@@ -244,59 +179,81 @@ def _displaced(links, initial, planes) -> bool:
 
 
 def _toward(order, k, reference):
-    """The frame next to k on the way to the reference."""
+    """The frame next to k on the way to the reference; the reference itself for the reference."""
     place, goal = order.index(k), order.index(reference)
     return order[place + (goal > place) - (goal < place)]
 
 
-def _refine(links, initial, matrices):
-    """Joint steps while they raise the agreement; (motions beyond `initial`, their covariance)."""
-    accepted, best = matrices, -np.inf
+def _refine(links, initial, matrices, terms):
+    """Joint steps while they raise the agreement; (maps, sums of the links there, motions beyond `initial`, covariance)."""
+    accepted, sums, best = matrices, None, -np.inf
     for _ in range(_ROUNDS + 1):
-        planes, alike = links.look(matrices, fast_warp)
+        trial, alike = links.look(matrices)
         if alike.sum() <= best:
             break
-        accepted, best = matrices, alike.sum()
-        matrices = links.moved(accepted, links.solve(planes)[0])
-    motions, covariance = links.solve(links.look(accepted, warp)[0])
+        accepted, sums, best = matrices, trial, alike.sum()
+        motions, covariance = links.solve(sums, terms)
+        matrices = links.moved(accepted, motions)
+        if _sizes(links, motions, covariance)[0].max() < _CONVERGED * links.factors[0]:
+            break
+    motions, covariance = links.solve(sums, terms)
     residuals = np.linalg.inv(initial) @ links.moved(accepted, motions)
-    return np.stack([motion_of(residual, links.shape) for residual in residuals]), covariance
+    return accepted, sums, np.stack([motion_of(residual, links.shape, terms) for residual in residuals]), covariance
 
 
-def _judge(links, initial, motions, covariance, quality, fixed):
+def _decide(links, initial, matrices):
+    """What the evidence supports beyond `initial`: (motions, their covariance, all that was measured, its covariance)."""
+    accepted, sums, motions, covariance = _refine(links, initial, matrices, SIMILARITY)
+    kept, remaining, by_hand = supported(motions, covariance, links.positions)
+    if by_hand and beyond_similarity(*links.solve(sums, HOMOGRAPHY), links.positions):
+        _, _, motions, covariance = _refine(links, initial, accepted, HOMOGRAPHY)
+        kept, remaining = held_by_hand(motions, covariance, links.positions)
+    return kept, remaining, motions, covariance
+
+
+def _judge(links, initial, alike, matrices, quality, fixed):
     """Apply what the evidence supports and what makes a frame agree better; the prediction stands for the rest."""
-    count, pyramids, shape = len(links.pyramids), links.pyramids, links.shape
-    failed = quality < LEAST_QUALITY
-    residuals, remaining = supported(motions, covariance, _positions(links))
-    shifts = np.array([corner_shift(similarity_matrix(residual, shape), shape) for residual in residuals])
-    applied = ~failed & (shifts > SMALLEST_SHIFT_PX)
+    aligned = np.isin(np.arange(len(initial)), links.order)
+    residuals, remaining, motions, covariance = _decide(links, initial, matrices)
+    shifts, sigmas = _sizes(links, residuals, remaining)
+    measured, measured_sigmas = _sizes(links, motions, covariance)
+    applied = aligned & (shifts > SMALLEST_SHIFT_PX)
     kept = np.where(applied[:, None, None], links.moved(initial, residuals), initial)
     if applied.any():
-        applied &= _rises(links, initial, kept)
+        applied &= _rises(links, links.look(kept)[1] - alike)
         kept = np.where(applied[:, None, None], kept, initial)
-    measured = np.array([corner_shift(similarity_matrix(motion, shape), shape) for motion in motions])
-    sigmas = np.array([_corner_sigma((remaining if applied[k] else covariance)[4 * k:4 * k + 4, 4 * k:4 * k + 4], shape)
-                       for k in range(count)])
+    quality = np.array([1.0 if k == other else _quality(links.pyramids[other], kept[other], links.pyramids[k], kept[k])
+                        for k, other in enumerate(fixed)])
+    names = {SIMILARITY: "similarity", HOMOGRAPHY: "homography"}
+    return Alignment(kept, quality, np.where(applied, shifts, measured),
+                     np.where(aligned, np.where(applied, sigmas, measured_sigmas), np.nan), applied, aligned,
+                     names[residuals.shape[1]] if applied.any() else "prediction",
+                     tuple(_complaint(k, fixed[k], quality[k], covered(matrices[k], links.shape))
+                           for k in np.flatnonzero(~aligned)))
+
+
+def _sizes(links, motions, covariance):
+    """(K,) largest corner displacement of each motion and its 1-sigma [px]; 0 for the reference."""
+    terms = motions.shape[1]
+    shifts = np.array([corner_shift(motion_matrix(motion, links.shape), links.shape) for motion in motions])
+    sigmas = np.array([corner_sigma(covariance[terms * k:terms * (k + 1), terms * k:terms * (k + 1)], links.shape)
+                       for k in range(len(motions))])
     sigmas[links.reference] = 0
-    quality = np.array([1.0 if k == fixed[k] else _quality(pyramids[fixed[k]], kept[fixed[k]], pyramids[k], kept[k])
-                        for k in range(count)])
-    notes = tuple(f"frame {k}: could not be aligned (correlation with frame {fixed[k]} {quality[k]:.2f}, at least "
-                  f"{LEAST_QUALITY} needed); it stays where the optics predict it; check focus order, motion, exposure"
-                  for k in np.flatnonzero(failed))
-    return Alignment(kept, quality, np.where(applied, shifts, measured), np.where(failed, np.nan, sigmas), applied, notes)
+    return shifts, sigmas
 
 
-def _rises(links, initial, kept):
-    """(K,) does a frame agree better with its neighbours at `kept` than at `initial`?"""
-    gain = links.look(kept, fast_warp)[1] - links.look(initial, fast_warp)[1]
-    own = np.zeros(len(initial))
+def _rises(links, gain):
+    """(K,) does a frame agree better with its neighbours, by these gains of the links?"""
+    own = np.zeros(len(links.pyramids))
     for pair, value in zip(links.pairs, gain, strict=True):
         own[list(pair)] += value
     return own > 0
 
 
-def _corner_sigma(covariance, shape) -> float:
-    """1-sigma [px] of the displacement of the worst corner."""
-    nx, ny = np.array([shape[1], shape[0]]) / np.hypot(*shape)
-    moves = np.array([[[x, -y, 1, 0], [y, x, 0, 1]] for x in (-nx, nx) for y in (-ny, ny)])
-    return float(np.sqrt(np.trace(moves @ covariance @ moves.transpose(0, 2, 1), axis1=1, axis2=2).max()))
+def _complaint(k, other, quality, cover):
+    """The sentence about a frame that is left out."""
+    if quality >= LEAST_QUALITY:
+        return (f"frame {k}: shows {cover:.0%} of the reference frame (at least {LEAST_COVER:.0%} needed); it is left out; "
+                "choose another reference or take a steadier stack")
+    return (f"frame {k}: could not be aligned (correlation with frame {other} {quality:.2f}, at least {LEAST_QUALITY} "
+            "needed); it is left out; check focus order, motion, exposure")
