@@ -20,6 +20,7 @@ from dfd.prepare.evidence import beyond_similarity, held_by_hand, supported
 from dfd.prepare.links import Links
 from dfd.prepare.motions import HOMOGRAPHY, SIMILARITY, corner_shift, corner_sigma, covered, motion_matrix, motion_of
 from dfd.prepare.pairs import register_pair
+from dfd.prepare.parallax import parallax
 from dfd.prepare.pyramids import Pyramid, agreement, compared, pyramid, seen
 
 SMALLEST_SHIFT_PX = 0.05
@@ -51,6 +52,8 @@ class Alignment:
     sigma_px         (K,) its 1-sigma [px]; NaN where nothing could be estimated
     applied          (K,) bool: the residual is in `matrices`; False = the prediction stands as it was
     aligned          (K,) bool: False = the frame shows another place, or too little; it must be left out
+    parallax_px      (K,) spread [px] of what is left at different places of the frame: motion that no map of the whole frame
+                     describes; NaN where it could not be measured
     model            "prediction" (nothing applied), "similarity" or "homography": what the residuals are
     notes            one sentence per frame that could not be aligned
     """
@@ -61,6 +64,7 @@ class Alignment:
     sigma_px: np.ndarray
     applied: np.ndarray
     aligned: np.ndarray
+    parallax_px: np.ndarray
     model: str
     notes: tuple[str, ...] = ()
 
@@ -162,7 +166,7 @@ def _already_there(links, initial, sums, alike):
         return None
     shifts, sigmas = _sizes(links, motions, covariance)
     still = np.zeros(len(initial), dtype=bool)
-    return Alignment(initial, quality, shifts, sigmas, still, ~still, "prediction")
+    return Alignment(initial, quality, shifts, sigmas, still, ~still, parallax(links, sums, len(initial)), "prediction")
 
 
 def _displaced(links, initial, alike) -> bool:
@@ -219,15 +223,18 @@ def _judge(links, initial, alike, matrices, quality, fixed):
     measured, measured_sigmas = _sizes(links, motions, covariance)
     applied = aligned & (shifts > SMALLEST_SHIFT_PX)
     kept = np.where(applied[:, None, None], links.moved(initial, residuals), initial)
-    if applied.any():
-        applied &= _rises(links, links.look(kept)[1] - alike)
+    sums, after = links.look(kept)
+    falls = applied & ~_rises(links, after - alike)
+    if falls.any():
+        applied &= ~falls
         kept = np.where(applied[:, None, None], kept, initial)
+        sums = links.look(kept)[0]
     quality = np.array([1.0 if k == other else _quality(links.pyramids[other], kept[other], links.pyramids[k], kept[k])
                         for k, other in enumerate(fixed)])
     names = {SIMILARITY: "similarity", HOMOGRAPHY: "homography"}
     return Alignment(kept, quality, np.where(applied, shifts, measured),
                      np.where(aligned, np.where(applied, sigmas, measured_sigmas), np.nan), applied, aligned,
-                     names[residuals.shape[1]] if applied.any() else "prediction",
+                     parallax(links, sums, len(initial)), names[residuals.shape[1]] if applied.any() else "prediction",
                      tuple(_complaint(k, fixed[k], quality[k], covered(matrices[k], links.shape))
                            for k in np.flatnonzero(~aligned)))
 

@@ -36,12 +36,14 @@ def describe(files, alignment: Alignment) -> list[dict]:
 
     file             name of the frame
     matrix           3 x 3 rows, (x, y, 1) on the output grid -> frame, px, centre of the first pixel = (0, 0)
-    quality, corner_shift_px, sigma_px, applied      as in Alignment
+    quality, corner_shift_px, sigma_px, applied, aligned, parallax_px, model      as in Alignment
     """
-    columns = (alignment.matrices, alignment.quality, alignment.corner_shift_px, alignment.sigma_px, alignment.applied)
+    columns = (alignment.matrices, alignment.quality, alignment.corner_shift_px, alignment.sigma_px, alignment.applied,
+               alignment.aligned, alignment.parallax_px)
     return [{"file": Path(file).name, "matrix": matrix.tolist(), "quality": float(quality),
-             "corner_shift_px": float(shift), "sigma_px": float(sigma), "applied": bool(applied)}
-            for file, matrix, quality, shift, sigma, applied in zip(files, *columns, strict=True)]
+             "corner_shift_px": float(shift), "sigma_px": float(sigma), "applied": bool(applied), "aligned": bool(aligned),
+             "parallax_px": float(parallax), "model": alignment.model}
+            for file, matrix, quality, shift, sigma, applied, aligned, parallax in zip(files, *columns, strict=True)]
 
 
 def from_json(content, files, shape: tuple[int, int], *, reference: int | None = None) -> Alignment:
@@ -57,8 +59,12 @@ def from_json(content, files, shape: tuple[int, int], *, reference: int | None =
     size = {"width": int(shape[1]), "height": int(shape[0])}
     if content.get("size_px") != size:
         raise ValueError(f"transforms: made for size_px {content.get('size_px')}, these images are {size}; align anew")
-    rows = [_entry(entry) for entry in _in_order(content.get("frames"), [Path(file).name for file in files])]
-    alignment = Alignment(*(np.array(column) for column in zip(*rows, strict=True)))
+    entries = _in_order(content.get("frames"), [Path(file).name for file in files])
+    columns = [np.array(column) for column in zip(*(_entry(entry) for entry in entries), strict=True)]
+    aligned = columns[-2]
+    notes = tuple(f"frame {k}: was left out by the run that wrote the transforms; it is left out again; align anew to try it"
+                  for k in np.flatnonzero(~aligned))
+    alignment = Alignment(*columns, str(entries[0].get("model", "similarity")), notes)
     if reference is not None and not np.allclose(alignment.matrices[reference], np.eye(3), atol=1e-9):
         raise ValueError(f"transforms: {Path(files[reference]).name} was not the reference of that run; choose the "
                          "same frame with --reference, or align anew")
@@ -78,11 +84,12 @@ def _in_order(entries, names):
 
 
 def _entry(entry):
-    """(matrix, quality, corner shift, sigma, applied) of one frame's table."""
+    """(matrix, quality, corner shift, sigma, applied, aligned, parallax) of one frame's table; older ones lack the last."""
     try:
         numbers = [math.nan if entry.get(name) is None else float(entry[name])
-                   for name in ("quality", "corner_shift_px", "sigma_px")]
-        return full_matrix(entry["matrix"]), *numbers, bool(entry.get("applied"))
+                   for name in ("quality", "corner_shift_px", "sigma_px", "parallax_px")]
+        return (full_matrix(entry["matrix"]), *numbers[:3], bool(entry.get("applied")), bool(entry.get("aligned", True)),
+                numbers[3])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"transforms: frame {entry['file']!r} needs a 3 x 3 'matrix' and numbers ({error}); "
                          "align anew") from error
