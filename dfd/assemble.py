@@ -12,6 +12,7 @@ import numpy as np
 from dfd import imaging, prepare
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack, View
 from dfd.decode import decode_frames, register
+from dfd.fuse import sharpness_around
 from dfd.io import frames as reader
 from dfd.io.folders import read_json
 from dfd.io.sources import Source
@@ -48,6 +49,7 @@ class Prepared:
     matrices     (K, 3, 3) output px -> frame px, of all frames;   gains   K factors that brightness was multiplied by
     transforms   one table per frame for transforms.json, None when nothing was aligned
     reduction    whole factor by which the images were made smaller (1 = none)
+    around       how sharp each image is around each place, see fuse.sharpness_around; None but for focal stacks
     noise_from   in words, where the noise of the views comes from
     timings      seconds per stage, in order
     """
@@ -59,6 +61,7 @@ class Prepared:
     gains: np.ndarray
     transforms: list[dict] | None
     reduction: int
+    around: np.ndarray | None
     noise_from: str
     warnings: tuple[str, ...]
     timings: dict[str, float]
@@ -114,7 +117,8 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     small = _registered(decoded, matrices, exposure)
     residual = prepare.residual_gains(small, source.reference)
     gains = exposure * residual
-    notes += _order(source, [small[k] * np.float32(residual[k]) for k in kept], kept)
+    small = [small[k] * np.float32(residual[k]) for k in kept]
+    notes += _order(source, small, kept)
     clock.stop("align")
     images = register(decoded.images, matrices, gains, kept, report)
     clock.stop("register")
@@ -124,7 +128,8 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     transforms = None if alignment is None or alone else _transforms(frames, alignment, gains)
     notes += _flicker(frames, residual, kept) + steps + (() if lenses is None else _doubt(frames))
     return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction,
-                    decoded.noise_from, notes, clock.stages)
+                    sharpness_around(small) if source.kind == "focal-stack" else None, decoded.noise_from, notes,
+                    clock.stages)
 
 
 def reduction_of(source: Source, preview: bool) -> int:

@@ -153,7 +153,7 @@ def _fuse(prepared: Prepared, coordinates, result, progress):
     kept = prepared.kept
     height, width = image_size(prepared.source.frames[0].path)
     fusion = AllInFocus(result.values, coordinates, matrices=prepared.matrices[list(kept)],
-                        size=(height // prepared.reduction, width // prepared.reduction))
+                        size=(height // prepared.reduction, width // prepared.reduction), around=prepared.around)
     ahead = 2 if height * width < _SMALL_PICTURE else 1
     for number, picture in enumerate(in_order(prepared.picture, kept, ahead)):
         fusion.add(number, picture, gain=prepared.gains[kept[number]])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from textures import blurred, plane_stack, texture
 
-from dfd.fuse import AllInFocus
+from dfd.fuse import AllInFocus, sharpness_around
 from dfd.psf import Psf
 
 
@@ -89,3 +89,33 @@ def test_the_fused_texture_is_as_sharp_as_its_sharpest_frame(rng):
     best = min(abs(view.lens.coc(1.45)) for view in capture.views)
     ideal = blurred(sharp, best, Psf("disk", 0.3))
     assert np.std(np.diff(image[..., 0])) == pytest.approx(np.std(np.diff(ideal)), rel=0.1)
+
+
+def test_what_stands_sharp_before_a_background_hides_its_own_blur(rng):
+    """A leaf without texture before a textured wall: around its outline the frame of the leaf is taken, although depth,
+    which is that of the wall or unknown there, names the other; away from it depth decides."""
+    wall, leaf = 0.4 + 0.2 * (texture((160, 240), rng) - 0.5), np.zeros((160, 240), np.float32)
+    leaf[:, 80:140] = 1
+    psf, frames = Psf("disk", 0.4), []
+    for near, far in ((0.01, 12), (6, 6), (12, 0.01)):  # px of blur of the leaf and of the wall
+        cover = blurred(leaf, near, psf)
+        frames.append(0.9 * cover + (1 - cover) * blurred(wall, far, psf))
+    values = np.full(leaf.shape, 2.0, np.float32)
+    values[:, 70:150] = np.nan
+    values[:, 84:130] = 2.0  # wrong: the wall's blur behind the leaf
+    index = {}
+    for name, around in (("depth", None), ("sharpness", sharpness_around(frames))):
+        fusion = AllInFocus(values, (0.0, 1.0, 2.0), around=around)
+        for number, frame in enumerate(frames):
+            fusion.add(number, np.repeat(frame[..., None], 3, axis=2).astype(np.float32))
+        index[name] = fusion.result()[1]
+    outline = np.s_[20:-20, 78:82], np.s_[20:-20, 138:142]
+    assert all((index["sharpness"][part] == 0).mean() > 0.95 and (index["depth"][part] != 0).all() for part in outline)
+    assert (index["sharpness"][:, 200:] == 2).mean() > 0.95
+
+
+def test_saturation_and_the_border_of_a_frame_are_not_sharp():
+    images = [np.full((40, 60), 0.5, np.float32) for _ in range(2)]
+    images[0][10:20, 10:30] = np.nan
+    images[1][:, :7] = np.nan
+    assert (sharpness_around(images) == 0).all()

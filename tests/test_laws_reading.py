@@ -204,7 +204,8 @@ def test_predicted_breathing_alone_registers_the_border(tmp_path, monkeypatch):
     def nothing(images, *, reference, initial=None, progress=None, **_):
         count = len(images)
         asked.append(count)
-        return prepare.Alignment(np.array(initial), np.ones(count), np.zeros(count), np.zeros(count), np.zeros(count, bool))
+        return prepare.Alignment(np.array(initial), np.ones(count), np.zeros(count), np.zeros(count), np.zeros(count, bool),
+                                 np.ones(count, bool), np.zeros(count), "prediction")
 
     monkeypatch.setattr(prepare, "align", nothing)
     capture = read_capture(tmp_path / "stack", align="auto")
