@@ -95,11 +95,13 @@ def _key_figures(record):
     """The five numbers that one looks for first."""
     figures, size, scale = record["statistics"], record["size_px"], record["scale"]
     values, sigma = (figures.get(name) for name in _KEY_MAPS[scale["name"]])
+    used = sum(frame["used"] for frame in record["frames"])
+    left_out = f", {len(record['frames']) - used} left out" if used < len(record["frames"]) else ""
     items = [
         (_range(values, scale["unit"]), f"{_RANGES[scale['name']]}, middle 98 %"),
         (_quantity(sigma and sigma["median"], scale["unit"], digits=2), "typical uncertainty: median 1-sigma"),
         (f"{figures['density']:.1%}", "of the pixels have a value"),
-        (f"{len(record['frames'])} frames", f"of {size['width']} \N{MULTIPLICATION SIGN} {size['height']} px"),
+        (f"{used} frames{left_out}", f"of {size['width']} \N{MULTIPLICATION SIGN} {size['height']} px"),
         (f"{sum(record['timings_s'].values()):.1f} s", f"on {record['device']}, {record['solver']['name']}"),
     ]
     cells = "".join(f"<div><b>{text(value)}</b><span>{text(name)}</span></div>" for value, name in items)

@@ -19,7 +19,8 @@ _PERCENTILES = {"min": "smallest", "p01": "1 %", "p05": "5 %", "p25": "25 %", "m
 _ALIGNMENT = {
     "shift_x_px": ("shift x [px]", "+.2f"), "shift_y_px": ("shift y [px]", "+.2f"), "scale": ("magnification", ".4f"),
     "rotation_deg": ("rotation [\N{DEGREE SIGN}]", "+.3f"), "quality": ("correlation", ".2f"),
-    "corner_shift_px": ("correction [px]", ".2f"), "sigma_px": ("its 1-sigma [px]", ".2f"), "applied": ("used", ""),
+    "corner_shift_px": ("correction [px]", ".2f"), "sigma_px": ("its 1-sigma [px]", ".2f"), "applied": ("corrected", ""),
+    "aligned": ("in use", ""), "parallax_px": ("parallax [px]", ".2f"), "model": ("map", ""),
     "gain": ("brightness", ".3f"),
 }
 """Number of an alignment -> its heading and how it is printed."""
@@ -27,7 +28,8 @@ _ALIGNMENT = {
 ALIGNMENT_HINT = (
     "Where the reference frame's pixels lie in each frame: shift at the picture's centre, magnification, rotation. "
     "Correlation is that with the neighbouring frame. Correction is the largest displacement in a corner that was "
-    "measured beyond what the optics predict; it is used only where it stands out from its 1-sigma. Brightness is the "
+    "measured beyond what the optics predict; it is applied only where it stands out from its 1-sigma. A frame that "
+    "is not in use could not be aligned. Parallax is how far near and far have moved against each other. Brightness is the "
     "factor by which the frame was multiplied.")
 
 
@@ -102,11 +104,14 @@ def _alignment_row(index, item, centre):
 
 
 def _similarity(matrix, centre):
-    """Shift of the picture's centre [px], scale and rotation [degree] of the map reference px -> frame px."""
-    (a, b, right), (c, d, down) = (row[:3] for row in matrix[:2])
+    """Shift of the picture's centre [px], and scale and rotation [degree] there, of the map reference px -> frame px."""
+    (a, b, right), (c, d, down), (e, f, one) = matrix
     x, y = centre
-    return {"shift_x_px": a * x + b * y + right - x, "shift_y_px": c * x + d * y + down - y,
-            "scale": math.sqrt(abs(a * d - b * c)), "rotation_deg": math.degrees(math.atan2(c, a))}
+    w = e * x + f * y + one
+    u, v = (a * x + b * y + right) / w, (c * x + d * y + down) / w
+    a, b, c, d = (a - u * e) / w, (b - u * f) / w, (c - v * e) / w, (d - v * f) / w
+    return {"shift_x_px": u - x, "shift_y_px": v - y, "scale": math.sqrt(abs(a * d - b * c)),
+            "rotation_deg": math.degrees(math.atan2(c, a))}
 
 
 def _printed(name, value):
