@@ -33,9 +33,6 @@ _DOUBTFUL = 0.01
 _LEAST_FRAMES = 3
 """Frames that must be left when those that cannot be aligned are left out."""
 
-_PARALLAX_PX = 1.0
-"""Parallax beyond this is worth a warning."""
-
 _MOVED_KINDS = ("focal-stack", "aperture-pair", "views")
 """Kinds whose frames may have moved against each other; in the others the displacement is the signal."""
 
@@ -154,19 +151,10 @@ def _kept(source, alignment):
     names = [frame.path.name for frame in source.frames]
     kept = [k for k in range(len(names)) if alignment.aligned[k]]
     if len(kept) >= min(_LEAST_FRAMES, len(names)):
-        return kept, (*(_named(note, names) for note in alignment.notes), *_parallax(alignment.parallax_px, names))
+        return kept, tuple(_named(note, names) for note in alignment.notes)
     return list(range(len(names))), (
         f"only {len(kept)} of {len(names)} frames could be aligned, too few: weak texture, or pictures of different scenes; "
         "all are used where the optics predict them; look at the frames, or pass --align none if they are registered",)
-
-
-def _parallax(spreads, names):
-    """A sentence when near and far moved against each other."""
-    if not np.nanmax(spreads, initial=0) > _PARALLAX_PX:
-        return ()
-    worst = int(np.nanargmax(spreads))
-    return (f"{names[worst]}: near and far have moved against each other by up to {spreads[worst]:.1f} px (parallax: the "
-            "camera moved sideways); no map of a whole frame repairs that; do not trust depth edges, use a tripod",)
 
 
 def _check_steps(source, lenses):

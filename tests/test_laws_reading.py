@@ -205,7 +205,7 @@ def test_predicted_breathing_alone_registers_the_border(tmp_path, monkeypatch):
         count = len(images)
         asked.append(count)
         return prepare.Alignment(np.array(initial), np.ones(count), np.zeros(count), np.zeros(count), np.zeros(count, bool),
-                                 np.ones(count, bool), np.zeros(count), "prediction")
+                                 np.ones(count, bool), "prediction", np.zeros(count))
 
     monkeypatch.setattr(prepare, "align", nothing)
     capture = read_capture(tmp_path / "stack", align="auto")

@@ -14,6 +14,15 @@ from dfd.kernels.resample import BORDER_TOLERANCE
 
 NONE = -1
 
+_TAPS, _PHASES = 6, 1024
+
+
+def _lanczos():
+    """(_PHASES + 1, 6) float32: Lanczos-3 weights of the neighbours at -2..3 px for the phases 0 to 1 px, sum 1."""
+    distance = np.arange(-2, 4) - np.linspace(0, 1, _PHASES + 1)[:, None]
+    weights = np.sinc(distance) * np.sinc(distance / 3)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
 
 def choose(rank, matrices, size, seam):
     """Per pixel the two frames that it comes from and the share of the first.
@@ -32,8 +41,9 @@ def choose(rank, matrices, size, seam):
 
 def add(place, picture, gain, matrix, chosen, total):
     """Add the pixels that come from one frame to `total`, (H, W, C) float32, Catmull-Rom cubic; chosen as from `choose`."""
-    picture = np.ascontiguousarray(picture, np.float32)
-    _strips(lambda start, stop: _add(place, picture, np.float32(gain), matrix, *chosen, total, start, stop), total.shape[0])
+    picture, table = np.ascontiguousarray(picture, np.float32), _lanczos()
+    _strips(lambda start, stop: _add(place, picture, np.float32(gain), matrix, table, *chosen, total, start, stop),
+            total.shape[0])
 
 
 def _strips(function, rows):
@@ -94,9 +104,8 @@ def _nearest(matrices, place, x, y, height, width):
 
 
 @numba.njit(nogil=True, cache=True)
-def _add(place, picture, gain, matrix, first, second, share, total, start, stop):
+def _add(place, picture, gain, matrix, table, first, second, share, total, start, stop):
     height, width, channels = picture.shape
-    across, down = np.empty(4, np.float32), np.empty(4, np.float32)
     still = matrix[0, 0] == 1 and matrix[1, 1] == 1 and matrix[0, 1] == 0 and matrix[1, 0] == 0 and matrix[2, 0] == 0 \
         and matrix[2, 1] == 0 and matrix[0, 2] == round(matrix[0, 2]) and matrix[1, 2] == round(matrix[1, 2])
     for y in range(start, stop):
@@ -113,23 +122,14 @@ def _add(place, picture, gain, matrix, first, second, share, total, start, stop)
                 for channel in range(channels):
                     total[y, x, channel] += weight * picture[top, left, channel]
                 continue
-            _cubic(u - left, across)
-            _cubic(v - top, down)
+            across = table[min(max(int((u - left) * _PHASES + 0.5), 0), _PHASES)]
+            down = table[min(max(int((v - top) * _PHASES + 0.5), 0), _PHASES)]
             for channel in range(channels):
                 value = np.float32(0)
-                for j in range(4):
-                    row = min(max(top + j - 1, 0), height - 1)
+                for j in range(_TAPS):
+                    row = min(max(top + j - 2, 0), height - 1)
                     line = np.float32(0)
-                    for i in range(4):
-                        line += across[i] * picture[row, min(max(left + i - 1, 0), width - 1), channel]
+                    for i in range(_TAPS):
+                        line += across[i] * picture[row, min(max(left + i - 2, 0), width - 1), channel]
                     value += down[j] * line
                 total[y, x, channel] += weight * value
-
-
-@numba.njit(nogil=True, cache=True)
-def _cubic(phase, weights):
-    """Catmull-Rom weights of the neighbours at -1, 0, 1, 2 (Keys 1981, a = -1/2)."""
-    weights[0] = phase * (-0.5 + phase * (1 - 0.5 * phase))
-    weights[1] = 1 + phase * phase * (1.5 * phase - 2.5)
-    weights[2] = phase * (0.5 + phase * (2 - 1.5 * phase))
-    weights[3] = phase * phase * (0.5 * phase - 0.5)

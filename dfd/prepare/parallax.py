@@ -1,87 +1,102 @@
-"""What is left when every frame has its map: displacements that differ from place to place, as a moved camera causes.
+"""Parallax that no map of the whole image removes: what the tiles of aligned frames still move against each other.
 
-The sums that the links of a sweep were registered by (Gauss-Newton normal equations per tile) are solved tile by tile, all
-frames together, so that one tile's displacement is what the whole frame's map leaves there.
+A camera that moved sideways sees near things displaced against far ones.  Every tile asks, link by link, for a shift of
+its own; solved over all links these are its places in all frames.  Parallax is how far they spread beyond their noise.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from dfd.prepare.pyramids import TILES
 
-_GRID = TILES // 2
-_ALIKE = 0.3
-"""Correlation below which two frames say nothing about a tile."""
+PARALLAX_PX = 1.0
+"""Parallax beyond which depth edges are not trustworthy; in large images half a pixel of the plane it is measured on."""
 
-_CORRELATED, _LEAST_VARIANCE = 20.0, 0.02
-"""Pixels that share one independent sample of the difference; least variance of normalised planes that differ."""
+_SHARE = 0.05
+_NORMAL = 3.29
+"""Share of the tiles cut off at either end of the spread, and the width of a normal distribution between those ends."""
 
-_SURE_PX, _FLOOR_PX, _LEAST_TILES = 0.3, 0.1, 6
-"""Tiles whose displacement is known worse than this [px] do not count; error that none is better than; tiles needed."""
-
-_SHARES, _SIGMAS = (0.1, 0.9), 2.56
-"""The spread is that between these shares of the tiles; between them a normal error has this many sigmas."""
+_ALIKE, _CORRELATED, _BIAS, _SIGMA, _FEWEST, _LOOSE = 0.3, 20, 0.08, 0.3, 8, 0.01
+"""Least agreement of a tile; pixels of a plane that are alike; what defocus shifts a tile per link and largest 1-sigma of a
+tile that counts, in pixels of the finest plane; least number of such tiles; precision [px^-2] of no displacement."""
 
 
-def parallax(links, sums, count: int) -> np.ndarray:
-    """(K,) spread [px] of the displacements of a frame's tiles along the direction in which they differ most, noise taken
-    out: about the parallax between near and far.  NaN where too few tiles tell, and for frames without links.
+def parallax(links, sums) -> np.ndarray:
+    """(K,) px by which near and far parts of each frame are displaced against each other, beyond noise; NaN = not known.
 
-    links, sums   prepare.links.Links and what its `look` returned at the final maps
+    links, sums   a `Links` and what its `look` saw at the final maps; frames without links get NaN, the reference 0
     """
-    moves, sigmas = _field(links, sums, count)
-    return np.array([_spread(moves[:, k], sigmas[:, k]) if k in links.order else np.nan for k in range(count)])
+    count, found = len(links.pyramids), np.full(len(links.pyramids), math.nan)
+    moves, sigmas = _fields(links, sums)
+    for k in range(count):
+        usable = sigmas[:, k] < _SIGMA * links.factors[0]
+        if k in links.order and usable.sum() >= _FEWEST:
+            found[k] = _spread(moves[usable, k], sigmas[usable, k])
+    found[links.reference] = 0
+    return found
 
 
-def _field(links, sums, count):
-    """(tiles, K, 2) displacements [px] and their 1-sigma, from all links of all levels."""
-    tiles = _GRID * _GRID
-    normal, score = np.zeros((tiles, count, 2, count, 2)), np.zeros((tiles, count, 2))
-    everyone, axes = np.arange(count), np.arange(2)
-    normal[:, everyone[:, None], axes, everyone[:, None], axes] = 1e-2
-    normal[:, links.reference, axes, links.reference, axes] = 1e6
+def parallax_note(values, factor: int) -> tuple[str, ...]:
+    """One sentence where parallax is too large, () elsewhere; `factor` is that of the finest plane."""
+    limit = max(PARALLAX_PX, factor / 2)
+    many = np.flatnonzero(np.nan_to_num(values) > limit)
+    if not len(many):
+        return ()
+    worst = int(np.nanargmax(values))
+    return (f"frame {worst}: near and far parts are displaced by {values[worst]:.1f} px against each other (parallax; more "
+            f"than {limit:.1f} px in {len(many)} of {len(values)} frames): the camera moved, which no map of the image "
+            "undoes; depth at edges is not trustworthy; use a tripod",)
+
+
+def _fields(links, sums):
+    """((T, K, 2) displacement [px] of every tile in every frame, its (T, K) 1-sigma), by least squares over the links."""
+    tiles, count = (TILES // 2) ** 2, len(links.pyramids)
+    system = np.zeros((tiles, count, 2, count, 2))
+    score = np.zeros((tiles, count, 2))
+    loose = np.full(count, _LOOSE)
+    loose[links.reference] = 1e6
+    for axis in (0, 1):
+        system[:, np.arange(count), axis, np.arange(count), axis] = loose
     for (one, other), link in zip(links.pairs, sums, strict=True):
-        for level, part in link.items():
-            tensor, pull = _tile(part, links.factors[level])
-            for end, sign in ((one, -1), (other, 1)):
-                score[:, end] += sign * pull
-                for far, far_sign in ((one, -1), (other, 1)):
-                    normal[:, end, :, far, :] += sign * far_sign * tensor
-    inverse = np.linalg.inv(normal.reshape(tiles, 2 * count, 2 * count))
+        levels = [_tile_equations(values, links.factors[level]) for level, values in link.items()]
+        normal, pull = (sum(parts) / 2 for parts in zip(*levels, strict=True))  # two gaps share their frames: count as one
+        damping = np.linalg.inv(np.eye(2) + (_BIAS * links.factors[0]) ** 2 * normal)
+        normal, pull = normal @ damping, (damping.swapaxes(1, 2) @ pull[..., None])[..., 0]
+        for rows, sign in ((one, -1), (other, 1)):
+            score[:, rows] += sign * pull
+            for columns, other_sign in ((one, -1), (other, 1)):
+                system[:, rows, :, columns] += sign * other_sign * normal
+    inverse = np.linalg.inv(system.reshape(tiles, 2 * count, 2 * count))
     moves = (inverse @ score.reshape(tiles, 2 * count, 1)).reshape(tiles, count, 2)
-    return moves, np.sqrt(np.diagonal(inverse, axis1=1, axis2=2)).reshape(tiles, count, 2)
+    return moves, np.sqrt(np.diagonal(inverse, axis1=1, axis2=2).reshape(tiles, count, 2).max(axis=2))
 
 
-def _tile(sums, factor):
-    """(tiles, 2, 2) information [1/px^2] and (tiles, 2) pull [1/px] of one link at one level, by 2 x 2 of its tiles."""
-    part = sums.reshape(_GRID, 2, _GRID, 2, -1).sum(axis=(1, 3)).reshape(_GRID * _GRID, -1)
-    squared, crossed = part[:, 0] + part[:, 2], part[:, 6]
-    gain = np.where(squared > 0, squared / np.maximum(np.maximum(crossed, 0.1 * squared), 1e-9), 0)
-    power = (part[:, 8] + part[:, 9]) / 2
-    variance = (2 * power - 2 * part[:, 7]) / np.maximum(power, 1e-6)
-    alike = part[:, 7] > _ALIKE * np.sqrt(part[:, 8] * part[:, 9])
-    weight = np.where(alike, 0.5 / (_CORRELATED * np.maximum(variance, _LEAST_VARIANCE)), 0)
-    tensor = part[:, [0, 1, 1, 2]].reshape(-1, 2, 2) / factor**2
-    return tensor * weight[:, None, None], part[:, 3:5] / factor * (gain * weight)[:, None]
+def _tile_equations(sums, factor):
+    """((T, 2, 2), (T, 2)) normal equations [px] of the shift of each tile of 2 x 2 in one link, weighted by its noise."""
+    half = TILES // 2
+    values = sums.reshape(half, 2, half, 2, -1).sum(axis=(1, 3)).reshape(half * half, -1)
+    squared, crossed, power = values[:, 0] + values[:, 2], values[:, 6], np.sqrt(values[:, 8] * values[:, 9])
+    usable = (values[:, 7] > _ALIKE * power) & (crossed > 0.1 * squared) & (power > 0)
+    rest = (values[:, 8] + values[:, 9] - 2 * values[:, 7]) / np.where(usable, power, 1)
+    weight = usable / (_CORRELATED * np.maximum(rest, 0.02))
+    gain = squared / np.where(usable, crossed, 1)
+    tensors = values[:, [0, 1, 1, 2]].reshape(-1, 2, 2) / factor**2
+    return tensors * weight[:, None, None], values[:, 3:5] / factor * (weight * gain)[:, None]
 
 
 def _spread(moves, sigmas):
-    """Spread of the displacements of the tiles that are sure, along their main direction, without that of their errors."""
-    sigma = sigmas.max(axis=-1)
-    sure = sigma < _SURE_PX
-    if sure.sum() < _LEAST_TILES:
-        return np.nan
-    weight, moves, sigma = 1 / (sigma[sure] ** 2 + _FLOOR_PX**2), moves[sure], sigma[sure]
-    moves = moves - [_quantiles(moves[:, axis], weight, [0.5])[0] for axis in (0, 1)]
-    scatter = (moves * weight[:, None]).T @ moves / weight.sum()
-    along = moves @ np.linalg.eigh(scatter)[1][:, -1]
-    low, high = _quantiles(along, weight, _SHARES)
-    noise = _SIGMAS * np.sqrt(np.average(sigma**2, weights=weight))
-    return float(np.sqrt(max((high - low) ** 2 - noise**2, 0)))
+    """Width [px] of the displacements along the direction in which they differ most, less that of their noise."""
+    weights = 1 / (sigmas**2 + 0.1**2)
+    moves = moves - [_quantiles(moves[:, axis], weights, [0.5])[0] for axis in (0, 1)]
+    direction = np.linalg.eigh((moves * weights[:, None]).T @ moves)[1][:, -1]
+    low, high = _quantiles(moves @ direction, weights, [_SHARE, 1 - _SHARE])
+    return max(0.0, float(high - low - _NORMAL * math.sqrt(np.average(sigmas**2, weights=weights))))
 
 
-def _quantiles(values, weight, shares):
+def _quantiles(values, weights, shares):
     order = np.argsort(values)
-    place = np.cumsum(weight[order]) - weight[order] / 2
-    return np.interp(np.asarray(shares) * weight.sum(), place, values[order])
+    heaped = np.cumsum(weights[order]) - weights[order] / 2
+    return np.interp(np.array(shares) * weights.sum(), heaped, values[order])
