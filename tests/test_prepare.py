@@ -350,7 +350,8 @@ def test_unknown_optics_predict_no_breathing():
 @pytest.fixture
 def alignment():
     return prepare.Alignment(np.stack([similarity(0.01, 0.2, 3, 1), np.eye(3)]), np.array([0.7, 1.0]),
-                             np.array([4.2, 0.0]), np.array([np.nan, 0.0]), np.array([True, False]))
+                             np.array([4.2, 0.0]), np.array([np.nan, 0.0]), np.array([True, False]),
+                             np.array([True, True]), "similarity", np.array([0.4, 0.0]))
 
 
 def content(alignment, names=("a.jpg", "b.jpg")):

@@ -28,7 +28,8 @@ def look(spline, support, matrix, shape) -> tuple[np.ndarray, np.ndarray, np.nda
     Gradients [1/px] are of fourth order.  Beyond its border the plane goes on.
     """
     seen, right, down, share = (np.zeros(shape, dtype=np.float32) for _ in range(4))
-    _look(np.pad(spline, _PAD, mode="edge"), np.pad(support, _PAD), np.ascontiguousarray(matrix, dtype=np.float64), seen, share)
+    matrix = np.ascontiguousarray(matrix, dtype=np.float64)
+    _look(np.pad(spline, _PAD, mode="edge"), np.pad(support, _PAD), matrix, seen, share)
     _gradients(seen, right, down)
     return seen, right, down, share
 

@@ -16,28 +16,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfd.imaging import full_matrix
+from dfd.prepare.chain import chain, least_gain, left_out, one_scene, quality_of
 from dfd.prepare.evidence import beyond_similarity, held_by_hand, supported
 from dfd.prepare.links import Links
-from dfd.prepare.motions import HOMOGRAPHY, SIMILARITY, corner_shift, corner_sigma, covered, motion_matrix, motion_of
+from dfd.prepare.motions import HOMOGRAPHY, SIMILARITY, corner_shift, corner_sigma, motion_matrix, motion_of
 from dfd.prepare.pairs import register_pair
-from dfd.prepare.pyramids import Pyramid, agreement, compared, pyramid, seen
+from dfd.prepare.parallax import parallax, parallax_note
+from dfd.prepare.pyramids import LEAST_QUALITY, Pyramid, pyramid
 
 SMALLEST_SHIFT_PX = 0.05
 """A residual below this at every corner is left alone: resampling would cost more than it repairs."""
 
-LEAST_QUALITY = 0.15
-"""Correlation with the neighbour below which a frame counts as not aligned; unrelated textures reach 0.02."""
-
-LEAST_COVER = 0.5
-"""Share of the reference that a frame must show; with less in common the stack is no longer of one scene."""
-
 _ROUNDS, _CONVERGED = 3, 0.003
 """Largest number of the joint rounds; corner displacement, in pixels of the finest level, that needs no further one."""
 
-_SUSPECTS, _GAIN, _CHANCE = 2, 0.02, 14
-"""Pairs of neighbours that are registered anew before a stack counts as registered; the gain in correlation that
-belongs to a displacement (0.05 and more from 1 to 2 px, 0.012 and less where frames lie as predicted), and what chance
-finds in small images, times the root of their pixels (rendered, 0.1 at 120 x 180, 0.02 at 200 x 300)."""
+_SUSPECTS = 2
+"""Pairs of neighbours that are registered anew before a stack counts as registered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +46,8 @@ class Alignment:
     applied          (K,) bool: the residual is in `matrices`; False = the prediction stands as it was
     aligned          (K,) bool: False = the frame shows another place, or too little; it must be left out
     model            "prediction" (nothing applied), "similarity" or "homography": what the residuals are
-    notes            one sentence per frame that could not be aligned
+    parallax_px      (K,) displacement [px] of near against far parts that remains, beyond its noise; NaN = not known
+    notes            one sentence per frame that could not be aligned, one on parallax
     """
 
     matrices: np.ndarray
@@ -62,6 +57,7 @@ class Alignment:
     applied: np.ndarray
     aligned: np.ndarray
     model: str
+    parallax_px: np.ndarray
     notes: tuple[str, ...] = ()
 
 
@@ -90,13 +86,12 @@ def align(frames, *, reference: int, initial=None, order=None, progress=None) ->
     seen_first = links.look(initial)
     result = _already_there(links, initial, *seen_first)
     if result is None:
-        matrices, quality, fixed = _chain(pyramids, reference, initial, order,
-                                          lambda done: report(count + done, 3 * count))
-        good = [k for k in order if quality[k] >= LEAST_QUALITY and covered(matrices[k], links.shape) >= LEAST_COVER]
-        if len(good) < count:
-            links = Links(pyramids, reference, good)
+        matrices, _, fixed, good = chain(pyramids, reference, initial, order, lambda done: report(count + done, 3 * count))
+        lost = left_out(pyramids, reference, matrices, fixed, good)
+        if lost:
+            links = Links(pyramids, reference, [k for k in order if k not in lost])
             seen_first = links.look(initial)
-        result = _judge(links, initial, seen_first[1], matrices, quality, fixed)
+        result = _judge(links, initial, *seen_first, matrices, fixed, lost)
     report(3 * count, 3 * count)
     return result
 
@@ -117,52 +112,24 @@ def _pyramids(frames, advance):
     return pyramids
 
 
-def _chain(pyramids, reference, initial, order, advance):
-    """Each frame against the last good one nearer to the reference; (matrices, quality, index of that frame)."""
-    matrices, quality, fixed = initial.copy(), np.ones(len(pyramids)), np.full(len(pyramids), reference)
-    place = order.index(reference)
-    done = 1
-    for side in (order[place + 1:], order[:place][::-1]):
-        last = reference
-        for k in side:
-            start = initial[k] @ np.linalg.inv(initial[last]) @ matrices[last]
-            matrix = register_pair(pyramids[last], pyramids[k], matrices[last], start, finest=1)
-            quality[k], fixed[k] = _quality(pyramids[last], matrices[last], pyramids[k], matrix), last
-            expected = _quality(pyramids[last], matrices[last], pyramids[k], start)
-            if quality[k] < expected + _least_gain(pyramids[k]):
-                matrix, quality[k] = start, expected
-            if quality[k] >= LEAST_QUALITY:
-                matrices[k], last = matrix, k
-            done += 1
-            advance(done)
-    return matrices, quality, fixed
-
-
-def _quality(one, one_matrix, other, other_matrix) -> float:
-    """Mean agreement of the second and third finest levels."""
-    levels = range(1, 3) if len(one.splines) > 2 else (0,)
-    first, second = seen(one, one_matrix, levels), seen(other, other_matrix, levels)
-    return float(np.mean([agreement(compared(first[level], second[level]), one.splines[level].size) for level in levels]))
-
-
-def _least_gain(pyramid) -> float:
-    """Gain in correlation that shows a displacement rather than chance."""
-    return max(_GAIN, _CHANCE / np.sqrt(pyramid.splines[0].size))
-
-
 def _already_there(links, initial, sums, alike):
     """The Alignment when the links find nothing to correct at the prediction; None when they do, or do not hold."""
-    fixed = [_toward(links.order, k, links.reference) for k in range(len(initial))]
-    quality = np.array([1.0 if k == other else _quality(links.pyramids[other], initial[other], links.pyramids[k], initial[k])
-                        for k, other in enumerate(fixed)])
-    if quality.min() < LEAST_QUALITY or alike.sum() < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
+    pyramids = links.pyramids
+    views = [(pyramids[other], initial[other], pyramids[k], initial[k])
+             for k in range(len(initial)) for other in [_toward(links.order, k, links.reference)]]
+    quality = np.array([quality_of(*view) for view in views])
+    quality[links.reference] = 1
+    known = [one_scene(*view, alike) for view, alike in zip(views, quality, strict=True)]
+    if not all(known) or alike.sum() < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
         return None
     motions, covariance = links.solve(sums, SIMILARITY)
     if supported(motions, covariance, links.positions)[0].any() or _displaced(links, initial, alike):
         return None
     shifts, sigmas = _sizes(links, motions, covariance)
     still = np.zeros(len(initial), dtype=bool)
-    return Alignment(initial, quality, shifts, sigmas, still, ~still, "prediction")
+    beside = parallax(links, sums)
+    return Alignment(initial, quality, shifts, sigmas, still, ~still, "prediction", beside,
+                     parallax_note(beside, links.factors[0]))
 
 
 def _displaced(links, initial, alike) -> bool:
@@ -172,8 +139,8 @@ def _displaced(links, initial, alike) -> bool:
         one, other = neighbours[index]
         fixed, moving = links.pyramids[one], links.pyramids[other]
         matrix = register_pair(fixed, moving, initial[one], initial[other], finest=1)
-        expected = _quality(fixed, initial[one], moving, initial[other])
-        if _quality(fixed, initial[one], moving, matrix) > expected + _least_gain(moving):
+        expected = quality_of(fixed, initial[one], moving, initial[other])
+        if quality_of(fixed, initial[one], moving, matrix) > expected + least_gain(moving):
             return True
     return False
 
@@ -211,7 +178,7 @@ def _decide(links, initial, matrices):
     return kept, remaining, motions, covariance
 
 
-def _judge(links, initial, alike, matrices, quality, fixed):
+def _judge(links, initial, sums, alike, matrices, fixed, lost):
     """Apply what the evidence supports and what makes a frame agree better; the prediction stands for the rest."""
     aligned = np.isin(np.arange(len(initial)), links.order)
     residuals, remaining, motions, covariance = _decide(links, initial, matrices)
@@ -220,16 +187,18 @@ def _judge(links, initial, alike, matrices, quality, fixed):
     applied = aligned & (shifts > SMALLEST_SHIFT_PX)
     kept = np.where(applied[:, None, None], links.moved(initial, residuals), initial)
     if applied.any():
-        applied &= _rises(links, links.look(kept)[1] - alike)
+        sums, better = links.look(kept)
+        applied &= _rises(links, better - alike)
         kept = np.where(applied[:, None, None], kept, initial)
-    quality = np.array([1.0 if k == other else _quality(links.pyramids[other], kept[other], links.pyramids[k], kept[k])
+    quality = np.array([1.0 if k == other else quality_of(links.pyramids[other], kept[other], links.pyramids[k], kept[k])
                         for k, other in enumerate(fixed)])
-    names = {SIMILARITY: "similarity", HOMOGRAPHY: "homography"}
+    notes = tuple(f"frame {k}: could not be aligned ({reason}); it is left out; check focus order, motion, exposure"
+                  for k, reason in sorted(lost.items()))
+    beside, names = parallax(links, sums), {SIMILARITY: "similarity", HOMOGRAPHY: "homography"}
     return Alignment(kept, quality, np.where(applied, shifts, measured),
                      np.where(aligned, np.where(applied, sigmas, measured_sigmas), np.nan), applied, aligned,
                      names[residuals.shape[1]] if applied.any() else "prediction",
-                     tuple(_complaint(k, fixed[k], quality[k], covered(matrices[k], links.shape))
-                           for k in np.flatnonzero(~aligned)))
+                     beside, notes + parallax_note(beside, links.factors[0]))
 
 
 def _sizes(links, motions, covariance):
@@ -249,11 +218,3 @@ def _rises(links, gain):
         own[list(pair)] += value
     return own > 0
 
-
-def _complaint(k, other, quality, cover):
-    """The sentence about a frame that is left out."""
-    if quality >= LEAST_QUALITY:
-        return (f"frame {k}: shows {cover:.0%} of the reference frame (at least {LEAST_COVER:.0%} needed); it is left out; "
-                "choose another reference or take a steadier stack")
-    return (f"frame {k}: could not be aligned (correlation with frame {other} {quality:.2f}, at least {LEAST_QUALITY} "
-            "needed); it is left out; check focus order, motion, exposure")

@@ -13,6 +13,8 @@ from dfd.prepare.pyramids import agreement, compared, seen
 
 _LEVELS = (0, 1)
 _GAPS = (1, 2)
+_SMALL = 300
+"""Side [px] below which a frame has too few independent places to tell its errors: sigma grows as its square."""
 _AT_ONCE = 8
 """Frames whose planes are in memory together, beside the last two before them."""
 
@@ -84,7 +86,7 @@ class Links:
         inverse = np.linalg.inv(precision)
         motions, repeated = (inverse @ score).reshape(count, terms), inverse @ repeated
         motions[self.reference] = 0
-        return motions, inverse @ noise @ inverse + repeated @ repeated.T
+        return motions, (inverse @ noise @ inverse + repeated @ repeated.T) * max(1.0, _SMALL / min(self.shape)) ** 4
 
     def moved(self, matrices, motions):
         """The maps after these motions."""

@@ -61,7 +61,8 @@ def register_pair(fixed: Pyramid, moving: Pyramid, fixed_matrix, start, *, fines
     Levels finer than `finest` are left to `measure`; a level that does not raise its agreement leaves the map alone.
     """
     matrix = _shifted_start(fixed, moving, fixed_matrix, np.array(start, dtype=float))
-    for level in reversed(range(min(finest, len(fixed.splines) - 1), len(fixed.splines))):
+    coarsest = max(len(fixed.splines) - 2, 0)
+    for level in reversed(range(min(finest, coarsest), coarsest + 1)):
         factor, size = fixed.factors[level], fixed.splines[level].size
         target = seen(fixed, fixed_matrix, (level,))[level]
         trial, before, after = matrix, None, None
@@ -115,7 +116,7 @@ def _shifted_start(fixed, moving, fixed_matrix, start):
     """`start`, or shifted by the phase correlation of a coarse level (56 to 112 px high or wide) where that fits better."""
     import cv2
 
-    level = max(len(fixed.splines) - 2, 0)
+    level = max(len(fixed.splines) - 3, 0)
     factor, size = fixed.factors[level], fixed.splines[level].size
     target = seen(fixed, fixed_matrix, (level,))[level]
     here = seen(moving, start, (level,))[level]

@@ -19,10 +19,16 @@ from dfd.prepare.motions import at_level
 TILES = 16
 """Tiles per side that sums are taken over."""
 
+LEAST_QUALITY = 0.15
+"""Correlation with the neighbour below which a frame counts as not aligned; unrelated textures reach 0.02."""
+
+_CHANCE = 4 * math.sqrt(15)
+"""Four sigma of the agreement of unrelated planes, times the root of their pixels: about 15 of them are alike."""
+
 _FRAME_PIXELS, _TOTAL_PIXELS = 0.6e6, 20e6
 """Most pixels of the finest plane of one frame, and of all frames of a stack together."""
 
-_MIN_SIDE = 28
+_MIN_SIDE = 14
 _BANDS = (0.8, 2.0)
 _WINDOW = 15
 _NOTHING = 1e-3
@@ -51,7 +57,7 @@ class Pyramid:
 def pyramid(image: np.ndarray, *, frames: int) -> Pyramid:
     """The pyramid of one (H, W) image of a stack of so many frames: all that `align` needs of it; NaN = no data.
 
-    From at most 0.6 Mpx, fewer in a stack of more than 33 frames, down to sides of 28 to 56 px: 7 bytes per pixel.
+    From at most 0.6 Mpx, fewer in a stack of more than 33 frames, down to sides of 14 to 28 px: 7 bytes per pixel.
     """
     pixels = min(_FRAME_PIXELS, _TOTAL_PIXELS / frames)
     factor = math.ceil(math.sqrt(max(image.size / pixels, 1)))
@@ -87,6 +93,13 @@ def agreement(sums: np.ndarray, size: int) -> float:
     if min(first, second) < 0.02 * size:
         return 0.0
     return float(crossed / math.sqrt(first * second))
+
+
+def recognised(one, other, levels) -> bool:
+    """Do two images, (plane, right, down, support) per level, show one scene?  Some level agrees beyond chance, 4 sigma."""
+    sizes = {level: one[level][0].size for level in levels}
+    return any(agreement(compared(one[level], other[level]), size) > max(LEAST_QUALITY, _CHANCE / math.sqrt(size))
+               for level, size in sizes.items())
 
 
 def _filled(image):

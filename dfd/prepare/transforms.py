@@ -12,6 +12,12 @@ from dfd.prepare.alignment import Alignment
 
 SCHEMA = "dfd-transforms 1"
 
+MODELS = ("prediction", "similarity", "homography")
+
+_NUMBERS = ("quality", "corner_shift_px", "sigma_px", "parallax_px")
+_FLAGS = {"applied": False, "aligned": True}
+"""Columns of Alignment that a table holds; flags with what they are where a table does not say."""
+
 
 def predicted_breathing(lenses, reference: int, shape: tuple[int, int]) -> np.ndarray:
     """(K, 3, 3) maps reference px -> frame px: magnification fx / fx of the reference about the image centre.
@@ -36,12 +42,14 @@ def describe(files, alignment: Alignment) -> list[dict]:
 
     file             name of the frame
     matrix           3 x 3 rows, (x, y, 1) on the output grid -> frame, px, centre of the first pixel = (0, 0)
-    quality, corner_shift_px, sigma_px, applied      as in Alignment
+    model            what its residual is: "prediction", "similarity" or "homography"
+    quality, corner_shift_px, sigma_px, parallax_px, applied, aligned      as in Alignment
     """
-    columns = (alignment.matrices, alignment.quality, alignment.corner_shift_px, alignment.sigma_px, alignment.applied)
-    return [{"file": Path(file).name, "matrix": matrix.tolist(), "quality": float(quality),
-             "corner_shift_px": float(shift), "sigma_px": float(sigma), "applied": bool(applied)}
-            for file, matrix, quality, shift, sigma, applied in zip(files, *columns, strict=True)]
+    return [{"file": Path(file).name, "matrix": alignment.matrices[k].tolist(),
+             **{name: float(getattr(alignment, name)[k]) for name in _NUMBERS},
+             **{name: bool(getattr(alignment, name)[k]) for name in _FLAGS},
+             "model": alignment.model if alignment.applied[k] else MODELS[0]}
+            for k, file in zip(range(len(alignment.matrices)), files, strict=True)]
 
 
 def from_json(content, files, shape: tuple[int, int], *, reference: int | None = None) -> Alignment:
@@ -49,6 +57,7 @@ def from_json(content, files, shape: tuple[int, int], *, reference: int | None =
 
     {"schema": "dfd-transforms 1", "size_px": {"width": W, "height": H}, "frames": [one table of `describe` per frame]}
     reference    index of the frame whose grid the output has; its stored map must be the identity
+    Frames that were left out stay left out; tables of earlier versions, without `aligned`, leave none out.
     Raises ValueError, naming what differs, for another schema, image size, set of files or reference, or a bad entry.
     """
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
@@ -58,7 +67,10 @@ def from_json(content, files, shape: tuple[int, int], *, reference: int | None =
     if content.get("size_px") != size:
         raise ValueError(f"transforms: made for size_px {content.get('size_px')}, these images are {size}; align anew")
     rows = [_entry(entry) for entry in _in_order(content.get("frames"), [Path(file).name for file in files])]
-    alignment = Alignment(*(np.array(column) for column in zip(*rows, strict=True)))
+    columns = {name: np.array([row[name] for row in rows]) for name in ("matrices", *_NUMBERS, *_FLAGS)}
+    notes = tuple(f"frame {k}: could not be aligned in the run that these transforms are from; it is left out; align anew "
+                  "to try it again" for k in np.flatnonzero(~columns["aligned"]))
+    alignment = Alignment(**columns, model=max((row["model"] for row in rows), key=MODELS.index), notes=notes)
     if reference is not None and not np.allclose(alignment.matrices[reference], np.eye(3), atol=1e-9):
         raise ValueError(f"transforms: {Path(files[reference]).name} was not the reference of that run; choose the "
                          "same frame with --reference, or align anew")
@@ -78,11 +90,14 @@ def _in_order(entries, names):
 
 
 def _entry(entry):
-    """(matrix, quality, corner shift, sigma, applied) of one frame's table."""
+    """What the table of one frame says, by the names of Alignment's fields; the map as `matrices`."""
     try:
-        numbers = [math.nan if entry.get(name) is None else float(entry[name])
-                   for name in ("quality", "corner_shift_px", "sigma_px")]
-        return full_matrix(entry["matrix"]), *numbers, bool(entry.get("applied"))
+        numbers = {name: math.nan if entry.get(name) is None else float(entry[name]) for name in _NUMBERS}
+        flags = {name: bool(entry.get(name, default)) for name, default in _FLAGS.items()}
+        model = entry.get("model", MODELS[1] if flags["applied"] else MODELS[0])
+        if model not in MODELS:
+            raise ValueError(f"model {model!r} is none of {', '.join(MODELS)}")
+        return {"matrices": full_matrix(entry["matrix"]), "model": model, **numbers, **flags}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"transforms: frame {entry['file']!r} needs a 3 x 3 'matrix' and numbers ({error}); "
                          "align anew") from error

@@ -1,0 +1,96 @@
+"""Neighbours registered one by one from the reference outwards, and which frames cannot be: the rough half of alignment."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from dfd.prepare.motions import covered, motion_matrix
+from dfd.prepare.pairs import register_pair
+from dfd.prepare.pyramids import Pyramid, agreement, compared, recognised, seen
+
+LEAST_COVER = 0.5
+"""Share of the reference that a frame must show; with less in common it is another picture."""
+
+_GAIN, _CHANCE = 0.02, 14
+"""Gain in correlation that belongs to a displacement (0.05 and more from 1 to 2 px, 0.012 and less where frames lie as
+predicted), and what chance finds in small images, times the root of their pixels (rendered, 0.1 at 120 x 180, 0.02 at
+200 x 300)."""
+
+_DOUBTFUL = 0.3
+_SEARCHED = [(scale, 0) for scale in (-0.08, -0.05, -0.025, 0.025, 0.05, 0.08)] + [(0, turn) for turn in (-0.035, 0.035)]
+"""Quality below which a frame is looked at twice, and other starts are tried: changes of scale, of rotation [rad]."""
+
+
+def chain(pyramids, reference, initial, order, advance):
+    """Each frame against the last good one nearer to the reference: (maps, quality, index of that frame, is it good?)."""
+    matrices, quality, fixed = initial.copy(), np.ones(len(pyramids)), np.full(len(pyramids), reference)
+    good, place, done = np.ones(len(pyramids), dtype=bool), order.index(reference), 1
+    for side in (order[place + 1:], order[:place][::-1]):
+        last = reference
+        for k in side:
+            start = initial[k] @ np.linalg.inv(initial[last]) @ matrices[last]
+            matrices[k], quality[k] = _registered(pyramids[last], matrices[last], pyramids[k], start)
+            fixed[k] = last
+            good[k] = one_scene(pyramids[last], matrices[last], pyramids[k], matrices[k], quality[k])
+            if good[k]:
+                last = k
+            done += 1
+            advance(done)
+    return matrices, quality, fixed, good
+
+
+def quality_of(one: Pyramid, one_matrix, other: Pyramid, other_matrix) -> float:
+    """Mean agreement of the second and third finest levels."""
+    levels = range(1, 3) if len(one.splines) > 3 else (0,)
+    first, second = seen(one, one_matrix, levels), seen(other, other_matrix, levels)
+    return float(np.mean([agreement(compared(first[level], second[level]), one.splines[level].size) for level in levels]))
+
+
+def one_scene(one: Pyramid, one_matrix, other: Pyramid, other_matrix, quality: float) -> bool:
+    """Do two frames of this `quality_of` show one scene where their maps put them?  Blurred ones do at a coarse level."""
+    levels = range(min(1, len(one.splines) - 1), len(one.splines))
+    return quality > _DOUBTFUL or recognised(seen(one, one_matrix, levels), seen(other, other_matrix, levels), levels)
+
+
+def least_gain(pyramid: Pyramid) -> float:
+    """Gain in correlation that shows a displacement rather than chance."""
+    return max(_GAIN, _CHANCE / math.sqrt(pyramid.splines[0].size))
+
+
+def left_out(pyramids, reference, matrices, fixed, good) -> dict[int, str]:
+    """The frames that must be left out -> why, in words; nothing where the whole stack is too faint to be judged."""
+    blank = [not any(support.any() for support in pyramid.supports) for pyramid in pyramids]
+    reasons = {}
+    for k in np.flatnonzero(~good):
+        reasons[int(k)] = "nothing to see in it (black, saturated or without texture)" if blank[k] else \
+            f"nothing in common with frame {fixed[k]}"
+    for k in np.flatnonzero(good):
+        cover = covered(matrices[k], pyramids[k].shape)
+        if cover < LEAST_COVER:
+            reasons[int(k)] = f"it shows {cover:.0%} of the reference, less than {LEAST_COVER:.0%}"
+    if 2 * len(reasons) < len(pyramids):
+        return reasons
+    lost = [k for k in reasons if not blank[k]]
+    pairs = [(pyramids[one], matrices[one], pyramids[other]) for one, other in list(pairwise(lost))[:3]]
+    if any(one_scene(*pair, _registered(*pair, pair[1])[0], 0) for pair in pairs):
+        return {k: f"nothing in common with the reference, frame {reference}" for k in reasons}
+    return {k: reason for k, reason in reasons.items() if blank[k] and not blank[reference]}
+
+
+def _registered(fixed, fixed_matrix, moving, start):
+    """(map of `moving`, quality): registered from `start`, or from others where that fails; `start` without a clear gain."""
+    expected = quality_of(fixed, fixed_matrix, moving, start)
+    best = register_pair(fixed, moving, fixed_matrix, start, finest=1)
+    quality = quality_of(fixed, fixed_matrix, moving, best)
+    if max(quality, expected) < _DOUBTFUL:
+        radius = math.hypot(*fixed.shape) / 2
+        for scale, turn in _SEARCHED:
+            rough = start @ motion_matrix((scale * radius, turn * radius, 0, 0), fixed.shape)
+            rough = register_pair(fixed, moving, fixed_matrix, rough, finest=3)
+            if quality_of(fixed, fixed_matrix, moving, rough) > quality:
+                best = register_pair(fixed, moving, fixed_matrix, rough, finest=1)
+                quality = quality_of(fixed, fixed_matrix, moving, best)
+    return (start, expected) if quality < expected + least_gain(moving) else (best, quality)

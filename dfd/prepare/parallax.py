@@ -1,0 +1,102 @@
+"""Parallax that no map of the whole image removes: what the tiles of aligned frames still move against each other.
+
+A camera that moved sideways sees near things displaced against far ones.  Every tile asks, link by link, for a shift of
+its own; solved over all links these are its places in all frames.  Parallax is how far they spread beyond their noise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfd.prepare.pyramids import TILES
+
+PARALLAX_PX = 1.0
+"""Parallax beyond which depth edges are not trustworthy; in large images half a pixel of the plane it is measured on."""
+
+_SHARE = 0.05
+_NORMAL = 3.29
+"""Share of the tiles cut off at either end of the spread, and the width of a normal distribution between those ends."""
+
+_ALIKE, _CORRELATED, _BIAS, _SIGMA, _FEWEST, _LOOSE = 0.3, 20, 0.08, 0.3, 8, 0.01
+"""Least agreement of a tile; pixels of a plane that are alike; what defocus shifts a tile per link and largest 1-sigma of a
+tile that counts, in pixels of the finest plane; least number of such tiles; precision [px^-2] of no displacement."""
+
+
+def parallax(links, sums) -> np.ndarray:
+    """(K,) px by which near and far parts of each frame are displaced against each other, beyond noise; NaN = not known.
+
+    links, sums   a `Links` and what its `look` saw at the final maps; frames without links get NaN, the reference 0
+    """
+    count, found = len(links.pyramids), np.full(len(links.pyramids), math.nan)
+    moves, sigmas = _fields(links, sums)
+    for k in range(count):
+        usable = sigmas[:, k] < _SIGMA * links.factors[0]
+        if k in links.order and usable.sum() >= _FEWEST:
+            found[k] = _spread(moves[usable, k], sigmas[usable, k])
+    found[links.reference] = 0
+    return found
+
+
+def parallax_note(values, factor: int) -> tuple[str, ...]:
+    """One sentence where parallax is too large, () elsewhere; `factor` is that of the finest plane."""
+    limit = max(PARALLAX_PX, factor / 2)
+    many = np.flatnonzero(np.nan_to_num(values) > limit)
+    if not len(many):
+        return ()
+    worst = int(np.nanargmax(values))
+    return (f"frame {worst}: near and far parts are displaced by {values[worst]:.1f} px against each other (parallax; more "
+            f"than {limit:.1f} px in {len(many)} of {len(values)} frames): the camera moved, which no map of the image "
+            "undoes; depth at edges is not trustworthy; use a tripod",)
+
+
+def _fields(links, sums):
+    """((T, K, 2) displacement [px] of every tile in every frame, its (T, K) 1-sigma), by least squares over the links."""
+    tiles, count = (TILES // 2) ** 2, len(links.pyramids)
+    system = np.zeros((tiles, count, 2, count, 2))
+    score = np.zeros((tiles, count, 2))
+    loose = np.full(count, _LOOSE)
+    loose[links.reference] = 1e6
+    for axis in (0, 1):
+        system[:, np.arange(count), axis, np.arange(count), axis] = loose
+    for (one, other), link in zip(links.pairs, sums, strict=True):
+        levels = [_tile_equations(values, links.factors[level]) for level, values in link.items()]
+        normal, pull = (sum(parts) / 2 for parts in zip(*levels, strict=True))  # two gaps share their frames: count as one
+        damping = np.linalg.inv(np.eye(2) + (_BIAS * links.factors[0]) ** 2 * normal)
+        normal, pull = normal @ damping, (damping.swapaxes(1, 2) @ pull[..., None])[..., 0]
+        for rows, sign in ((one, -1), (other, 1)):
+            score[:, rows] += sign * pull
+            for columns, other_sign in ((one, -1), (other, 1)):
+                system[:, rows, :, columns] += sign * other_sign * normal
+    inverse = np.linalg.inv(system.reshape(tiles, 2 * count, 2 * count))
+    moves = (inverse @ score.reshape(tiles, 2 * count, 1)).reshape(tiles, count, 2)
+    return moves, np.sqrt(np.diagonal(inverse, axis1=1, axis2=2).reshape(tiles, count, 2).max(axis=2))
+
+
+def _tile_equations(sums, factor):
+    """((T, 2, 2), (T, 2)) normal equations [px] of the shift of each tile of 2 x 2 in one link, weighted by its noise."""
+    half = TILES // 2
+    values = sums.reshape(half, 2, half, 2, -1).sum(axis=(1, 3)).reshape(half * half, -1)
+    squared, crossed, power = values[:, 0] + values[:, 2], values[:, 6], np.sqrt(values[:, 8] * values[:, 9])
+    usable = (values[:, 7] > _ALIKE * power) & (crossed > 0.1 * squared) & (power > 0)
+    rest = (values[:, 8] + values[:, 9] - 2 * values[:, 7]) / np.where(usable, power, 1)
+    weight = usable / (_CORRELATED * np.maximum(rest, 0.02))
+    gain = squared / np.where(usable, crossed, 1)
+    tensors = values[:, [0, 1, 1, 2]].reshape(-1, 2, 2) / factor**2
+    return tensors * weight[:, None, None], values[:, 3:5] / factor * (weight * gain)[:, None]
+
+
+def _spread(moves, sigmas):
+    """Width [px] of the displacements along the direction in which they differ most, less that of their noise."""
+    weights = 1 / (sigmas**2 + 0.1**2)
+    moves = moves - [_quantiles(moves[:, axis], weights, [0.5])[0] for axis in (0, 1)]
+    direction = np.linalg.eigh((moves * weights[:, None]).T @ moves)[1][:, -1]
+    low, high = _quantiles(moves @ direction, weights, [_SHARE, 1 - _SHARE])
+    return max(0.0, float(high - low - _NORMAL * math.sqrt(np.average(sigmas**2, weights=weights))))
+
+
+def _quantiles(values, weights, shares):
+    order = np.argsort(values)
+    heaped = np.cumsum(weights[order]) - weights[order] / 2
+    return np.interp(np.array(shares) * weights.sum(), heaped, values[order])
