@@ -39,7 +39,7 @@ def order_jumps(frames, *, matrices=None, order=None) -> tuple[tuple[int, int], 
     around = np.array([np.median(steps[max(0, k - _AROUND):k + _AROUND + 1]) for k in links])
     beyond = np.array([min([*unlike[k, k + 2:], *unlike[:k, k + 1]]) for k in links])
     rough = steps > _JUMP * around
-    if (~rough & (steps > _RELATED * beyond)).sum() > _USUAL * len(links):
+    if (~rough & (steps > _RELATED * beyond)).sum() > _USUAL * (~rough).sum():
         return ()
     return tuple((order[k], order[k + 1]) for k in np.flatnonzero(rough & (steps > _JUMP * beyond)))
 
@@ -49,14 +49,14 @@ def order_note(pairs, names) -> tuple[str, ...]:
     if not pairs:
         return ()
     told = ", ".join(f"{names[one]} - {names[other]}" for one, other in pairs)
-    return (f"frames that follow each other but do not belong together: {told}; the files seem not to be numbered in the order "
-            "of their focus; nothing was reordered; check the order, or state focus distances in capture.toml",)
+    return (f"frames that follow each other but do not belong together: {told}; the files seem not to be numbered in the "
+            "order of their focus; nothing was reordered; check the order, or state focus distances in capture.toml",)
 
 
 def _coarse(frame, matrix, count):
     """(values, support) of the coarsest plane that is large enough, flat."""
     levels = frame if isinstance(frame, Pyramid) else pyramid(frame, frames=count)
-    level = max([k for k, plane in enumerate(levels.splines) if min(plane.shape) >= _SIDE], default=0)
+    level = max([k for k in range(len(levels.factors)) if min(levels.size(k)) >= _SIDE], default=0)
     plane, _, _, support = seen(levels, matrix, (level,))[level]
     return plane.ravel(), support.ravel() > 0
 
