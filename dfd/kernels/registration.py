@@ -16,20 +16,22 @@ gradients; and, by support alone, the products of the planes: one with other, on
 RIM = 2
 """Pixels along the border of the grid that carry no gradient, and so no support."""
 
-_PAD = 3
+PAD = 3
+"""Pixels by which planes are padded on every side, so that no tap leaves them."""
 
 
 def look(spline, support, matrix, shape) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(plane, right, down, support) on a grid of `shape`: an (H, W) plane seen through a map by its cubic spline.
 
-    spline    (H, W) float32 coefficients of the cubic B-splines; unlike four-tap interpolation they move nothing
-    support   (H, W) uint8; taken at the nearest pixel, 0 beyond the plane and along the rim of the grid
+    spline    (H + 6, W + 6) float32 coefficients of the cubic B-splines, PAD px of continuation on every side; unlike
+              four-tap interpolation they move nothing
+    support   (H + 6, W + 6) uint8 [1/100], padded by 0; taken at the nearest pixel, 0 along the rim of the grid
     matrix    (3, 3) float64, grid px -> plane px, homogeneous
-    Gradients [1/px] are of fourth order.  Beyond its border the plane goes on.
+    Gradients [1/px] are of fourth order.
     """
     seen, right, down, share = (np.zeros(shape, dtype=np.float32) for _ in range(4))
     matrix = np.ascontiguousarray(matrix, dtype=np.float64)
-    _look(np.pad(spline, _PAD, mode="edge"), np.pad(support, _PAD), matrix, seen, share)
+    _look(spline, support, matrix, seen, share)
     _gradients(seen, right, down)
     return seen, right, down, share
 
@@ -48,10 +50,10 @@ def tile_sums(one, other, local, *, tiles: int) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz", "arcp"})
-def _look(padded, support, matrix, seen, share):
-    height, width = padded.shape[0] - 2 * _PAD, padded.shape[1] - 2 * _PAD
+def _look(spline, support, matrix, seen, share):
+    height, width = spline.shape[0] - 2 * PAD, spline.shape[1] - 2 * PAD
     rows, columns = seen.shape
-    flat, support, stride = padded.ravel(), support.ravel(), np.int32(width + 2 * _PAD)
+    flat, support, stride = spline.ravel(), support.ravel(), np.int32(width + 2 * PAD)
     zero, half, one = np.float32(0), np.float32(0.5), np.float32(1)
     first, right, down = np.empty(columns, np.int32), np.empty(columns, np.float32), np.empty(columns, np.float32)
     inside = np.empty(columns, np.float32)
@@ -66,7 +68,7 @@ def _look(padded, support, matrix, seen, share):
             good = (w > 0) & (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5)
             u, v = (u, v) if good else (zero, zero)
             left, top = np.int32(u + one), np.int32(v + one)
-            first[x] = (top + np.int32(_PAD - 2)) * stride + left + np.int32(_PAD - 2)
+            first[x] = (top + np.int32(PAD - 2)) * stride + left + np.int32(PAD - 2)
             right[x], down[x] = u + one - np.float32(left), v + one - np.float32(top)
             inside[x] = one if good else zero
         for x in range(columns):
@@ -135,7 +137,7 @@ def _tile_sums(plane_a, right_a, down_a, support_a, plane_b, right_b, down_b, su
 
 def look_arrays(spline, support, matrix, shape):
     """`look` by whole-array operations."""
-    height, width = spline.shape
+    height, width = (length - 2 * PAD for length in spline.shape)
     y, x = np.mgrid[:shape[0], :shape[1]].astype(float)
     u, v, w = (row[0] * x + row[1] * y + row[2] for row in np.asarray(matrix, dtype=float))
     front = w > 0
@@ -146,14 +148,14 @@ def look_arrays(spline, support, matrix, shape):
     seen = np.zeros(shape)
     for j, weight in enumerate(_cubic_arrays(v - top)):
         for i, other in enumerate(_cubic_arrays(u - left)):
-            seen += weight * other * spline[np.clip(top + j - 1, 0, height - 1), np.clip(left + i - 1, 0, width - 1)]
+            seen += weight * other * spline[top + (j - 1 + PAD), left + (i - 1 + PAD)]
     seen *= inside
     middle = np.zeros(shape, dtype=bool)
     middle[RIM:-RIM, RIM:-RIM] = True
     padded = np.pad(seen, 2)
     right = (8 * (padded[2:-2, 3:-1] - padded[2:-2, 1:-3]) - padded[2:-2, 4:] + padded[2:-2, :-4]) / 12 * middle
     down = (8 * (padded[3:-1, 2:-2] - padded[1:-3, 2:-2]) - padded[4:, 2:-2] + padded[:-4, 2:-2]) / 12 * middle
-    nearest = np.floor(v + 0.5).astype(int), np.floor(u + 0.5).astype(int)
+    nearest = np.floor(v + 0.5).astype(int) + PAD, np.floor(u + 0.5).astype(int) + PAD
     return seen, right, down, 0.01 * support[nearest] * (inside & middle)
 
 

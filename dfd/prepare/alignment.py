@@ -27,8 +27,9 @@ from dfd.prepare.pyramids import LEAST_QUALITY, Pyramid, pyramid
 SMALLEST_SHIFT_PX = 0.05
 """A residual below this at every corner is left alone: resampling would cost more than it repairs."""
 
-_ROUNDS, _CONVERGED = 3, 0.003
-"""Largest number of the joint rounds; corner displacement, in pixels of the finest level, that needs no further one."""
+_ROUNDS, _CONVERGED, _WORTH = 4, 0.02, 0.005
+"""Largest number of the joint rounds; corner displacement, in pixels of the finest level, and relative gain in agreement
+that need no further one: what is hardly seen (the scale of a blurred frame) must not wander."""
 
 _SUSPECTS = 2
 """Pairs of neighbours that are registered anew before a stack counts as registered."""
@@ -87,11 +88,11 @@ def align(frames, *, reference: int, initial=None, order=None, progress=None) ->
     result = _already_there(links, initial, *seen_first)
     if result is None:
         matrices, _, fixed, good = chain(pyramids, reference, initial, order, lambda done: report(count + done, 3 * count))
-        lost = left_out(pyramids, reference, matrices, fixed, good)
+        lost, notes = left_out(pyramids, reference, matrices, fixed, good)
         if lost:
             links = Links(pyramids, reference, [k for k in order if k not in lost])
             seen_first = links.look(initial)
-        result = _judge(links, initial, *seen_first, matrices, fixed, lost)
+        result = _judge(links, initial, *seen_first, matrices, fixed, notes)
     report(3 * count, 3 * count)
     return result
 
@@ -114,13 +115,14 @@ def _pyramids(frames, advance):
 
 def _already_there(links, initial, sums, alike):
     """The Alignment when the links find nothing to correct at the prediction; None when they do, or do not hold."""
+    if alike.sum() < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
+        return None
     pyramids = links.pyramids
     views = [(pyramids[other], initial[other], pyramids[k], initial[k])
              for k in range(len(initial)) for other in [_toward(links.order, k, links.reference)]]
     quality = np.array([quality_of(*view) for view in views])
     quality[links.reference] = 1
-    known = [one_scene(*view, alike) for view, alike in zip(views, quality, strict=True)]
-    if not all(known) or alike.sum() < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
+    if not all(one_scene(*view, own) for view, own in zip(views, quality, strict=True)):
         return None
     motions, covariance = links.solve(sums, SIMILARITY)
     if supported(motions, covariance, links.positions)[0].any() or _displaced(links, initial, alike):
@@ -151,34 +153,40 @@ def _toward(order, k, reference):
     return order[place + (goal > place) - (goal < place)]
 
 
-def _refine(links, initial, matrices, terms):
-    """Joint steps while they raise the agreement; (maps, sums of the links there, motions beyond `initial`, covariance)."""
-    accepted, sums, best = matrices, None, -np.inf
-    for _ in range(_ROUNDS + 1):
-        trial, alike = links.look(matrices)
-        if alike.sum() <= best:
-            break
-        accepted, sums, best = matrices, trial, alike.sum()
-        motions, covariance = links.solve(sums, terms)
-        matrices = links.moved(accepted, motions)
+def _refine(links, matrices, terms, seen_first=None):
+    """Joint steps while they raise the agreement: (the best maps, what the links saw there, motions, their covariance)."""
+    best, matrices = (matrices, *(seen_first or links.look(matrices))), None
+    for _ in range(_ROUNDS):
+        motions, covariance = links.solve(best[1], terms)
         if _sizes(links, motions, covariance)[0].max() < _CONVERGED * links.factors[0]:
             break
-    motions, covariance = links.solve(sums, terms)
-    residuals = np.linalg.inv(initial) @ links.moved(accepted, motions)
-    return accepted, sums, np.stack([motion_of(residual, links.shape, terms) for residual in residuals]), covariance
+        matrices = links.moved(best[0], motions)
+        sums, alike = links.look(matrices)
+        gain, best = alike.sum() / best[2].sum() - 1, best if alike.sum() <= best[2].sum() else (matrices, sums, alike)
+        if gain < _WORTH:
+            break
+    return *best, *links.solve(best[1], terms)
+
+
+def _beyond(links, initial, matrices, motions):
+    """(K, n) motions beyond `initial` of maps and small motions after them."""
+    residuals = np.linalg.inv(initial) @ links.moved(matrices, motions)
+    return np.stack([motion_of(residual, links.shape, motions.shape[1]) for residual in residuals])
 
 
 def _decide(links, initial, matrices):
     """What the evidence supports beyond `initial`: (motions, their covariance, all that was measured, its covariance)."""
-    accepted, sums, motions, covariance = _refine(links, initial, matrices, SIMILARITY)
-    kept, remaining, by_hand = supported(motions, covariance, links.positions)
+    accepted, sums, alike, motions, covariance = _refine(links, matrices, SIMILARITY)
+    measured = _beyond(links, initial, accepted, motions)
+    kept, remaining, by_hand = supported(measured, covariance, links.positions)
     if by_hand and beyond_similarity(*links.solve(sums, HOMOGRAPHY), links.positions):
-        _, _, motions, covariance = _refine(links, initial, accepted, HOMOGRAPHY)
-        kept, remaining = held_by_hand(motions, covariance, links.positions)
-    return kept, remaining, motions, covariance
+        accepted, _, _, motions, covariance = _refine(links, accepted, HOMOGRAPHY, (sums, alike))
+        measured = _beyond(links, initial, accepted, motions)
+        kept, remaining = held_by_hand(measured, covariance, links.positions)
+    return kept, remaining, measured, covariance
 
 
-def _judge(links, initial, sums, alike, matrices, fixed, lost):
+def _judge(links, initial, sums, alike, matrices, fixed, notes):
     """Apply what the evidence supports and what makes a frame agree better; the prediction stands for the rest."""
     aligned = np.isin(np.arange(len(initial)), links.order)
     residuals, remaining, motions, covariance = _decide(links, initial, matrices)
@@ -192,8 +200,6 @@ def _judge(links, initial, sums, alike, matrices, fixed, lost):
         kept = np.where(applied[:, None, None], kept, initial)
     quality = np.array([1.0 if k == other else quality_of(links.pyramids[other], kept[other], links.pyramids[k], kept[k])
                         for k, other in enumerate(fixed)])
-    notes = tuple(f"frame {k}: could not be aligned ({reason}); it is left out; check focus order, motion, exposure"
-                  for k, reason in sorted(lost.items()))
     beside, names = parallax(links, sums), {SIMILARITY: "similarity", HOMOGRAPHY: "homography"}
     return Alignment(kept, quality, np.where(applied, shifts, measured),
                      np.where(aligned, np.where(applied, sigmas, measured_sigmas), np.nan), applied, aligned,

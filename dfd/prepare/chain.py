@@ -19,6 +19,7 @@ _GAIN, _CHANCE = 0.02, 14
 predicted), and what chance finds in small images, times the root of their pixels (rendered, 0.1 at 120 x 180, 0.02 at
 200 x 300)."""
 
+_FAINT = "frame {}: too little texture to be aligned; it stays where the optics predict it; check focus and exposure"
 _DOUBTFUL = 0.3
 _SEARCHED = [(scale, 0) for scale in (-0.08, -0.05, -0.025, 0.025, 0.05, 0.08)] + [(0, turn) for turn in (-0.035, 0.035)]
 """Quality below which a frame is looked at twice, and other starts are tried: changes of scale, of rotation [rad]."""
@@ -34,7 +35,8 @@ def chain(pyramids, reference, initial, order, advance):
             start = initial[k] @ np.linalg.inv(initial[last]) @ matrices[last]
             matrices[k], quality[k] = _registered(pyramids[last], matrices[last], pyramids[k], start)
             fixed[k] = last
-            good[k] = one_scene(pyramids[last], matrices[last], pyramids[k], matrices[k], quality[k])
+            good[k] = covered(matrices[k], pyramids[k].shape) >= LEAST_COVER and \
+                one_scene(pyramids[last], matrices[last], pyramids[k], matrices[k], quality[k])
             if good[k]:
                 last = k
             done += 1
@@ -44,40 +46,46 @@ def chain(pyramids, reference, initial, order, advance):
 
 def quality_of(one: Pyramid, one_matrix, other: Pyramid, other_matrix) -> float:
     """Mean agreement of the second and third finest levels."""
-    levels = range(1, 3) if len(one.splines) > 3 else (0,)
+    levels = range(1, 3) if len(one.factors) > 3 else (0,)
     first, second = seen(one, one_matrix, levels), seen(other, other_matrix, levels)
-    return float(np.mean([agreement(compared(first[level], second[level]), one.splines[level].size) for level in levels]))
+    return float(np.mean([agreement(compared(first[level], second[level]), one.pixels(level)) for level in levels]))
 
 
 def one_scene(one: Pyramid, one_matrix, other: Pyramid, other_matrix, quality: float) -> bool:
     """Do two frames of this `quality_of` show one scene where their maps put them?  Blurred ones do at a coarse level."""
-    levels = range(min(1, len(one.splines) - 1), len(one.splines))
+    levels = range(min(1, len(one.factors) - 1), len(one.factors))
     return quality > _DOUBTFUL or recognised(seen(one, one_matrix, levels), seen(other, other_matrix, levels), levels)
 
 
 def least_gain(pyramid: Pyramid) -> float:
     """Gain in correlation that shows a displacement rather than chance."""
-    return max(_GAIN, _CHANCE / math.sqrt(pyramid.splines[0].size))
+    return max(_GAIN, _CHANCE / math.sqrt(pyramid.pixels(0)))
 
 
-def left_out(pyramids, reference, matrices, fixed, good) -> dict[int, str]:
-    """The frames that must be left out -> why, in words; nothing where the whole stack is too faint to be judged."""
+def left_out(pyramids, reference, matrices, fixed, good) -> tuple[list[int], tuple[str, ...]]:
+    """(frames that must be left out, what to say of each); none where the whole stack is too faint to be judged."""
     blank = [not any(support.any() for support in pyramid.supports) for pyramid in pyramids]
-    reasons = {}
-    for k in np.flatnonzero(~good):
-        reasons[int(k)] = "nothing to see in it (black, saturated or without texture)" if blank[k] else \
-            f"nothing in common with frame {fixed[k]}"
-    for k in np.flatnonzero(good):
-        cover = covered(matrices[k], pyramids[k].shape)
-        if cover < LEAST_COVER:
-            reasons[int(k)] = f"it shows {cover:.0%} of the reference, less than {LEAST_COVER:.0%}"
-    if 2 * len(reasons) < len(pyramids):
-        return reasons
-    lost = [k for k in reasons if not blank[k]]
-    pairs = [(pyramids[one], matrices[one], pyramids[other]) for one, other in list(pairwise(lost))[:3]]
-    if any(one_scene(*pair, _registered(*pair, pair[1])[0], 0) for pair in pairs):
-        return {k: f"nothing in common with the reference, frame {reference}" for k in reasons}
-    return {k: reason for k, reason in reasons.items() if blank[k] and not blank[reference]}
+    bad = [int(k) for k in np.flatnonzero(~good)]
+    if 2 * len(bad) >= len(pyramids):
+        pairs = [(pyramids[one], matrices[one], pyramids[other])
+                 for one, other in list(pairwise(k for k in bad if not blank[k]))[:3]]
+        if any(one_scene(*pair, _registered(*pair, pair[1])[0], 0) for pair in pairs):
+            return bad, (f"frame {reference}: this reference could not be aligned with {len(bad)} of the other "
+                         f"{len(good) - 1} frames; they are left out; choose another reference",)
+        faint = [k for k in bad if blank[reference] or not blank[k]]
+        bad = [k for k in bad if k not in faint]
+    else:
+        faint = []
+    told = {k: _told(k, pyramids, matrices, fixed, blank) for k in bad} | {k: _FAINT.format(k) for k in faint}
+    return bad, tuple(told[k] for k in sorted(told))
+
+
+def _told(k, pyramids, matrices, fixed, blank):
+    """The sentence about a frame that is left out."""
+    cover = covered(matrices[k], pyramids[k].shape)
+    reason = "there is nothing to see in it" if blank[k] else f"nothing in common with frame {fixed[k]}" \
+        if cover >= LEAST_COVER else f"it shows {cover:.0%} of the reference, at least {LEAST_COVER:.0%} needed"
+    return f"frame {k}: could not be aligned ({reason}); it is left out; check focus order, motion, exposure"
 
 
 def _registered(fixed, fixed_matrix, moving, start):

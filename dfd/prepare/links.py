@@ -31,7 +31,7 @@ class Links:
         self.pyramids, self.reference, self.order, self.shape = pyramids, reference, list(order), pyramids[0].shape
         self.factors = pyramids[0].factors
         self.levels = _LEVELS[:len(self.factors)]
-        self.sizes = [plane.size for plane in pyramids[0].splines]
+        self.sizes = [pyramids[0].pixels(level) for level in range(len(self.factors))]
         self.pairs = [(one, other) for gap in _GAPS for one, other in zip(order, order[gap:], strict=False)]
 
     @property

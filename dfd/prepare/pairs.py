@@ -6,6 +6,7 @@ Motions are those of `dfd.prepare.motions`.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ def measure(sums: dict[int, np.ndarray], sizes, factors, shape, terms: int) -> E
         part = _measure_level(sums[level], factors[level], shape, terms)
         if part is not None:
             (motion, covariance) = part
-            error = np.diag(_BIAS[:terms] * factors[0] * 8**level * unsharp / alike[level] ** 2)
+            error = np.diag(_BIAS[:terms] * factors[0] * 32**level * unsharp / alike[level] ** 2)
             weight = np.linalg.inv(covariance + error**2)
             precision += weight
             score += weight @ motion
@@ -61,9 +62,9 @@ def register_pair(fixed: Pyramid, moving: Pyramid, fixed_matrix, start, *, fines
     Levels finer than `finest` are left to `measure`; a level that does not raise its agreement leaves the map alone.
     """
     matrix = _shifted_start(fixed, moving, fixed_matrix, np.array(start, dtype=float))
-    coarsest = max(len(fixed.splines) - 2, 0)
+    coarsest = max(len(fixed.factors) - 2, 0)
     for level in reversed(range(min(finest, coarsest), coarsest + 1)):
-        factor, size = fixed.factors[level], fixed.splines[level].size
+        factor, size = fixed.factors[level], fixed.pixels(level)
         target = seen(fixed, fixed_matrix, (level,))[level]
         trial, before, after = matrix, None, None
         for _ in range(rounds):
@@ -100,6 +101,7 @@ def _measure_level(sums, factor, shape, terms):
     return motion, inverse @ (rest.T @ rest) @ inverse
 
 
+@functools.lru_cache(maxsize=8)
 def _tile_moves(shape, terms):
     """(16, 16, 2, terms) displacements of the centres of the tiles."""
     place = (np.arange(TILES) + 0.5) / TILES - 0.5
@@ -116,8 +118,8 @@ def _shifted_start(fixed, moving, fixed_matrix, start):
     """`start`, or shifted by the phase correlation of a coarse level (56 to 112 px high or wide) where that fits better."""
     import cv2
 
-    level = max(len(fixed.splines) - 3, 0)
-    factor, size = fixed.factors[level], fixed.splines[level].size
+    level = max(len(fixed.factors) - 3, 0)
+    factor, size = fixed.factors[level], fixed.pixels(level)
     target = seen(fixed, fixed_matrix, (level,))[level]
     here = seen(moving, start, (level,))[level]
     window = cv2.createHanningWindow(here[0].shape[::-1], cv2.CV_32F)

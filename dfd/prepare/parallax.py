@@ -13,13 +13,13 @@ import numpy as np
 from dfd.prepare.pyramids import TILES
 
 PARALLAX_PX = 1.0
-"""Parallax beyond which depth edges are not trustworthy; in large images half a pixel of the plane it is measured on."""
+"""Parallax beyond which depth edges are not trustworthy; in large images 0.6 px of the plane it is measured on."""
 
-_SHARE = 0.05
-_NORMAL = 3.29
+_SHARE = 0.1
+_NORMAL = 2.56
 """Share of the tiles cut off at either end of the spread, and the width of a normal distribution between those ends."""
 
-_ALIKE, _CORRELATED, _BIAS, _SIGMA, _FEWEST, _LOOSE = 0.3, 20, 0.08, 0.3, 8, 0.01
+_ALIKE, _CORRELATED, _BIAS, _SIGMA, _FEWEST, _LOOSE = 0.3, 20, 0.08, 0.3, 10, 0.01
 """Least agreement of a tile; pixels of a plane that are alike; what defocus shifts a tile per link and largest 1-sigma of a
 tile that counts, in pixels of the finest plane; least number of such tiles; precision [px^-2] of no displacement."""
 
@@ -41,7 +41,7 @@ def parallax(links, sums) -> np.ndarray:
 
 def parallax_note(values, factor: int) -> tuple[str, ...]:
     """One sentence where parallax is too large, () elsewhere; `factor` is that of the finest plane."""
-    limit = max(PARALLAX_PX, factor / 2)
+    limit = max(PARALLAX_PX, 0.6 * factor)
     many = np.flatnonzero(np.nan_to_num(values) > limit)
     if not len(many):
         return ()

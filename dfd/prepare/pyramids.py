@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfd.imaging import reduce
-from dfd.kernels.registration import look, tile_sums
+from dfd.kernels.registration import PAD, look, tile_sums
 from dfd.prepare.motions import at_level
 
 TILES = 16
@@ -43,8 +43,8 @@ _RIM = np.ones((7, 7), np.uint8)
 class Pyramid:
     """Normalised band-pass planes of one image.
 
-    splines    per level (H, W) float32 cubic B-spline coefficients of a plane of unit local power, 0 where there is no data
-    supports   per level (H, W) uint8, share of real signal [1/100], 0 = none or no data
+    splines    per level (H + 6, W + 6) float32 cubic B-spline coefficients of a plane of unit local power, 0 = no data
+    supports   per level (H + 6, W + 6) uint8, share of real signal [1/100], 0 = none or no data
     factors    per level, by how much it is reduced;   shape   (H, W) of the full image
     """
 
@@ -52,6 +52,15 @@ class Pyramid:
     supports: tuple[np.ndarray, ...]
     factors: tuple[int, ...]
     shape: tuple[int, int]
+
+    def size(self, level: int) -> tuple[int, int]:
+        """(H, W) of a level."""
+        height, width = self.splines[level].shape
+        return height - 2 * PAD, width - 2 * PAD
+
+    def pixels(self, level: int) -> int:
+        """Pixels of a level."""
+        return math.prod(self.size(level))
 
 
 def pyramid(image: np.ndarray, *, frames: int) -> Pyramid:
@@ -65,8 +74,8 @@ def pyramid(image: np.ndarray, *, frames: int) -> Pyramid:
     splines, supports, factors = [], [], []
     while True:
         band, support = _normalised(plane, known)
-        splines.append(band)
-        supports.append(support)
+        splines.append(np.pad(band, PAD, mode="edge"))
+        supports.append(np.pad(support, PAD))
         factors.append(factor)
         if min(plane.shape) < 2 * _MIN_SIDE:
             return Pyramid(tuple(splines), tuple(supports), tuple(factors), tuple(image.shape))
@@ -76,7 +85,7 @@ def pyramid(image: np.ndarray, *, frames: int) -> Pyramid:
 def seen(pyramid: Pyramid, matrix, levels) -> dict[int, tuple[np.ndarray, ...]]:
     """(plane, right, down, support) of these levels through `matrix`, grid px -> image px."""
     return {level: look(pyramid.splines[level], pyramid.supports[level], at_level(matrix, pyramid.factors[level]),
-                        pyramid.splines[level].shape) for level in levels}
+                        pyramid.size(level)) for level in levels}
 
 
 def compared(one, other) -> np.ndarray:
