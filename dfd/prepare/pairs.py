@@ -46,7 +46,7 @@ def measure(sums: dict[int, np.ndarray], sizes, factors, shape, terms: int) -> E
         part = _measure_level(sums[level], factors[level], shape, terms)
         if part is not None:
             (motion, covariance) = part
-            error = np.diag(_BIAS[:terms] * factors[0] * 32**level * unsharp / alike[level] ** 2)
+            error = np.diag(_BIAS[:terms] * factors[0] * 8**level * unsharp / alike[level] ** 2)
             weight = np.linalg.inv(covariance + error**2)
             precision += weight
             score += weight @ motion
