@@ -95,7 +95,7 @@ def defocused(scene, sharp, focus, relief):
 
 
 def random_map(shape, rng, *, perspective=False):
-    """Reference px -> frame px: up to 1.5 % scale, 20 px, 0.3 deg; with perspective, up to 0.4 % of the width at a corner."""
+    """Reference px -> frame px: up to 1.5 % scale, 20 px, 0.3 deg; perspective: up to 0.4 % of the width at a corner."""
     scale, degrees, right, down = rng.uniform(-1, 1, 4) * (0.015, 0.3, 20, 20)
     c, s = (1 + scale) * math.cos(math.radians(degrees)), (1 + scale) * math.sin(math.radians(degrees))
     linear = np.array([[c, -s, right], [s, c, down], [0, 0, 1.0]])
@@ -203,7 +203,7 @@ def main():
             found = prepare.align(frames, reference=reference)
             spent += time.process_time() - start
             models.add(getattr(found, "model", "?"))
-            lost += int(len(found.notes))
+            lost += len(found.notes)
             errors += list(corner_errors(found.matrices, true, case.shape)[moved])
             for motion, (their, their_time) in zip(peers, others, strict=True):
                 start = time.process_time()
