@@ -112,7 +112,8 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     alone = alignment is not None and len(kept) == len(frames) and not alignment.aligned.all()
     matrices = start if alignment is None or alone else alignment.matrices
     small = _registered(decoded, matrices, exposure)
-    residual = prepare.residual_gains(small, source.reference)
+    measured = prepare.residual_gains(small, source.reference)
+    residual = np.where(np.isnan(measured), 1.0, measured)
     gains = exposure * residual
     small = [small[k] * np.float32(residual[k]) for k in kept]
     notes += _order(source, small, kept)
@@ -123,7 +124,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), psf,
                   decoded.noises[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in kept]
     transforms = None if alignment is None or alone else _transforms(frames, alignment, gains)
-    notes += _flicker(frames, residual, kept) + steps + (() if lenses is None else _doubt(frames))
+    notes += _flicker(frames, measured, kept) + steps + (() if lenses is None else _doubt(frames))
     return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction,
                     sharpness_around(small) if source.kind == "focal-stack" else None, decoded.noise_from, notes,
                     clock.stages)
@@ -205,12 +206,15 @@ def _stored(source, path, shape):
 
 
 def _flicker(frames, gains, kept):
-    """A sentence when frames were much brighter or darker than their exposure says."""
-    worst = max(kept, key=lambda k: abs(math.log(gains[k])))
-    if abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
-        return ()
-    return (f"{frames[worst].path.name}: brightness differs by a factor of {1 / gains[worst]:.3g} from what its exposure "
-            "says; it was corrected; check exposure_s in capture.toml, or the light",)
+    """Sentences when frames were much brighter or darker than their exposure says, or nobody can tell."""
+    untold = [frames[k].path.name for k in kept if math.isnan(gains[k])]
+    notes = (f"{', '.join(untold)}: brightness cannot be compared with the reference frame (too few pixels that are neither "
+             "dark nor saturated in both); it counts as what the exposure says",) if untold else ()
+    worst = max(kept, key=lambda k: 0.0 if math.isnan(gains[k]) else abs(math.log(gains[k])))
+    if math.isnan(gains[worst]) or abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
+        return notes
+    return (*notes, f"{frames[worst].path.name}: brightness differs by a factor of {1 / gains[worst]:.3g} from what its "
+            "exposure says; it was corrected; check exposure_s in capture.toml, or the light",)
 
 
 def _doubt(frames):

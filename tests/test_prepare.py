@@ -319,8 +319,8 @@ def test_equal_frames_have_a_gain_of_exactly_1(rng):
 
 def test_constant_images_have_an_exact_gain_and_dark_ones_none():
     flat = [np.full(SHAPE, level, np.float32) for level in (0.2, 0.4, 0.0)]
-    assert np.abs(prepare.residual_gains(flat, 1) - [2, 1, 1]).max() < 1e-6
-    assert prepare.residual_gains(flat, 2).tolist() == [1, 1, 1]
+    assert prepare.residual_gains(flat, 1) == pytest.approx([2, 1, math.nan], abs=1e-6, nan_ok=True)
+    assert prepare.residual_gains(flat, 2) == pytest.approx([math.nan, math.nan, 1], nan_ok=True)
 
 
 def test_saturated_pixels_do_not_count(rng):
@@ -328,6 +328,24 @@ def test_saturated_pixels_do_not_count(rng):
     bright = np.minimum(still * 1.5, 1)
     assert (bright == 1).mean() > 0.05
     assert abs(prepare.residual_gains([still, bright], 0)[1] - 1 / 1.5) < 0.003
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_scattered_glints_and_a_lamp_do_not_hide_flicker(factor, rng):
+    shape = (361, 541)
+    still = (0.3 + 0.05 * rng.standard_normal(shape)).astype(np.float32)
+    glints, lamp = rng.random(shape) < 0.02, np.s_[30:90, 100:220]
+
+    def seen(gain, value):
+        image = gain * still
+        image[glints], image[lamp] = value, value
+        return image
+
+    for value in (1.0, np.nan):  # as TIFFs have them; as decoded RAWs have them
+        small = [prepare.coarse(seen(gain, value), factor) for gain in (1.0, 1.07)]
+        assert 0.02 < np.isnan(small[0]).mean() < 0.06
+        warped = [imaging.warp(image, similarity(0, 0, 0.4, 0.3, image.shape)) for image in small]
+        assert abs(prepare.residual_gains(warped, 0)[1] - 1 / 1.07) < 0.002
 
 
 # --- breathing and transforms ----------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dfd.imaging import reduce
@@ -9,8 +11,8 @@ from dfd.imaging import reduce
 SATURATED = 0.98
 """Pixels at or above this share of the white level say nothing about brightness."""
 
-_BLOCKS = 48
-_LEAST_BLOCKS = 12
+_BLOCKS, _LEAST_BLOCKS, _LEAST_SHARE = 48, 12, 0.5
+"""Blocks along the shorter side; how many must say something; the share of a block that must be known for that."""
 
 
 def brightness_factors(settings, lenses=None, *, reference: int = 0) -> np.ndarray:
@@ -44,8 +46,16 @@ def _pupils(settings, lenses):
 
 
 def coarse(image, factor: int):
-    """An (H, W) image reduced by `factor`, for `residual_gains`: NaN where a block holds a saturated pixel or no data."""
-    return reduce(np.where(image < SATURATED, image, np.float32(np.nan)), factor)
+    """An (H, W) image reduced by `factor`, for `residual_gains`: the mean of what is known and not saturated in a block.
+
+    NaN where that is less than half of a block: scattered glints leave no holes, lamps and skies do.
+    """
+    known = image < SATURATED
+    if known.all():
+        return reduce(image, factor)
+    share = reduce(known, factor)
+    total = reduce(np.where(known, image, np.float32(0)), factor)
+    return np.where(share >= _LEAST_SHARE, total / np.maximum(share, _LEAST_SHARE), np.float32(np.nan))
 
 
 def residual_gains(images, reference: int) -> np.ndarray:
@@ -53,31 +63,27 @@ def residual_gains(images, reference: int) -> np.ndarray:
 
     images   K registered (H, W) NumPy images, linear, 0 = black, 1 = white, NaN = no data; made by `coarse` or whole
 
-    The median over coarse blocks of the ratio to the reference: defocus moves light about but hardly out of a block.
-    Blocks that are dark (under 5 % of the reference's bright blocks) or hold saturated pixels do not count.  A gain
-    within three of its own standard errors of 1, or without enough blocks, is exactly 1.
+    The median over large blocks of the ratio to the reference: defocus moves light about but hardly out of a block.  Only
+    pixels count that both images know; blocks that are dark (under 5 % of the reference's bright blocks) or mostly unknown
+    do not.  A gain within three of its own standard errors of 1 is exactly 1; NaN = it cannot be told, too few blocks.
     """
-    count = len(images)
-    fixed = _blocks(images[reference])
-    bright = 0.05 * np.nanpercentile(fixed, 95) if np.isfinite(fixed).any() else np.inf
-    gains = np.ones(count)
-    for k in range(count):
-        if k == reference:
-            continue
-        other = _blocks(images[k])
-        good = np.isfinite(fixed) & np.isfinite(other)
-        good[good] = (fixed[good] > max(bright, 0)) & (other[good] > 0)
-        if good.sum() < _LEAST_BLOCKS:
-            continue
-        ratios = np.log(fixed[good] / other[good])
-        middle = np.median(ratios)
-        error = 1.86 * np.median(np.abs(ratios - middle)) / np.sqrt(ratios.size)
-        gains[k] = np.exp(middle) if abs(middle) > max(3 * error, 1e-5) else 1.0
-    return gains
+    fixed = np.where(images[reference] < SATURATED, images[reference], np.float32(np.nan))
+    return np.array([1.0 if k == reference else _gain(fixed, image) for k, image in enumerate(images)])
 
 
-def _blocks(image):
-    """Coarse block means of an image; NaN where a block is incomplete or touches saturation."""
+def _gain(fixed, image):
+    """The factor of one image."""
+    both = np.isfinite(fixed) & (image < SATURATED)
     factor = max(1, min(image.shape) // _BLOCKS)
-    usable = np.where(image < SATURATED, image, np.float32(np.nan))
-    return reduce(usable, factor)
+    share = reduce(both, factor)
+    blocks, other = (reduce(np.where(both, values, np.float32(0)), factor)[share >= _LEAST_SHARE]
+                     for values in (fixed, image))
+    if not blocks.size:
+        return math.nan
+    good = (blocks > max(0.05 * np.percentile(blocks, 95), 0)) & (other > 0)
+    if good.sum() < _LEAST_BLOCKS:
+        return math.nan
+    ratios = np.log(blocks[good] / other[good])
+    middle = np.median(ratios)
+    error = 1.86 * np.median(np.abs(ratios - middle)) / np.sqrt(ratios.size)
+    return float(np.exp(middle)) if abs(middle) > max(3 * error, 1e-5) else 1.0
