@@ -112,8 +112,9 @@ def depth(
         scale_first(source, origin=origin.value)
         forecast_lines(expected, source)
         return
-    from dfd.report import write_report
+    from dfd.report import load_ahead, write_report
 
+    load_ahead()
     with Progress() as progress:
         outcome = run(
             inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),

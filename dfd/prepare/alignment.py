@@ -11,6 +11,8 @@ Where it shows a hand that held the camera, every frame gets its own motion: a h
 from __future__ import annotations
 
 import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,11 +120,10 @@ def _already_there(links, initial, sums, alike):
     if alike.sum() < 2 * LEAST_QUALITY * len(links.pairs) * len(links.levels):
         return None
     pyramids = links.pyramids
-    views = [(pyramids[other], initial[other], pyramids[k], initial[k])
-             for k in range(len(initial)) for other in [_toward(links.order, k, links.reference)]]
-    quality = np.array([quality_of(*view) for view in views])
-    quality[links.reference] = 1
-    if not all(one_scene(*view, own) for view, own in zip(views, quality, strict=True)):
+    fixed = [_toward(links.order, k, links.reference) for k in range(len(initial))]
+    quality = _qualities(pyramids, initial, fixed)
+    if not all(one_scene(pyramids[other], initial[other], pyramids[k], initial[k], quality[k])
+               for k, other in enumerate(fixed)):
         return None
     motions, covariance = links.solve(sums, SIMILARITY)
     if supported(motions, covariance, links.positions)[0].any() or _displaced(links, initial, alike):
@@ -198,13 +199,19 @@ def _judge(links, initial, sums, alike, matrices, fixed, notes):
         sums, better = links.look(kept)
         applied &= _rises(links, better - alike)
         kept = np.where(applied[:, None, None], kept, initial)
-    quality = np.array([1.0 if k == other else quality_of(links.pyramids[other], kept[other], links.pyramids[k], kept[k])
-                        for k, other in enumerate(fixed)])
+    quality = _qualities(links.pyramids, kept, fixed)
     beside, names = parallax(links, sums), {SIMILARITY: "similarity", HOMOGRAPHY: "homography"}
     return Alignment(kept, quality, np.where(applied, shifts, measured),
                      np.where(aligned, np.where(applied, sigmas, measured_sigmas), np.nan), applied, aligned,
                      names[residuals.shape[1]] if applied.any() else "prediction",
                      beside, notes + parallax_note(beside, links.factors[0]))
+
+
+def _qualities(pyramids, matrices, fixed):
+    """(K,) `quality_of` each frame against the one that `fixed` names; 1 for the reference, which is fixed to itself."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.array(list(pool.map(lambda k: 1.0 if fixed[k] == k else quality_of(
+            pyramids[fixed[k]], matrices[fixed[k]], pyramids[k], matrices[k]), range(len(fixed)))))
 
 
 def _sizes(links, motions, covariance):

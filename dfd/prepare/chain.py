@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -28,8 +31,10 @@ _SEARCHED = [(scale, 0) for scale in (-0.08, -0.05, -0.025, 0.025, 0.05, 0.08)] 
 def chain(pyramids, reference, initial, order, advance):
     """Each frame against the last good one nearer to the reference: (maps, quality, index of that frame, is it good?)."""
     matrices, quality, fixed = initial.copy(), np.ones(len(pyramids)), np.full(len(pyramids), reference)
-    good, place, done = np.ones(len(pyramids), dtype=bool), order.index(reference), 1
-    for side in (order[place + 1:], order[:place][::-1]):
+    good, place = np.ones(len(pyramids), dtype=bool), order.index(reference)
+    done, lock = itertools.count(2), threading.Lock()
+
+    def follow(side):
         last = reference
         for k in side:
             start = initial[k] @ np.linalg.inv(initial[last]) @ matrices[last]
@@ -39,8 +44,11 @@ def chain(pyramids, reference, initial, order, advance):
                 one_scene(pyramids[last], matrices[last], pyramids[k], matrices[k], quality[k])
             if good[k]:
                 last = k
-            done += 1
-            advance(done)
+            with lock:
+                advance(next(done))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(follow, (order[place + 1:], order[:place][::-1])))
     return matrices, quality, fixed, good
 
 

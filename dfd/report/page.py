@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from dfd.io.scale import ORDERS
 from dfd.io.wording import INFINITY, camera_name, metre_unit
 from dfd.report.axes import Axis, axis_of, frame_axis
 from dfd.report.markup import Html, bullets, folded, group, legend, page, picture, section, text
-from dfd.report.pictures import Painted, framed, paint_map, photo
+from dfd.report.pictures import framed, paint_map, photo
 from dfd.report.plots import distance_plot, sigma_plot
 from dfd.report.tables import (
     alignment_parts,
@@ -31,25 +32,29 @@ _MOST_WARNINGS = 6
 def write_report(folder: Path, outcome: Outcome, record: dict) -> None:
     """Add depth.png, confidence.png and report.html to `folder`; record is the content of result.json."""
     axis = axis_of(outcome)
-    depth, sigma = outcome.maps
-    turn = record["orientation_exif"]
-    confidence = np.where(outcome.result.valid, outcome.result.confidence, np.float32(np.nan))
-    maps = {"depth": paint_map(depth, axis, orientation=turn),
-            "confidence": paint_map(confidence, _CONFIDENCE, orientation=turn, colours="magma", limits=(0, 1))}
-    for name, painted in maps.items():
-        (folder / f"{name}.png").write_bytes(framed(painted))
-    plots = (distance_plot(depth, axis, _frame_places(outcome)), sigma_plot(depth, sigma, axis, UNITS[outcome.result.scale]))
-    (folder / "report.html").write_text(make_page(outcome, record, maps, plots), encoding="utf-8",
+    with ThreadPoolExecutor() as pool:  # for pixels; figures, which share their fonts, are drawn in this thread
+        pictures = {name: pool.submit(make) for name, make in _makers(outcome, record, axis).items()}
+        depth, sigma = outcome.maps
+        plots = (distance_plot(depth, axis, _frame_places(outcome)),
+                 sigma_plot(depth, sigma, axis, UNITS[outcome.result.scale]))
+        for name in ("depth", "confidence"):
+            (folder / f"{name}.png").write_bytes(framed(pictures[name].result()[0]))
+        pictures = {name: made.result() for name, made in pictures.items()}
+    (folder / "report.html").write_text(make_page(outcome, record, pictures, plots), encoding="utf-8",
                                          errors="backslashreplace")  # a file name that is not Unicode
 
 
-def make_page(outcome: Outcome, record: dict, maps: dict[str, Painted], plots: tuple[bytes, bytes]) -> str:
-    """The page as text.  maps: "depth" and "confidence"; plots: PNG of the numbers' histogram and of sigma."""
+def make_page(outcome: Outcome, record: dict, pictures: dict, plots: tuple[bytes, bytes]) -> str:
+    """The page as text.
+
+    pictures   "photo": (JPEG, gain); "depth", "confidence", "frames": (Painted, PNG); without what there is not
+    plots      PNG of the numbers' histogram and of sigma
+    """
     return page(
         _title(record),
         _header(record),
         section("Warnings", *_warnings(record["warnings"]), kind="warnings"),
-        section("Pictures", group("pictures", *_pictures(outcome, record, maps))),
+        section("Pictures", group("pictures", *_pictures(outcome, record, pictures))),
         section(_PLOTS[record["scale"]["name"]][0], group("pictures", *_plots(plots, record)), statistics_table(record)),
         section("Camera: what was used, and where each value came from", group("columns", *camera_tables(record))),
         section("Alignment of the frames", *alignment_parts(outcome.transforms, record)),
@@ -139,28 +144,47 @@ def _warnings(sentences):
     return bullets(shown), folded(f"and {len(rest)} more", bullets(rest))
 
 
-def _pictures(outcome, record, maps):
-    """The photograph beside its depth; below, how sure it is and where each pixel came from."""
-    turn, scale = record["orientation_exif"], record["scale"]
-    shown = []
+def _makers(outcome, record, axis):
+    """name -> function that makes it, of the pictures of `make_page`."""
+    turn, result = record["orientation_exif"], outcome.result
+    span = (0, max(len(record["frames"]) - 1, 1))
+    makers = {
+        "depth": lambda: paint_map(outcome.maps[0], axis, orientation=turn),
+        "confidence": lambda: paint_map(np.where(result.valid, result.confidence, np.float32(np.nan)), _CONFIDENCE,
+                                        orientation=turn, colours="magma", limits=(0, 1)),
+        "frames": lambda: paint_map(np.where(outcome.index < 0, np.float32(np.nan), outcome.index),
+                                    frame_axis(record["sweep"]["order"]), orientation=turn, limits=span)}
+    if outcome.index is None:
+        del makers["frames"]
+    makers = {name: lambda paint=paint: _with_png(paint()) for name, paint in makers.items()}
     if outcome.all_in_focus is not None:
-        data, gain = photo(outcome.all_in_focus, orientation=turn)
+        makers["photo"] = lambda: photo(outcome.all_in_focus, orientation=turn)
+    return makers
+
+
+def _with_png(painted):
+    return painted, painted.png()
+
+
+def _pictures(outcome, record, pictures):
+    """The photograph beside its depth; below, how sure it is and where each pixel came from."""
+    scale, shown = record["scale"], []
+    if "photo" in pictures:
+        data, gain = pictures["photo"]
         brighter = f"Shown {gain:.1f} times brighter than recorded." if gain > 1.05 else ""
         shown.append(picture(data, "All in focus.", brighter, kind="jpeg"))
     words = f"{outcome.quantity[0].upper()}{outcome.quantity[1:]} [{scale['unit']}]. Colours span the middle 98 %. "
-    shown.append(_map(maps["depth"], "Depth." if scale["name"] == "metric" else "Relative depth.", words))
-    shown.append(_map(maps["confidence"], "Confidence,", "from 1-sigma: bright pixels are sure. "))
-    if outcome.index is not None:
-        index = np.where(outcome.index < 0, np.nan, outcome.index).astype(np.float32)
-        painted = paint_map(index, frame_axis(record["sweep"]["order"]), orientation=turn,
-                            limits=(0, max(len(record["frames"]) - 1, 1)))
-        shown.append(_map(painted, "Source frame", "of each pixel of the all-in-focus image. "))
+    shown.append(_map(pictures["depth"], "Depth." if scale["name"] == "metric" else "Relative depth.", words))
+    shown.append(_map(pictures["confidence"], "Confidence,", "from 1-sigma: bright pixels are sure. "))
+    if "frames" in pictures:
+        shown.append(_map(pictures["frames"], "Source frame", "of each pixel of the all-in-focus image. "))
     return shown
 
 
-def _map(painted, title, words):
+def _map(made, title, words):
+    painted, png = made
     grey = f"Grey: unknown, {painted.unknown:.0%}." if painted.unknown else ""
-    return picture(painted.png(), title, words + grey, legend=legend(*painted.legend()))
+    return picture(png, title, words + grey, legend=legend(*painted.legend()))
 
 
 _PLOTS = {"metric": ("Distances and their uncertainty", "each distance"),

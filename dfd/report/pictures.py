@@ -6,8 +6,10 @@ changes.
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +57,11 @@ class Painted:
         if not self.axis.near_is_left:
             return table, ticks, ("", self.axis.label, "")
         return table[::-1], [(1 - share, label) for share, label in ticks], ("near", self.axis.label, "far")
+
+
+def load_ahead() -> None:
+    """Load what draws in the background, half a second that a report written later in this process need not wait for."""
+    threading.Thread(target=importlib.import_module, args=("matplotlib.backends.backend_agg",), daemon=True).start()
 
 
 def paint_map(values, axis: Axis, *, orientation: int = 1, colours: str = "viridis", limits=None) -> Painted:
