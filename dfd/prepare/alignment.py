@@ -130,7 +130,7 @@ def _already_there(links, initial, sums, alike):
         return None
     shifts, sigmas = _sizes(links, motions, covariance)
     still = np.zeros(len(initial), dtype=bool)
-    beside = parallax(links, sums)
+    beside = parallax(links, initial, sums)
     return Alignment(initial, quality, shifts, sigmas, still, ~still, "prediction", beside,
                      parallax_note(beside, links.factors[0]))
 
@@ -200,7 +200,7 @@ def _judge(links, initial, sums, alike, matrices, fixed, notes):
         applied &= _rises(links, better - alike)
         kept = np.where(applied[:, None, None], kept, initial)
     quality = _qualities(links.pyramids, kept, fixed)
-    beside, names = parallax(links, sums), {SIMILARITY: "similarity", HOMOGRAPHY: "homography"}
+    beside, names = parallax(links, kept, sums), {SIMILARITY: "similarity", HOMOGRAPHY: "homography"}
     return Alignment(kept, quality, np.where(applied, shifts, measured),
                      np.where(aligned, np.where(applied, sigmas, measured_sigmas), np.nan), applied, aligned,
                      names[residuals.shape[1]] if applied.any() else "prediction",

@@ -41,22 +41,24 @@ class Links:
         positions[self.order] = (np.arange(len(self.order)) - self.order.index(self.reference)) / len(self.order)
         return positions
 
-    def look(self, matrices):
-        """(tile sums of every link by level, its agreement summed over the levels) at these maps."""
+    def look(self, matrices, levels=None):
+        """(tile sums of every link by level, its agreement summed over the levels) at these maps; levels: other ones."""
+        levels = self.levels if levels is None else levels
+
         def compare(pair):
-            return {level: compared(planes[pair[0]][level], planes[pair[1]][level]) for level in self.levels}
+            return {level: compared(planes[pair[0]][level], planes[pair[1]][level]) for level in levels}
 
         planes, sums = {}, {}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for start in range(0, len(self.order), _AT_ONCE):
                 frames = self.order[start:start + _AT_ONCE]
                 kept = self.order[max(0, start - _GAPS[-1]):start]
-                new = pool.map(lambda k: seen(self.pyramids[k], matrices[k], self.levels), frames)
+                new = pool.map(lambda k: seen(self.pyramids[k], matrices[k], levels), frames)
                 planes = {k: planes[k] for k in kept} | dict(zip(frames, new, strict=True))
                 pairs = [pair for pair in self.pairs if pair[1] in frames]
                 sums |= dict(zip(pairs, pool.map(compare, pairs), strict=True))
         sums = [sums[pair] for pair in self.pairs]
-        return sums, np.array([sum(agreement(link[level], self.sizes[level]) for level in self.levels) for link in sums])
+        return sums, np.array([sum(agreement(link[level], self.sizes[level]) for level in levels) for link in sums])
 
     def solve(self, sums, terms):
         """(K, n) motions of all frames that satisfy the links best, and their (n K, n K) covariance [px^2].

@@ -19,24 +19,57 @@ _SHARE = 0.1
 _NORMAL = 2.56
 """Share of the tiles cut off at either end of the spread, and the width of a normal distribution between those ends."""
 
-_ALIKE, _CORRELATED, _BIAS, _SIGMA, _FEWEST, _LOOSE = 0.3, 20, 0.08, 0.3, 10, 0.01
-"""Least agreement of a tile; pixels of a plane that are alike; what defocus shifts a tile per link and largest 1-sigma of a
-tile that counts, in pixels of the finest plane; least number of such tiles; precision [px^-2] of no displacement."""
+_ALIKE, _CORRELATED, _BIAS, _FEWEST, _LOOSE = 0.3, 20, 0.08, 10, 0.01
+"""Least agreement of a tile; pixels of a plane that are alike; what defocus shifts a tile per link, in pixels of the
+plane; least number of tiles that count; precision [px^-2] of no displacement."""
+
+_SIGMA = 0.3
+"""Largest 1-sigma of a tile that counts, in pixels of the finest plane."""
+
+_COARSER, _WITHIN, _CLEAR, _RISE = (2, 3), 0.7, 1, 0.1
+"""Levels that are looked at beside those of the links; a level is believed only while the coarser ones find the tile within
+so many of its pixels, because bands that lie farther apart attract each other wrongly; sigmas that make a tile suspect of
+a large displacement; rise in agreement, with that undone, that proves it (blur that changes with depth looks like it)."""
 
 
-def parallax(links, sums) -> np.ndarray:
+def parallax(links, matrices, sums) -> np.ndarray:
     """(K,) px by which near and far parts of each frame are displaced against each other, beyond noise; NaN = not known.
 
-    links, sums   a `Links` and what its `look` saw at the final maps; frames without links get NaN, the reference 0
+    links, sums   a `Links` and what its `look` saw at the final maps, `matrices`
+    Frames without links get NaN, the reference 0.
     """
     count, found = len(links.pyramids), np.full(len(links.pyramids), math.nan)
     moves, sigmas = _fields(links, sums)
+    usable = sigmas < _SIGMA * links.factors[0]
+    moves, usable = _with_large(links, matrices, sums, moves, usable)
     for k in range(count):
-        usable = sigmas[:, k] < _SIGMA * links.factors[0]
-        if k in links.order and usable.sum() >= _FEWEST:
-            found[k] = _spread(moves[usable, k], sigmas[usable, k])
+        if k in links.order and usable[:, k].sum() >= _FEWEST:
+            found[k] = _spread(moves[usable[:, k], k], sigmas[usable[:, k], k])
     found[links.reference] = 0
     return found
+
+
+def _with_large(links, matrices, sums, moves, usable):
+    """(moves, usable) with the tiles that coarse levels see far displaced, as far as undoing that makes them agree."""
+    more, _ = links.look(matrices, [level for level in _COARSER if level < len(links.factors)])
+    far, sigmas = _fields(links, [one | other for one, other in zip(sums, more, strict=True)])
+    suspect = ~usable & (np.hypot(far[..., 0], far[..., 1]) > _CLEAR * sigmas)
+    enough = suspect.sum(axis=0) >= _FEWEST // 2
+    if not enough.any():
+        return moves, usable
+    shifts = np.stack([np.median(far[suspect[:, k], k], axis=0) if enough[k] else np.zeros(2) for k in range(len(enough))])
+    trial = np.stack([np.eye(3)] * len(enough))
+    trial[:, :2, 2] = shifts
+    again, _ = links.look(matrices @ trial)
+    rises = _alike(again) - _alike(sums) > _RISE
+    proven = suspect & rises[:, None] & enough
+    return np.where(proven[..., None], far, moves), usable | proven
+
+
+def _alike(sums):
+    """(T,) mean agreement of each tile over all links and levels."""
+    values = np.mean([values for link in sums for values in map(_merged, link.values())], axis=0)
+    return values[:, 7] / np.maximum(np.sqrt(values[:, 8] * values[:, 9]), 1e-9)
 
 
 def parallax_note(values, factor: int) -> tuple[str, ...]:
@@ -61,10 +94,15 @@ def _fields(links, sums):
     for axis in (0, 1):
         system[:, np.arange(count), axis, np.arange(count), axis] = loose
     for (one, other), link in zip(links.pairs, sums, strict=True):
-        levels = [_tile_equations(values, links.factors[level]) for level, values in link.items()]
-        normal, pull = (sum(parts) / 2 for parts in zip(*levels, strict=True))  # two gaps share their frames: count as one
-        damping = np.linalg.inv(np.eye(2) + (_BIAS * links.factors[0]) ** 2 * normal)
-        normal, pull = normal @ damping, (damping.swapaxes(1, 2) @ pull[..., None])[..., 0]
+        normal, pull = np.zeros((tiles, 2, 2)), np.zeros((tiles, 2))
+        for level in sorted(link, reverse=True):
+            factor = links.factors[level]
+            matrix, score_here = _tile_equations(link[level], factor)
+            so_far = np.linalg.solve(normal + _LOOSE * np.eye(2), pull[..., None])[..., 0]
+            near = np.hypot(*so_far.T) < _WITHIN * factor
+            damping = np.linalg.inv(np.eye(2) + (_BIAS * factor) ** 2 * matrix) / 2  # two gaps share frames: count as one
+            normal += near[:, None, None] * (matrix @ damping)
+            pull += near[:, None] * (damping.swapaxes(1, 2) @ score_here[..., None])[..., 0]
         for rows, sign in ((one, -1), (other, 1)):
             score[:, rows] += sign * pull
             for columns, other_sign in ((one, -1), (other, 1)):
@@ -76,8 +114,7 @@ def _fields(links, sums):
 
 def _tile_equations(sums, factor):
     """((T, 2, 2), (T, 2)) normal equations [px] of the shift of each tile of 2 x 2 in one link, weighted by its noise."""
-    half = TILES // 2
-    values = sums.reshape(half, 2, half, 2, -1).sum(axis=(1, 3)).reshape(half * half, -1)
+    values = _merged(sums)
     squared, crossed, power = values[:, 0] + values[:, 2], values[:, 6], np.sqrt(values[:, 8] * values[:, 9])
     usable = (values[:, 7] > _ALIKE * power) & (crossed > 0.1 * squared) & (power > 0)
     rest = (values[:, 8] + values[:, 9] - 2 * values[:, 7]) / np.where(usable, power, 1)
@@ -87,16 +124,15 @@ def _tile_equations(sums, factor):
     return tensors * weight[:, None, None], values[:, 3:5] / factor * (weight * gain)[:, None]
 
 
+def _merged(sums):
+    """(T, n) sums of tiles of 2 x 2."""
+    half = TILES // 2
+    return sums.reshape(half, 2, half, 2, -1).sum(axis=(1, 3)).reshape(half * half, -1)
+
+
 def _spread(moves, sigmas):
     """Width [px] of the displacements along the direction in which they differ most, less that of their noise."""
-    weights = 1 / (sigmas**2 + 0.1**2)
-    moves = moves - [_quantiles(moves[:, axis], weights, [0.5])[0] for axis in (0, 1)]
-    direction = np.linalg.eigh((moves * weights[:, None]).T @ moves)[1][:, -1]
-    low, high = _quantiles(moves @ direction, weights, [_SHARE, 1 - _SHARE])
-    return max(0.0, float(high - low - _NORMAL * math.sqrt(np.average(sigmas**2, weights=weights))))
-
-
-def _quantiles(values, weights, shares):
-    order = np.argsort(values)
-    heaped = np.cumsum(weights[order]) - weights[order] / 2
-    return np.interp(np.array(shares) * weights.sum(), heaped, values[order])
+    moves = moves - np.median(moves, axis=0)
+    direction = np.linalg.eigh(moves.T @ moves)[1][:, -1]
+    low, high = np.quantile(moves @ direction, [_SHARE, 1 - _SHARE])
+    return max(0.0, float(high - low - _NORMAL * np.median(sigmas)))
