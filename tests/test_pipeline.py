@@ -17,6 +17,7 @@ import pytest
 import tifffile
 
 import dfd
+from dfd.assemble import prepare_capture
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
 from dfd.io.maps import read_map
@@ -249,6 +250,24 @@ def test_exposure_times_are_divided_out(stack, results):
     means = np.nanmean(capture.images[:, 20:-20, 20:-20], axis=(1, 2))
     np.testing.assert_allclose(means, means[FRAMES // 2], rtol=0.01)
     agree(dfd.estimate_depth(capture), results["npy"], median=1e-3, most=0.5)
+
+
+def test_noise_is_multiplied_as_its_frame_is(stack):
+    """A frame of half the light has half the electrons per unit of corrected brightness."""
+    scaled(stack, FACTORS)
+    rewrite(stack, tables_with(r"exposure_s = \S+", [f"exposure_s = {0.01 * factor:.9f}" for factor in FACTORS]))
+    noises = [view.noise for view in dfd.read_capture(stack).views]
+    np.testing.assert_allclose([noise.gain / noises[FRAMES // 2].gain for noise in noises], FACTORS / FACTORS[FRAMES // 2],
+                               rtol=0.002)
+    assert len({noise.read_noise for noise in noises}) == 1
+
+
+def test_flicker_is_corrected_before_frames_are_compared(stack):
+    """What the all-in-focus image chooses frames by must not follow the light."""
+    steady = prepare_capture(open_source(stack)).around
+    scaled(stack, np.where(np.arange(FRAMES) % 2, 0.8, 1.0))
+    rewrite(stack, tables_with(r"exposure_s = \S+", [""] * FRAMES))
+    np.testing.assert_allclose(prepare_capture(open_source(stack)).around, steady, rtol=0.02)
 
 
 def test_iso_and_aperture_count_as_exposure_does(stack, results):
