@@ -381,12 +381,35 @@ def test_stored_transforms_come_back_for_the_same_files_in_any_order(alignment):
     (lambda c: c["frames"][0].update(matrix=[[1, 0], [0, 1]]), "2 x 3 or 3 x 3"),
     (lambda c: c["frames"][0].update(matrix="no"), "frame 'a.jpg' needs"),
     (lambda c: c["frames"][0].update(quality="high"), "frame 'a.jpg' needs"),
+    (lambda c: c["frames"][0].update(quality="0.5"), "quality is '0.5'"),
+    (lambda c: c["frames"][0].update(aligned="no"), "aligned is 'no'"),
+    (lambda c: c["frames"][0].update(applied=1), "applied is 1"),
+    (lambda c: c["frames"][0].update(file=["a.jpg"]), "without an entry: .'a.jpg'"),
+    (lambda c: c["frames"][0].update(matrix=similarity(0, 0, 500, 0).tolist()), "shows 16% of the reference"),
+    (lambda c: c["frames"][0].update(matrix=[[-1, 0, 586], [0, 1, 0], [0, 0, 1]]), "mirrors"),
+    (lambda c: c["frames"][0].update(matrix=[[1, 0, 0], [0, 1, 0], [-1 / 400, 0, 1]]), "mirrors the image or folds"),
+    (lambda c: c["frames"][0].update(matrix=similarity(1.1).tolist()), "scales by 2.1 to 2.1"),
+    (lambda c: c["frames"][0].update(matrix=similarity(-0.55).tolist()), "scales by 0.45 to 0.45"),
+    (lambda c: c["frames"][0].update(matrix=[[1, 0, 0], [3, 1, 0], [0, 0, 1]]), "scales by 0.303 to 3.3"),
+    (lambda c: [frame.update(aligned=False) for frame in c["frames"]], "all 2 frames are left out .*; align anew"),
 ])
 def test_transforms_that_do_not_fit_are_refused_with_the_reason(alignment, change, words):
     stored = content(alignment)
     change(stored)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=words) as caught:
         prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE)
+    assert str(caught.value).startswith("transforms: ")
+    assert str(caught.value).endswith(("align anew", "use the transforms.json of a dfd run"))
+
+
+def test_a_reference_that_is_left_out_is_refused_and_another_frame_stays_left_out(alignment):
+    stored = content(alignment)
+    stored["frames"][1]["aligned"] = False
+    with pytest.raises(ValueError, match=r"the reference b\.jpg is left out .* choose another with --reference"):
+        prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE, reference=1)
+    stored["frames"][1]["aligned"], stored["frames"][0]["aligned"] = True, False
+    stored["frames"][0]["matrix"] = similarity(0, 0, 5000, 0).tolist()  # nobody looks at it
+    assert prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE, reference=1).aligned.tolist() == [False, True]
 
 
 def test_transforms_of_another_reference_are_refused(alignment):
