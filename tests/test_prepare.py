@@ -198,6 +198,16 @@ def test_a_frame_of_another_scene_is_named_and_does_not_break_the_chain(rng):
     assert corner_error(found.matrices[3], true[3]) < 0.1
 
 
+def test_a_reference_that_fits_no_frame_stops_where_the_others_fit_each_other(rng):
+    still = scene(rng)
+    images = [frame(still, similarity(0.001 * k, 0, k, -k), rng, k) for k in range(6)]
+    images[2] = frame(scene(rng), np.eye(3), rng)
+    with pytest.raises(ValueError, match=r"^frame 2: this reference could not be aligned with 5 of the other 5 frames, "
+                                         r".* choose another with --reference, such as frame 3, or leave it out$"):
+        prepare.align(images, reference=2)
+    assert prepare.align(images, reference=3).aligned.tolist() == [True, True, False, True, True, True]
+
+
 def test_alignment_follows_the_focus_order_not_the_file_order(rng):
     still, cocs = scene(rng), (9, -9, 4, 0, -4)
     true = [similarity(0.001 * k, 0, k, -2 * k) for k in (4, 0, 3, 2, 1)]

@@ -63,15 +63,22 @@ def least_gain(pyramid: Pyramid) -> float:
 
 
 def left_out(pyramids, reference, matrices, fixed, good) -> tuple[list[int], tuple[str, ...]]:
-    """(frames that must be left out, what to say of each); none where the whole stack is too faint to be judged."""
+    """(frames that must be left out, what to say of each); none where the whole stack is too faint to be judged.
+
+    Raises ValueError where most frames do not fit the reference, but fit each other.
+    """
     blank = [not any(support.any() for support in pyramid.supports) for pyramid in pyramids]
     bad = [int(k) for k in np.flatnonzero(~good)]
     if 2 * len(bad) >= len(pyramids):
         pairs = [(pyramids[one], matrices[one], pyramids[other])
                  for one, other in list(pairwise(k for k in bad if not blank[k]))[:3]]
         if any(one_scene(*pair, _registered(*pair, pair[1])[0], 0) for pair in pairs):
-            return bad, (f"frame {reference}: this reference could not be aligned with {len(bad)} of the other "
-                         f"{len(good) - 1} frames; they are left out; choose another reference",)
+            text = (f"frame {reference}: this reference could not be aligned with {len(bad)} of the other {len(good) - 1} "
+                    "frames")
+            if 2 * len(bad) > len(pyramids):
+                raise ValueError(f"{text}, which fit each other; choose another with --reference, such as frame "
+                                 f"{bad[len(bad) // 2]}, or leave it out")
+            return bad, (f"{text}; they are left out; choose another reference",)
         faint = [k for k in bad if blank[reference] or not blank[k]]
         bad = [k for k in bad if k not in faint]
     else:
