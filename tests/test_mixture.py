@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -73,6 +74,20 @@ def test_what_is_unknown_or_written_differently_is_no_other_camera(tmp_path):
     frame(tmp_path / "0.tif", make="ACME CORP", model="ONE", focal=50)
     frame(tmp_path / "1.tif", make="Acme Corp", model="Acme  One", focal=51)
     frame(tmp_path / "2.tif")
+    assert open_source(tmp_path).warnings == ()
+
+
+@pytest.mark.parametrize(("suffix", "dtypes"), [("tiff", (np.uint16, np.uint8)), ("png", (np.uint8, np.uint16)),
+                                                ("npy", (np.float32, np.uint8))])
+def test_mixed_bit_depths_are_named(tmp_path, suffix, dtypes):
+    for index, dtype in enumerate((*dtypes, dtypes[0])):
+        values = np.full(SHAPE, 100, dtype)
+        path = tmp_path / f"{index}.{suffix}"
+        np.save(path, values) if suffix == "npy" else cv2.imwrite(str(path), values)
+    (text,) = open_source(tmp_path).warnings
+    one, other = (np.dtype(dtype).itemsize * 8 for dtype in dtypes)
+    assert text.startswith(f"1.{suffix} has {other} bits per channel and 0.{suffix} has {one} (1 and 2 of 3 files)")
+    (tmp_path / f"1.{suffix}").unlink()
     assert open_source(tmp_path).warnings == ()
 
 

@@ -385,7 +385,7 @@ def test_stored_transforms_come_back_for_the_same_files_in_any_order(alignment):
     (lambda c: c.update(schema="other"), "schema 'other'"),
     (lambda c: c.update(size_px={"width": 10, "height": 10}), "size_px"),
     (lambda c: c.update(frames=7), "'frames' must be a list"),
-    (lambda c: c["frames"].pop(), "1 entries for 2 frames; without an entry: .'b.jpg'"),
+    (lambda c: c["frames"].pop(), "1 entry for 2 frames; without an entry: .'b.jpg'"),
     (lambda c: c["frames"][0].update(file="c.jpg"), "without a frame: .'c.jpg'"),
     (lambda c: c["frames"][0].pop("matrix"), "frame 'a.jpg' needs a 3 x 3"),
     (lambda c: c["frames"][0].update(matrix=[[1, 0], [0, 1]]), "2 x 3 or 3 x 3"),

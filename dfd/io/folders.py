@@ -46,7 +46,7 @@ def read_json(path) -> object:
     except RecursionError:
         raise OSError(f"{path}: not a JSON file of dfd (its lists nest too deep); give a file that dfd wrote") from None
     except ValueError as error:  # of the text, its encoding, or a number too long
-        raise OSError(f"{path}: not a JSON file ({error}); give a file that dfd wrote") from error
+        raise OSError(f"{path}: not a JSON file; give a file that dfd wrote") from error
 
 
 @contextmanager

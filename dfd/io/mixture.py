@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from dfd.io.frames import is_raw
 from dfd.io.gather import ImageFile
+from dfd.io.images import bit_depth
 from dfd.io.merge import stated_by_user
 from dfd.io.wording import camera_name
 
@@ -30,7 +31,7 @@ def check_together(files: Sequence[ImageFile], *, chosen: bool) -> tuple[str, ..
     zoom = _zoom(settings, _ZOOM_WARN)
     if zoom and zoom not in troubles:
         troubles.append(f"{zoom}; every frame is used with its own")
-    return tuple(troubles)
+    return (*troubles, *_depths(files))
 
 
 def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]:
@@ -65,6 +66,19 @@ def _kinds(files):
         return ""
     return (f"{others[0]} is no RAW file but {raws[0]} is ({len(others)} and {len(raws)} of {len(files)} files), and they "
             "show light differently")
+
+
+def _depths(files) -> tuple[str, ...]:
+    """A warning where pictures differ in their bits per channel, and so in how they are read."""
+    found = {item.path.name: bit_depth(item.path) for item in files if not is_raw(item.path)}
+    one = next(iter(found), None)
+    odd = next((name for name in found if found[name] != found[one]), None)
+    if odd is None:
+        return ()
+    fewer = sum(bits == found[odd] for bits in found.values())
+    return (f"{odd} has {found[odd]} bits per channel and {one} has {found[one]} ({fewer} and {len(found) - fewer} of "
+            f"{len(found)} files): each is read as its own kind is, 16-bit TIFF as linear light and 8 bits as sRGB; save "
+            "all of them alike, or state linear in [camera] of capture.toml",)
 
 
 def _cameras(settings):

@@ -48,7 +48,8 @@ def describe(files, alignment: Alignment) -> list[dict]:
     file             name of the frame
     matrix           3 x 3 rows, (x, y, 1) on the output grid -> frame, px, centre of the first pixel = (0, 0)
     model            what its residual is: "prediction", "similarity" or "homography"
-    quality, corner_shift_px, sigma_px, parallax_px, applied, aligned      as in Alignment
+    quality, corner_shift_px, sigma_px, parallax_px, applied, aligned      as in Alignment; what could not be measured is
+                     NaN (in JSON null): of frames left out, and where frames and their neighbours show too little
     """
     return [{"file": Path(file).name, "matrix": alignment.matrices[k].tolist(),
              **{name: float(getattr(alignment, name)[k]) for name in _NUMBERS},
@@ -102,7 +103,8 @@ def _in_order(entries, names):
     known = [str(entry.get("file")) for entry in entries]
     if sorted(known) != sorted(names):
         missing, unused = sorted(set(names) - set(known)), [name for name in known if name not in names]
-        raise ValueError(f"transforms: {len(known)} entries for {len(names)} frames; without an entry: "
+        raise ValueError(f"transforms: {len(known)} {'entry' if len(known) == 1 else 'entries'} for {len(names)} frames; "
+                         "without an entry: "
                          f"{missing[:3] or 'none'}, without a frame: {unused[:3] or 'none'}; align anew")
     return entries if len(set(names)) < len(names) else [entries[known.index(name)] for name in names]
 
