@@ -232,8 +232,9 @@ def test_the_range_of_a_summary_has_one_unit(capsys, tmp_path):
 @pytest.mark.parametrize("scale", ["metric", "steps"])
 def test_the_summary_has_the_numbers_of_result_json(scale, capsys, tmp_path):
     """Of few pixels, where definitions of a percentile differ most; some are infinitely far away."""
-    values = np.random.default_rng(0).uniform(0.5, 2, (5, 7)).astype(np.float32)
-    values[0, :2] = 0.0 if scale == "metric" else np.nan
+    values = np.full((30, 46), np.nan, np.float32)
+    values[:5, :7] = np.random.default_rng(0).uniform(0.5, 2, (5, 7))
+    values[0, 0] = 0.0 if scale == "metric" else np.nan
     outcome = make_outcome(scale, result=DepthMap(values, np.full_like(values, 0.01) * values, scale, ""))
     terminal.summary(outcome, tmp_path)
     (line,) = (line for line in capsys.readouterr().out.splitlines() if "percentile" in line)

@@ -175,7 +175,7 @@ def _decode_tiff(path):
         raise
     except Exception as error:  # tifffile raises many kinds; a codec that is not installed among them
         if "imagecodecs" not in str(error):
-            raise OSError(f"{path}: cannot be read as TIFF; damaged or of a rare kind, save it again, uncompressed") from error
+            raise OSError(f"{path}: cannot be read as TIFF; save it again, uncompressed") from error
         data, bits = None, None
     if data is None:
         return _decode_opencv(path, path.read_bytes())

@@ -53,8 +53,8 @@ def find_inputs(inputs, *, least: int = 2) -> Inputs:
     if len(found.files) < least:
         where = found.files[0] if found.files else paths[0]
         number = counted(len(found.files), "image", "images")
-        raise ValueError(f"{where}: {number}, at least 2 are needed; depth from defocus compares images with different focus "
-                         "or aperture")
+        raise ValueError(f"{where}: {number}, at least 2 are needed; depth from defocus compares images with different "
+                         "focus or aperture")
     return found
 
 
