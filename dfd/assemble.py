@@ -141,17 +141,9 @@ def _registered(decoded, matrices, exposure):
 
 
 def _order(source, small, kept):
-    """Sentences when the frames of a stack seem, or frames that were left out may, stand out of focus order."""
-    if source.kind != "focal-stack":
-        return ()
-    names = [frame.path.name for frame in source.frames]
-    jumps = prepare.order_jumps(small)
-    told = (prepare.order_note(jumps, [names[k] for k in kept]),) if jumps else ()
-    lost = ", ".join(name for k, name in enumerate(names) if k not in kept)
-    if not lost or source.order != "file":
-        return told
-    return (*told, f"{lost}: left out, perhaps because the files do not stand in focus order, which counts depth here; if "
-                   "so, rename the files or state focus_distance_m in capture.toml")
+    """A sentence when the frames of a stack seem to stand out of focus order."""
+    jumps = prepare.order_jumps(small) if source.kind == "focal-stack" else ()
+    return (prepare.order_note(jumps, [source.frames[k].path.name for k in kept]),) if jumps else ()
 
 
 def _kept(source, alignment):

@@ -91,6 +91,22 @@ def test_mixed_bit_depths_are_named(tmp_path, suffix, dtypes):
     assert open_source(tmp_path).warnings == ()
 
 
+def test_a_line_of_pixels_is_no_image(tmp_path):
+    for index in range(3):
+        np.save(tmp_path / f"{index}.npy", np.full((1, 8), 0.1 * index, np.float32))
+    with pytest.raises(ValueError, match=r"0\.npy is 8 x 1 px, sides of at least 2 px are needed; is it an image\?$"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 picture stands beside"), (2, "2 pictures stand beside")])
+def test_pictures_beside_their_raw_files_are_counted(tmp_path, count, words):
+    for index in range(2):
+        write_dng(tmp_path / f"{index}.dng", np.full(SHAPE, 1000 + index, np.uint16), black_level=0, white_level=4095)
+        if index < count:
+            cv2.imwrite(str(tmp_path / f"{index}.jpg"), np.zeros(SHAPE, np.uint8))
+    assert words in find_inputs(tmp_path).warnings[0]
+
+
 def test_a_zoom_that_moved_a_little_is_told_and_stated_focal_length_silences_it(tmp_path):
     for index, focal in enumerate((50, 54)):
         frame(tmp_path / f"{index}.tif", focal=focal)

@@ -94,10 +94,13 @@ def moving_stack(folder, rng, odd):
     return folder
 
 
-def test_frames_that_are_left_out_of_a_stack_in_file_order_may_stand_out_of_order(tmp_path, rng):
+def test_a_frame_that_is_left_out_may_stand_out_of_order(tmp_path, rng):
     folder = moving_stack(tmp_path / "in", rng, 6)
-    with pytest.warns(UserWarning, match=r"^06\.tiff: left out, perhaps because the files do not stand in focus order, "
-                                         r".* rename the files or state focus_distance_m"):
+    with pytest.warns(UserWarning, match=r"^06\.tiff: could not be aligned \(nothing in common with 05\.tiff\); "
+                                         r"it is left out; .* in the wrong place of the focus order\?"):
+        dfd.read_capture(folder)
+    tifffile.imwrite(folder / "06.tiff", np.zeros((200, 280), np.uint16))
+    with pytest.warns(UserWarning, match=r"nothing to see in it\); it is left out; check its exposure$"):
         dfd.read_capture(folder)
 
 

@@ -15,6 +15,7 @@ from dfd.io.merge import stated_by_user
 from dfd.io.wording import camera_name
 
 _ZOOM_WARN, _ZOOM_REFUSE = 0.05, 0.15
+_LEAST_SIDE = 2
 _STEP = "leave the odd ones out, or list every frame as [[frames]] in capture.toml if they belong together"
 
 
@@ -46,8 +47,11 @@ def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]
 
 
 def check_sizes(files: Sequence[ImageFile]) -> None:
-    """Raises ValueError, naming two files, their sizes and the next step, where not all frames have one size."""
+    """Raises ValueError, naming files, sizes and the next step, for a line of pixels and for frames of two sizes."""
     one = files[0]
+    if min(one.shape) < _LEAST_SIDE:
+        raise ValueError(f"{one.path} is {one.shape[1]} x {one.shape[0]} px, sides of at least {_LEAST_SIDE} px are needed; "
+                         "is it an image?")
     for other in files[1:]:
         if other.shape == one.shape:
             continue

@@ -93,9 +93,14 @@ def left_out(pyramids, reference, matrices, fixed, good) -> tuple[list[int], tup
 def _told(k, pyramids, matrices, fixed, blank):
     """The sentence about a frame that is left out."""
     cover = covered(matrices[k], pyramids[k].shape)
-    reason = "there is nothing to see in it" if blank[k] else f"nothing in common with frame {fixed[k]}" \
-        if cover >= LEAST_COVER else f"it shows {cover:.0%} of the reference, at least {LEAST_COVER:.0%} needed"
-    return f"frame {k}: could not be aligned ({reason}); it is left out; check focus order, motion, exposure"
+    if blank[k]:
+        reason, advice = "there is nothing to see in it", "check its exposure"
+    elif cover >= LEAST_COVER:
+        reason = f"nothing in common with frame {fixed[k]}"
+        advice = "is it another scene, or does it stand in the wrong place of the focus order? correct that, or leave it out"
+    else:
+        reason, advice = f"it shows {cover:.0%} of the reference, at least {LEAST_COVER:.0%} needed", "the camera moved away"
+    return f"frame {k}: could not be aligned ({reason}); it is left out; {advice}"
 
 
 def _registered(fixed, fixed_matrix, moving, start):
