@@ -192,8 +192,11 @@ def _align(source, decoded, start, align, report):
     """The Alignment of the frames beyond `start`; None where `start` stands as it is."""
     if align == "none" or source.kind not in _MOVED_KINDS:
         return None
-    return prepare.align(decoded.pyramids, reference=source.reference, initial=start,
-                         progress=lambda *at: report("align", *at))
+    try:
+        return prepare.align(decoded.pyramids, reference=source.reference, initial=start,
+                             progress=lambda *at: report("align", *at))
+    except ValueError as error:
+        raise ValueError(_named(str(error), [frame.path.name for frame in source.frames])) from error
 
 
 def _stored(source, path, shape):

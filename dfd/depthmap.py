@@ -139,7 +139,7 @@ class DepthMap:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 return cls(stored["values"], stored["sigma"], str(stored["scale"]), str(stored["method"]))
         except (KeyError, ValueError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
-            raise OSError(f"{path}: not a depth map saved by DepthMap.save ({error})") from error
+            raise OSError(f"{path}: not a depth map saved by DepthMap.save; the file is cut or of another kind") from error
 
     def _need_metric(self, name):
         if self.scale != "metric":

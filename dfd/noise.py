@@ -111,8 +111,9 @@ def estimate(images, *, taps: tuple[float, ...] | None = (1.0,)) -> Noise:
     """
     frames = images[None] if images.ndim == 2 else images
     if frames.ndim != 3 or min(frames.shape[1:]) < _BLOCK + 2 * _REACH:
-        raise ValueError(f"images (shape {tuple(images.shape)}) must have sides of at least {_BLOCK + 2 * _REACH} px "
-                         "to show their noise; give gain_e_per_dn and read_noise_e in [camera] of capture.toml")
+        size = " x ".join(str(length) for length in images.shape[:-3:-1])
+        raise ValueError(f"images ({size} px) must have sides of at least {_BLOCK + 2 * _REACH} px to show their noise; "
+                         "give gain_e_per_dn and read_noise_e in [camera] of capture.toml")
     if taps is None:
         return _estimate_correlated(frames)
     white = Noise(1.0, 0.0, tuple(taps))

@@ -77,7 +77,7 @@ def worker_count(workers: int | None) -> int:
 def tile_size(frames: int, shape: tuple[int, int], halo: int, workers: int) -> int:
     """Side [px] of the largest tiles, without their halo, that fit TILE_BYTES with so many in work."""
     side = math.isqrt(int(TILE_BYTES / workers / tile_bytes(frames))) - 2 * halo
-    return min(max(side, LEAST_TILE_PX), max(shape))
+    return max(min(side, max(shape)), LEAST_TILE_PX)
 
 
 def tile_bytes(frames: int) -> int:

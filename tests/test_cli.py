@@ -16,6 +16,7 @@ import typer.main
 
 from dfd import __version__
 from dfd.cli.commands import app
+from dfd.console import Progress
 from dfd.console.run import call
 from dfd.simulate import DEFAULT_PRESETS, PRESETS, SCENES
 
@@ -360,3 +361,13 @@ def test_the_demo_prints_figures_that_hold(tmp_path):
     assert len(list((tmp_path / "demo" / "capture").glob("*.dng"))) == 16
     again = command("compare", "demo", "demo/capture", "--json", cwd=tmp_path)
     assert read_json(again.stdout)["median_relative_error"] == pytest.approx(median / 100, abs=2e-5)
+
+
+def test_the_time_of_a_stage_begins_where_the_one_before_ended(capsys, monkeypatch):
+    """A stage speaks first when its first piece is done: the time until then is its own."""
+    clock = iter([100.0, 101.0, 103.0, 107.5])
+    monkeypatch.setattr("dfd.console.progress.time.perf_counter", lambda: next(clock))
+    with Progress() as progress:
+        for at in (("decode", 1, 2), ("decode", 2, 2), ("solve", 9, 9)):
+            progress(*at)
+    assert capsys.readouterr().err.splitlines() == ["decode: 2/2 in 3.0 s", "solve: 9/9 in 4.5 s"]

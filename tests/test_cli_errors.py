@@ -63,9 +63,9 @@ def tree(folder):
 
 
 def only_the_scale(text):
-    """What stdout may hold before an error: the scale that the result would have had, and what it lacks."""
-    return all(line.startswith(("metric depth: ", "NOT metric ", "for metres, add to capture.toml:", "  "))
-               for line in text.splitlines())
+    """What stdout may hold before an error: the scale that the result would have had."""
+    return len(text.splitlines()) <= 1 and all(line.startswith(("metric depth: ", "NOT metric "))
+                                               for line in text.splitlines())
 
 
 def refused(place, capsys, arguments, *parts, code=2):
@@ -356,6 +356,9 @@ TRANSFORMS = {
     "another frame": (lambda content: content["frames"][0].update(file="g.tiff"), ("without an entry: ['f0.tiff']",)),
     "too few": (lambda content: content["frames"].pop(), ("4 entries for 5 frames", "f4.tiff")),
     "no matrix": (lambda content: content["frames"][1].pop("matrix"), ("frame 'f1.tiff' needs a 3 x 3 'matrix'",)),
+    "reference left out": (lambda content: content["frames"][2].update(aligned=False),
+                           ("the reference f2.tiff is left out", "--reference")),
+    "a word as a flag": (lambda content: content["frames"][0].update(aligned="no"), ("aligned is 'no'", "align anew")),
     "another reference": (moved_reference, ("f2.tiff was not the reference of that run", "--reference")),
 }
 
@@ -366,6 +369,12 @@ def test_transforms_that_do_not_fit_name_their_file(place, capsys, case):
     TRANSFORMS[case][0](content)
     (place / "t.json").write_text(json.dumps(content))
     refused(place, capsys, ("depth", "in", "-o", "out", "--align", "t.json"), "dfd: t.json: ", *TRANSFORMS[case][1])
+
+
+def test_a_folder_given_as_transforms_is_refused(place, capsys):
+    (place / "earlier").mkdir()
+    refused(place, capsys, ("depth", "in", "-o", "out", "--align", "earlier"), "earlier: a folder, not a JSON file",
+            "give the file in it")
 
 
 @pytest.mark.parametrize("option", ["--align", "--lens"])

@@ -1,7 +1,9 @@
 """exiftool, where it is on PATH: one call per stack, its numbers judged like all others, its failures one remark."""
 
+import json
 import math
 import os
+import random
 import sys
 import textwrap
 
@@ -126,11 +128,36 @@ def test_without_it_nothing_is_missed(stack, tmp_path_factory, monkeypatch):
     assert open_source(stack).warnings == ()
 
 
-def test_a_program_that_lies_among_the_photographs_is_not_run(stack, monkeypatch):
+@pytest.mark.parametrize("path", [".", "", "{bin}", "bin", "..", "{bin}/../bin"])
+def test_a_program_that_lies_among_the_photographs_is_not_run(stack, monkeypatch, path):
     calls = on_path(stack / "bin", monkeypatch, answers(bracket()))
     monkeypatch.chdir(stack / "bin")
-    monkeypatch.setenv("PATH", os.curdir)
+    monkeypatch.setenv("PATH", path.format(bin=stack / "bin"))
     assert open_source(stack).scale == "steps" and calls() == 0
+
+
+def test_a_link_among_the_photographs_is_not_run_and_the_next_on_path_is(stack, tools, monkeypatch):
+    calls = on_path(tools, monkeypatch, answers(bracket()))
+    (stack / "bin").mkdir()
+    (stack / "bin" / "exiftool").symlink_to(tools / "exiftool")
+    monkeypatch.chdir(stack / "bin")
+    monkeypatch.setenv("PATH", str(stack / "bin"))
+    assert open_source(stack).scale == "steps" and calls() == 0
+    monkeypatch.setenv("PATH", os.pathsep.join(map(str, (stack / "bin", tools))))
+    assert open_source(stack).scale == "metric" and calls() == 1
+
+
+def test_it_runs_without_the_users_configuration_and_names_are_no_options(stack, tools, monkeypatch):
+    """A configuration of exiftool is a Perl program, also one in the current folder; its option must come first."""
+    body = f"open({str(tools / 'seen')!r}, 'w').write(json.dumps([sys.argv[1:], files]))\n" + textwrap.dedent(
+        answers(bracket() | {"-w.tiff": CAMERA}))
+    on_path(tools, monkeypatch, body)
+    (stack / "f2.tiff").rename(stack / "-w.tiff")
+    monkeypatch.chdir(stack)
+    source = open_source(["f0.tiff", "f1.tiff", "-w.tiff"])
+    arguments, files = json.loads((tools / "seen").read_text())
+    assert arguments[:2] == ["-config", ""] and sorted(files) == sorted(str(path) for path in stack.glob("*.tiff"))
+    assert [frame.settings.model for frame in source.frames] == ["NIKON D7100"] * 3
 
 
 def distances(record):
@@ -157,10 +184,59 @@ def distances(record):
     ({"XMP-aux:ApproximateFocusDistance": 0.81}, [("XMP-aux:ApproximateFocusDistance", 0.81)]),
     ({"XMP-aux:ApproximateFocusDistance": 4294967295}, []),
     ({"Casio:ObjectDistance": 0.179}, [("Casio:ObjectDistance", 0.179)]),
+    ({"FLIR:ObjectDistance": 1.5}, []),  # what the user typed in for the air, not the focus
+    ({"Casio:ObjectDistance": 536870.912}, []),
     ({"ExifIFD:SubjectDistance": "undef"}, []),
+    ({"Canon:FocusDistanceUpper": "inf", "Canon:FocusDistanceLower": "nan"}, []),
+    ({"Canon:FocusDistanceUpper": 1e307, "Canon:FocusDistanceLower": 2.15}, [("Canon:FocusDistance", 2.15)]),
+    ({"Canon:FocusDistanceUpper": 5e-324}, []),
+    ({"Apple:FocusDistanceRange": "inf inf"}, []),
+    ({"Apple:FocusDistanceRange": "5e-324 5e-324"}, []),
     ({"IFD0:SubjectDistance": 0.9}, [("SubjectDistance", 0.9)])])
 def test_distances_of_every_maker_as_exiftool_prints_them(record, expected):
     assert distances(record) == expected
+
+
+def nasty(rng):
+    """Any JSON value: numbers from nothing to beyond all, text that reads as one, and what is no number at all."""
+    return rng.choice([
+        0, -0.0, -1, 1, 255, 8191, 65535, 4294967286, 4294967295, 2**64, 10**400, 5e-324, 1e-30, 1e30, 1.7e308, -1.7e308,
+        math.inf, -math.inf, math.nan, "inf", "-inf", "nan", "Infinity", "1e999", "0", "0.0", "", " ", "undef", "f/8", "1/0",
+        "2 3", "inf inf", "0 0", "nan 1", "5e-324 5e-324", "0.4 0.5", "1 2 3", "\ud800", "\0", "x" * 10**5, True, False,
+        None, [], [1, 2], {}, {"num": 1}, rng.uniform(-10, 100), 10 ** rng.uniform(-320, 308), rng.randrange(1 << 32)])
+
+
+def test_no_value_whatsoever_stops_the_interpretation():
+    rng = random.Random(0)
+    names = [name.rstrip("*") for name in exiftool._ASKED] + ["FocusDistanceUpper", "FocusDistanceLower", "FocusDistance2",
+                                                              "FocusDistanceRange"]
+    groups = [*exiftool._GROUPS, "Canon", "Nikon", "Sony", "Composite", "Apple", "Casio", "FLIR", ""]
+    for _ in range(4000):
+        record = {f"{rng.choice(groups)}:{rng.choice(names)}": nasty(rng) for _ in range(rng.randrange(1, 12))}
+        for reading in interpret(record, file="f", grid=Grid((3000, 4000))):
+            for value in (*reading.settings.values().values(), *reading.pitches):
+                assert 0 < value.value < math.inf, record
+                assert value.sigma is None or 0 < value.sigma < math.inf, record
+            assert all(len(text) < 200 and text.isprintable() for text in reading.warnings), record
+            assert len(reading.settings.model or "") <= 80
+
+
+@pytest.mark.parametrize(("tag", "value", "told"), [
+    ("ExifIFD:FocalLength", 5e10, "FocalLength (5e+10 mm) is not used: it must lie between 0.5 and 3000"),
+    ("ExifIFD:FNumber", 1e-9, "FNumber (1e-09) is not used"), ("ExifIFD:FocalLength", "inf", None),
+    ("ExifIFD:ExposureTime", 1e300, "ExposureTime (1e+300 s) is not used"), ("ExifIFD:ISO", 1e300, "ISO"),
+    ("Nikon:FocusDistance", 1e300, "Nikon:FocusDistance 1e+300 m is the code for unknown or infinity"),
+    ("Canon:FocusDistanceUpper", "inf", None), ("SourceFile", "a\0b", None), ("SourceFile", "\ud800", None),
+    ("SourceFile", 7, None)])
+def test_one_bad_tag_never_stops_a_stack(stack, tools, monkeypatch, tag, value, told):
+    records = bracket()
+    if tag.startswith("Canon"):
+        del records["f1.tiff"]["Nikon:FocusDistance"]
+    records["f1.tiff"][tag] = value
+    on_path(tools, monkeypatch, answers(records))
+    source = open_source(stack)
+    assert len(source.frames) == 3 and source.frames[0].settings.focus_distance is not None
+    assert told is None or any("f1.tiff" in text and told in text for text in source.warnings)
 
 
 def test_infinity_and_unknown_are_told(stack, tools, monkeypatch):

@@ -62,11 +62,18 @@ def test_the_noise_of_a_view_is_the_cameras_times_the_gain_of_its_frame(tmp_path
     source = open_source(write_stack(tmp_path, [radiance] * 5, exposures))
     prepared = prepare_capture(source, align="none")
     np.testing.assert_allclose(prepared.gains, 0.25 / np.array(exposures), rtol=1e-3)
+    assert not any("brightness differs" in text for text in prepared.warnings)  # nothing is left for the images to correct
     share = float(np.sum(REC709**2))
     for gain, view in zip(prepared.gains, prepared.capture.views, strict=True):
         assert view.noise.gain * gain * share == pytest.approx(GAIN, rel=1e-6)
         assert view.noise.read_noise * share**0.5 == pytest.approx(READ_NOISE, rel=1e-6)
     np.testing.assert_allclose(prepared.capture.images, np.tile(prepared.capture.images[2], (5, 1, 1)), atol=1e-5)
+
+
+def test_exposure_is_divided_out_once_where_the_images_cannot_correct_it(tmp_path):
+    exposures = (0.3, 1.0, 0.25, 0.5, 0.8)
+    prepared = prepare_capture(open_source(write_stack(tmp_path, [np.zeros((*SHAPE, 3))] * 5, exposures)), align="none")
+    np.testing.assert_allclose(prepared.gains, 0.25 / np.array(exposures), rtol=1e-12)
 
 
 def test_luminance_of_rgb_has_the_variance_that_its_view_states(tmp_path, rng):

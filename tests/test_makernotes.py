@@ -1,6 +1,7 @@
 """What makers write of the focus distance: decoded numbers, and the bytes that they stand in."""
 
 import math
+import random
 import struct
 
 import pytest
@@ -16,6 +17,7 @@ from dfd.io.makernotes import (
     plain_distance,
     sony_distance,
 )
+from dfd.io.readings import distance_reading
 
 # -- numbers -> metres
 
@@ -144,6 +146,29 @@ def test_a_note_cut_anywhere_raises_nothing(tmp_path):
     for length in range(len(whole)):
         (tmp_path / "cut.jpg").write_bytes(whole[:length])
         assert len(distances(tmp_path / "cut.jpg")) <= 1
+
+
+def test_no_number_whatsoever_raises_in_a_decoder_and_none_gives_a_distance_that_cannot_be():
+    rng = random.Random(0)
+    odd = [0, -1, 1, 255, 8191, 65535, 2**64, 5e-324, 1e-30, 1e300, math.inf, -math.inf, math.nan]
+    for _ in range(5000):
+        one, other = (rng.choice([*odd, rng.uniform(0, 1000), 10 ** rng.uniform(-320, 308)]) for _ in range(2))
+        for found in (canon_distance(one, other), nikon_distance(one), sony_distance(one, other), olympus_distance(one),
+                      apple_distance(one, other), plain_distance(one)):
+            reading = distance_reading("f", found, "source")
+            value = reading.settings.focus_distance
+            assert value is None or (0.01 < value.value < 65536 and 0 < value.sigma < math.inf), (one, other, found)
+
+
+def test_random_bytes_in_a_note_raise_nothing(tmp_path):
+    rng = random.Random(1)
+    whole = photo(tmp_path / "f.jpg", b"Canon EOS\0", canon_note(SHOT, [48, *[0] * 19, 255, 215])).read_bytes()
+    for _ in range(1500):
+        data = bytearray(whole)
+        for _ in range(rng.randrange(1, 6)):
+            data[rng.randrange(len(data))] = rng.choice([0, 1, 127, 128, 255, rng.randrange(256)])
+        (tmp_path / "odd.jpg").write_bytes(data)
+        assert len(distances(tmp_path / "odd.jpg")) <= 1
 
 
 @pytest.mark.parametrize(("name", "expected"), [

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -74,6 +75,36 @@ def test_what_is_unknown_or_written_differently_is_no_other_camera(tmp_path):
     frame(tmp_path / "1.tif", make="Acme Corp", model="Acme  One", focal=51)
     frame(tmp_path / "2.tif")
     assert open_source(tmp_path).warnings == ()
+
+
+@pytest.mark.parametrize(("suffix", "dtypes"), [("tiff", (np.uint16, np.uint8)), ("png", (np.uint8, np.uint16)),
+                                                ("npy", (np.float32, np.uint8))])
+def test_mixed_bit_depths_are_named(tmp_path, suffix, dtypes):
+    for index, dtype in enumerate((*dtypes, dtypes[0])):
+        values = np.full(SHAPE, 100, dtype)
+        path = tmp_path / f"{index}.{suffix}"
+        np.save(path, values) if suffix == "npy" else cv2.imwrite(str(path), values)
+    (text,) = open_source(tmp_path).warnings
+    one, other = (np.dtype(dtype).itemsize * 8 for dtype in dtypes)
+    assert text.startswith(f"1.{suffix} has {other} bits per channel and 0.{suffix} has {one} (1 and 2 of 3 files)")
+    (tmp_path / f"1.{suffix}").unlink()
+    assert open_source(tmp_path).warnings == ()
+
+
+def test_a_line_of_pixels_is_no_image(tmp_path):
+    for index in range(3):
+        np.save(tmp_path / f"{index}.npy", np.full((1, 8), 0.1 * index, np.float32))
+    with pytest.raises(ValueError, match=r"0\.npy is 8 x 1 px, sides of at least 2 px are needed; is it an image\?$"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 picture stands beside"), (2, "2 pictures stand beside")])
+def test_pictures_beside_their_raw_files_are_counted(tmp_path, count, words):
+    for index in range(2):
+        write_dng(tmp_path / f"{index}.dng", np.full(SHAPE, 1000 + index, np.uint16), black_level=0, white_level=4095)
+        if index < count:
+            cv2.imwrite(str(tmp_path / f"{index}.jpg"), np.zeros(SHAPE, np.uint8))
+    assert words in find_inputs(tmp_path).warnings[0]
 
 
 def test_a_zoom_that_moved_a_little_is_told_and_stated_focal_length_silences_it(tmp_path):

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import shared_data
-from textures import texture
+from textures import blurred, texture
 
 import dfd
+from dfd.cli.commands import app
+from dfd.console import call
 from dfd.imaging import reduce
 from dfd.io.images import read_image
 from dfd.prepare import order_jumps, order_note
@@ -15,8 +17,6 @@ from dfd.psf import Psf
 
 def sweep(rng, places, *, noise=0.002, shape=(90, 140)):
     """A textured slope at blurs of `places` px: half of the rows lie on each side of focus."""
-    from textures import blurred
-
     sharp = texture(shape, rng)
     depth = np.linspace(-4, 4, shape[0] // 10)
     images = []
@@ -42,8 +42,6 @@ def test_uneven_and_coarse_steps_are_no_jump(rng, noise):
 
 
 def test_a_flat_scene_looks_alike_on_both_sides_of_focus_and_is_no_jump(rng):
-    from textures import blurred
-
     sharp = texture((80, 120), rng)
     assert order_jumps([blurred(sharp, abs(blur) + 0.01, Psf("disk", 0.4)) for blur in np.linspace(-5, 5, 15)]) == ()
 
@@ -82,3 +80,35 @@ def test_the_whole_job_warns_of_the_order_and_keeps_it(tmp_path):
     with pytest.warns(UserWarning, match=r"out of focus order at 02\.tiff - 03\.tiff, 04\.tiff - 05\.tiff, 05\.tiff - "):
         capture = dfd.read_capture(tmp_path, align="none")
     assert capture.coordinates == tuple(range(12))
+
+
+def moving_stack(folder, rng, odd):
+    """Frames of a hand that moves on, focused from near to far; frame `odd` shows another scene."""
+    still = texture((300, 400), rng)
+    folder.mkdir()
+    for k in range(9):
+        seen = texture((300, 400), rng) if k == odd else still
+        image = blurred(seen, abs(2.0 * (k - 4)) + 0.01, Psf("disk", 0.4))[5 * k:5 * k + 200, 9 * k:9 * k + 280]
+        noise = 0.002 * rng.standard_normal(image.shape)
+        tifffile.imwrite(folder / f"{k:02d}.tiff", np.clip(4e4 * (image + noise), 0, 65535).astype(np.uint16))
+    return folder
+
+
+def test_a_frame_that_is_left_out_may_stand_out_of_order(tmp_path, rng):
+    folder = moving_stack(tmp_path / "in", rng, 6)
+    with pytest.warns(UserWarning, match=r"^06\.tiff: could not be aligned \(nothing in common with 05\.tiff\); "
+                                         r"it is left out; .* in the wrong place of the focus order\?"):
+        dfd.read_capture(folder)
+    tifffile.imwrite(folder / "06.tiff", np.zeros((200, 280), np.uint16))
+    with pytest.warns(UserWarning, match=r"nothing to see in it\); it is left out; check its exposure$"):
+        dfd.read_capture(folder)
+
+
+def test_a_reference_of_another_scene_stops_the_job_by_name(tmp_path, rng, capsys):
+    folder = moving_stack(tmp_path / "in", rng, 4)
+    assert call(app, ["depth", str(folder), "-o", str(tmp_path / "out")], name="dfd") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("dfd: 04.tiff: this reference could not be aligned with 8 of the other 8 frames")
+    assert line.endswith("choose another with --reference, such as 05.tiff, or leave it out")
+    assert not (tmp_path / "out").exists()
+    assert call(app, ["depth", str(folder), "-o", str(tmp_path / "out"), "--reference", "5"], name="dfd") == 0

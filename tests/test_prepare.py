@@ -198,6 +198,16 @@ def test_a_frame_of_another_scene_is_named_and_does_not_break_the_chain(rng):
     assert corner_error(found.matrices[3], true[3]) < 0.1
 
 
+def test_a_reference_that_fits_no_frame_stops_where_the_others_fit_each_other(rng):
+    still = scene(rng)
+    images = [frame(still, similarity(0.001 * k, 0, k, -k), rng, k) for k in range(6)]
+    images[2] = frame(scene(rng), np.eye(3), rng)
+    with pytest.raises(ValueError, match=r"^frame 2: this reference could not be aligned with 5 of the other 5 frames, "
+                                         r".* choose another with --reference, such as frame 3, or leave it out$"):
+        prepare.align(images, reference=2)
+    assert prepare.align(images, reference=3).aligned.tolist() == [True, True, False, True, True, True]
+
+
 def test_alignment_follows_the_focus_order_not_the_file_order(rng):
     still, cocs = scene(rng), (9, -9, 4, 0, -4)
     true = [similarity(0.001 * k, 0, k, -2 * k) for k in (4, 0, 3, 2, 1)]
@@ -393,18 +403,41 @@ def test_stored_transforms_come_back_for_the_same_files_in_any_order(alignment):
     (lambda c: c.update(schema="other"), "schema 'other'"),
     (lambda c: c.update(size_px={"width": 10, "height": 10}), "size_px"),
     (lambda c: c.update(frames=7), "'frames' must be a list"),
-    (lambda c: c["frames"].pop(), "1 entries for 2 frames; without an entry: .'b.jpg'"),
+    (lambda c: c["frames"].pop(), "1 entry for 2 frames; without an entry: .'b.jpg'"),
     (lambda c: c["frames"][0].update(file="c.jpg"), "without a frame: .'c.jpg'"),
     (lambda c: c["frames"][0].pop("matrix"), "frame 'a.jpg' needs a 3 x 3"),
     (lambda c: c["frames"][0].update(matrix=[[1, 0], [0, 1]]), "2 x 3 or 3 x 3"),
     (lambda c: c["frames"][0].update(matrix="no"), "frame 'a.jpg' needs"),
     (lambda c: c["frames"][0].update(quality="high"), "frame 'a.jpg' needs"),
+    (lambda c: c["frames"][0].update(quality="0.5"), "quality is '0.5'"),
+    (lambda c: c["frames"][0].update(aligned="no"), "aligned is 'no'"),
+    (lambda c: c["frames"][0].update(applied=1), "applied is 1"),
+    (lambda c: c["frames"][0].update(file=["a.jpg"]), "without an entry: .'a.jpg'"),
+    (lambda c: c["frames"][0].update(matrix=similarity(0, 0, 500, 0).tolist()), "shows 16% of the reference"),
+    (lambda c: c["frames"][0].update(matrix=[[-1, 0, 586], [0, 1, 0], [0, 0, 1]]), "mirrors"),
+    (lambda c: c["frames"][0].update(matrix=[[1, 0, 0], [0, 1, 0], [-1 / 400, 0, 1]]), "mirrors the image or folds"),
+    (lambda c: c["frames"][0].update(matrix=similarity(1.1).tolist()), "scales by 2.1 to 2.1"),
+    (lambda c: c["frames"][0].update(matrix=similarity(-0.55).tolist()), "scales by 0.45 to 0.45"),
+    (lambda c: c["frames"][0].update(matrix=[[1, 0, 0], [3, 1, 0], [0, 0, 1]]), "scales by 0.303 to 3.3"),
+    (lambda c: [frame.update(aligned=False) for frame in c["frames"]], "all 2 frames are left out .*; align anew"),
 ])
 def test_transforms_that_do_not_fit_are_refused_with_the_reason(alignment, change, words):
     stored = content(alignment)
     change(stored)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=words) as caught:
         prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE)
+    assert str(caught.value).startswith("transforms: ")
+    assert str(caught.value).endswith(("align anew", "use the transforms.json of a dfd run"))
+
+
+def test_a_reference_that_is_left_out_is_refused_and_another_frame_stays_left_out(alignment):
+    stored = content(alignment)
+    stored["frames"][1]["aligned"] = False
+    with pytest.raises(ValueError, match=r"the reference b\.jpg is left out .* choose another with --reference"):
+        prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE, reference=1)
+    stored["frames"][1]["aligned"], stored["frames"][0]["aligned"] = True, False
+    stored["frames"][0]["matrix"] = similarity(0, 0, 5000, 0).tolist()  # nobody looks at it
+    assert prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE, reference=1).aligned.tolist() == [False, True]
 
 
 def test_transforms_of_another_reference_are_refused(alignment):

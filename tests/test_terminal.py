@@ -15,6 +15,7 @@ from dfd.depthmap import DepthMap
 from dfd.evaluate import compare
 from dfd.io.describe import describe
 from dfd.io.dng import write_dng
+from dfd.io.record import statistics
 from dfd.io.wording import camera_name, metre_unit, plain, spoken
 from dfd.settings import CameraSettings, Value
 
@@ -225,7 +226,20 @@ def test_the_range_of_a_summary_has_one_unit(capsys, tmp_path):
     terminal.summary(outcome, tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "metric depth: depth along the optical axis from the entrance pupil [m]"
-    assert "100.0% of 1380 pixels known, 0.05042 to 0.2857 m" in lines[1] and "um" in lines[1]
+    assert "100.0% of 1380 pixels known, 0.05043 to 0.2855 m" in lines[1] and "um" in lines[1]
+
+
+@pytest.mark.parametrize("scale", ["metric", "steps"])
+def test_the_summary_has_the_numbers_of_result_json(scale, capsys, tmp_path):
+    """Of few pixels, where definitions of a percentile differ most; some are infinitely far away."""
+    values = np.full((30, 46), np.nan, np.float32)
+    values[:5, :7] = np.random.default_rng(0).uniform(0.5, 2, (5, 7))
+    values[0, 0] = 0.0 if scale == "metric" else np.nan
+    outcome = make_outcome(scale, result=DepthMap(values, np.full_like(values, 0.01) * values, scale, ""))
+    terminal.summary(outcome, tmp_path)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "percentile" in line)
+    depth = statistics(outcome)["depth_m" if scale == "metric" else "frame_number"]
+    assert f"{depth['p01']:.4g} to {depth['p99']:.4g} {'m' if scale == 'metric' else 'frames'} (1st" in line
 
 
 def test_info_does_not_promise_what_no_solver_does(tmp_path):

@@ -130,3 +130,10 @@ def test_in_order_keeps_the_order_and_few_items_in_work():
 def test_what_cannot_be_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("shape", [(20, 27), (57, 50), (63, 64)])
+def test_an_image_below_the_least_tile_is_solved_whole_when_nobody_asks_for_tiles(shape, rng):
+    stack = plane_stack(rng, foci=np.linspace(1.8, 1.05, 5), shape=shape)
+    assert solve_tiled(stack, SOLVERS["focus-measure"]).values.shape == shape
+    assert tile_size(5, shape, 57, 2) == LEAST_TILE_PX

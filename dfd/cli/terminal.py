@@ -9,7 +9,7 @@ import numpy as np
 from dfd.cli.figures import metric_lines
 from dfd.cli.overview import overview_lines
 from dfd.console import say
-from dfd.io.record import UNITS, VALUE_KEYS, quantity, strict
+from dfd.io.record import UNITS, VALUE_KEYS, quantity, statistics, strict
 from dfd.io.results import ORIGINS
 from dfd.io.wording import metre_unit, plain
 
@@ -18,20 +18,17 @@ MOST_WARNINGS = 6
 
 
 def scale_first(source, *, origin: str = "pupil") -> None:
-    """Before the minutes of work: what the result will be, and the lines that would make it metric."""
+    """Before the minutes of work: what the result will be."""
     if source.scale == "metric":
         say(f"metric depth: {quantity('metric', source.order)} from the {ORIGINS[origin]} [m]")
         return
     say(f"NOT metric (scale {source.scale}): {quantity(source.scale, source.order)} [{UNITS[source.scale]}]")
-    if source.missing:
-        say("for metres, add to capture.toml:")
-    for line in source.missing:
-        say(f"  {line}")
 
 
 def summary(outcome, folder) -> None:
-    """What was found, what to know of it, and where to look; `scale_first` has said what it is."""
+    """What would make it metric, what was found, what to know of it, where to look; `scale_first` has said what it is."""
     result, source = outcome.result, outcome.source
+    _missing(source)
     measured = np.isfinite(result.values) & ~np.isnan(result.sigma)
     filled = float(result.valid.mean() - measured.mean())
     say(f"{float(measured.mean()):.1%} of {result.values.size} pixels known{f', {filled:.1%} filled' if filled else ''}"
@@ -51,6 +48,7 @@ def forecast_lines(expected, source) -> None:
     """`dfd depth --dry-run`: what the job would need."""
     from dfd.io.scratch import free_space
 
+    _missing(source)
     height, width = expected.shape
     folder, free = free_space()
     say(f"{len(source.frames)} frames of {width} x {height} px, {expected.workers} at a time; tiles of {expected.tile} px")
@@ -65,16 +63,22 @@ def forecast_lines(expected, source) -> None:
         say(f"warning: {text}")
 
 
+def _missing(source):
+    """The lines that would make a result metric: only beside one, an error says itself what it lacks."""
+    if source.missing:
+        say("for metres, add to capture.toml:")
+    for line in source.missing:
+        say(f"  {line}")
+
+
 def _spread(outcome):
-    """The range of the numbers and their typical sigma, lengths in m, mm or um."""
-    depth, sigma = outcome.maps
-    finite = depth[np.isfinite(depth)]
-    if not finite.size:
+    """The range of the numbers and their typical sigma, those of result.json; lengths in m, mm or um."""
+    of_values, of_sigma = list(statistics(outcome).items())[4:6]
+    if of_values[1] is None:
         return ""
-    low, high = np.percentile(finite, [1, 99])
-    text = f", {_quantities((low, high), outcome)} (1st to 99th percentile)"
-    known = sigma[np.isfinite(sigma)]
-    return f"{text}, median sigma {_quantities((np.median(known),), outcome, digits=2)}" if known.size else text
+    text = f", {_quantities((of_values[1]['p01'], of_values[1]['p99']), outcome)} (1st to 99th percentile)"
+    return text if of_sigma[1] is None else \
+        f"{text}, median sigma {_quantities((of_sigma[1]['median'],), outcome, digits=2)}"
 
 
 def _quantities(numbers, outcome, digits=4):

@@ -18,6 +18,7 @@ class Progress:
         self._bars = None
         self._tasks = {}
         self._started = {}
+        self._last = time.perf_counter()
 
     def __enter__(self):
         if sys.stderr is not None and sys.stderr.isatty():
@@ -38,9 +39,10 @@ class Progress:
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report that `done` of `total` pieces of `stage` are finished."""
         if self._bars is None:
-            start = self._started.setdefault(stage, time.perf_counter())
+            start = self._started.setdefault(stage, self._last)  # a stage speaks first when its first piece is done
+            self._last = time.perf_counter()
             if done == total:
-                seconds = time.perf_counter() - start
+                seconds = self._last - start
                 note(f"{stage}: {done}/{total} in {seconds:.1f} s")
             return
         if stage not in self._tasks:

@@ -1,6 +1,7 @@
 """Maker notes that only the program exiftool reads, where it is on PATH: one call per stack, and never required.
 
-Whatever goes wrong with it is one remark, never a stop.  Its tables: https://exiftool.org/TagNames.
+Whatever goes wrong with it is one remark, never a stop, and whatever it prints is a value or none.  It runs without the
+user's configuration, which is a program.  Its tables: https://exiftool.org/TagNames.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _ASKED = ("Make", "Model", "LensModel", "SerialNumber", "Orientation", "FocalLen
 _GROUPS = ("ExifIFD", "IFD0", "XMP-exif", "XMP-exifEX", "XMP-aux", "XMP-tiff")
 """Groups whose standard tags count, best first."""
 
+_OBJECT_DISTANCES = ("Casio:ObjectDistance",)
+"""Object distances at which the lens is focused; FLIR's is what the user types in to correct for the air."""
+
+_FAR = 1e6  # m
 _START, _PER_FILE = 20.0, 0.5  # s: patience for Perl to start, and for each file (27 ms on the machine of record)
 
 
@@ -40,10 +45,11 @@ def read_exiftool(paths: Sequence[Path]) -> tuple[dict[Path, dict[str, object]],
     program = _program()
     if program is None:
         return {}, ""
-    names = {os.path.realpath(path): Path(path) for path in paths}
+    names = {os.path.realpath(path): Path(path) for path in paths}  # absolute: none begins with "-", an option, or "#"
     listed = "\n".join(name for name in names if "\n" not in name and "\r" not in name)
     limit = _START + _PER_FILE * len(names)
-    options = [program, "-j", "-n", "-G1", "-a", "-charset", "filename=utf8", *(f"-{name}" for name in _ASKED), "-@", "-"]
+    options = [program, "-config", "", "-j", "-n", "-G1", "-a", "-charset", "filename=utf8",
+               *(f"-{name}" for name in _ASKED), "-@", "-"]
     try:
         done = subprocess.run(options, input=os.fsencode(listed), capture_output=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
@@ -54,7 +60,7 @@ def read_exiftool(paths: Sequence[Path]) -> tuple[dict[Path, dict[str, object]],
     if records is None:
         return {}, (f"{program} ended with code {done.returncode} and no JSON; it is left out, check it or take it off "
                     "PATH")
-    found = {os.path.realpath(str(record.get("SourceFile"))): record for record in records}
+    found = {_place(record): record for record in records}
     return {path: found[name] for name, path in names.items() if name in found}, ""
 
 
@@ -68,9 +74,22 @@ def interpret(record: dict[str, object], *, file: str, grid: Grid) -> list[Readi
 
 
 def _program() -> str | None:
-    """The program on PATH; one in the current folder alone is not it, photographs may lie there."""
-    found = shutil.which(PROGRAM)
-    return None if found is None or Path(found).resolve().parent == Path.cwd() else found
+    """The first on PATH that neither lies in the current folder, where photographs may lie, nor leads to there."""
+    here = os.path.realpath(os.curdir)
+    for folder in filter(os.path.isabs, os.environ.get("PATH", "").split(os.pathsep)):
+        found = shutil.which(PROGRAM, path=folder)
+        if found and here not in (os.path.realpath(os.path.dirname(found)), os.path.dirname(os.path.realpath(found))):
+            return found
+    return None
+
+
+def _place(record) -> str | None:
+    """The file of a record; None where it names none."""
+    name = record.get("SourceFile")
+    try:
+        return os.path.realpath(name) if isinstance(name, str) else None
+    except ValueError:  # of a NUL or half a character in the name
+        return None
 
 
 def _records(text) -> list[dict] | None:
@@ -102,11 +121,11 @@ def _distances(record):
         number = _number(value)
         if name == "FocusDistanceUpper" and number is not None:  # in m; its codes are those of cm
             lower = _number(record.get(f"{group}:FocusDistanceLower")) or 0.0
-            yield f"{group}:FocusDistance", canon_distance(round(number * 100), round(lower * 100))
-        elif name == "FocusDistanceRange":
-            ends = [_number(end) for end in str(value).split()]
+            yield f"{group}:FocusDistance", canon_distance(_centimetres(number), _centimetres(lower))
+        elif name == "FocusDistanceRange" and isinstance(value, str):
+            ends = [_number(end) for end in value.split()]
             yield key, apple_distance(*ends) if len(ends) == 2 and None not in ends else None
-        elif name in ("FocusDistance", "FocusDistance2", "ObjectDistance") and number is not None:
+        elif number is not None and (name in ("FocusDistance", "FocusDistance2") or key in _OBJECT_DISTANCES):
             yield key, number
         elif name == "FocusPosition2" and number is not None and "Composite:FocusDistance2" not in record:
             equivalent = _number(_standard(record, "FocalLengthIn35mmFilm"))
@@ -114,6 +133,11 @@ def _distances(record):
     approximate = _number(record.get("XMP-aux:ApproximateFocusDistance"))
     if approximate is not None:
         yield "XMP-aux:ApproximateFocusDistance", approximate
+
+
+def _centimetres(metres):
+    """The whole number of a maker note; what no camera writes stays as it is."""
+    return round(metres * 100) if abs(metres) < _FAR else metres
 
 
 def _number(value) -> float | None:

@@ -41,8 +41,12 @@ def read_json(path) -> object:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OSError(f"{path}: no such file; check the path") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise OSError(f"{path}: not a JSON file ({error}); give a file that dfd wrote") from error
+    except IsADirectoryError:
+        raise OSError(f"{path}: a folder, not a JSON file; give the file in it") from None
+    except RecursionError:
+        raise OSError(f"{path}: not a JSON file of dfd (its lists nest too deep); give a file that dfd wrote") from None
+    except ValueError as error:  # of the text, its encoding, or a number too long
+        raise OSError(f"{path}: not a JSON file; give a file that dfd wrote") from error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ FORMATS = {".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg", ".jpe
            ".npy": "npy"}
 """File suffix (lower case) -> format read here."""
 
+_PNG_BITS = 24  # place in the file
 _GREY, _RGB = 1, 2  # TIFF PhotometricInterpretation: black is zero, RGB
 
 
@@ -102,6 +103,17 @@ def default_linear(path) -> bool:
     return kind == "npy" or (kind == "tiff" and max(directory.bits for directory in check_tiff(path)) > 8)
 
 
+def bit_depth(path) -> int:
+    """Bits per channel of an image file, from its header; OSError as in `read_image`."""
+    path, kind = Path(path), file_format(path)
+    if kind == "tiff":
+        return check_tiff(path)[0].bits
+    if kind == "npy":
+        return 8 * _open_npy(path).dtype.itemsize
+    with path.open("rb") as file:
+        return file.read(_PNG_BITS + 1)[_PNG_BITS] if kind == "png" else 8
+
+
 def image_size(path) -> tuple[int, int]:
     """(H, W) px of an image file, from its header; OSError as in `read_image`."""
     path, kind = Path(path), file_format(path)
@@ -163,7 +175,7 @@ def _decode_tiff(path):
         raise
     except Exception as error:  # tifffile raises many kinds; a codec that is not installed among them
         if "imagecodecs" not in str(error):
-            raise OSError(f"{path}: cannot be read as TIFF ({error}); save it again, uncompressed") from error
+            raise OSError(f"{path}: cannot be read as TIFF; save it again, uncompressed") from error
         data, bits = None, None
     if data is None:
         return _decode_opencv(path, path.read_bytes())
@@ -195,7 +207,7 @@ def _decode_opencv(path, data):
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise OSError(f"{path}: cannot be decoded ({error.err}); the file is damaged, copy it again") from error
+        raise OSError(f"{path}: cannot be decoded; the file is damaged, copy it again") from error
     if image is None:
         raise OSError(f"{path}: cannot be decoded; the file is damaged or not an image, copy it again")
     if image.ndim == 3 and image.shape[2] >= 3:
@@ -212,7 +224,7 @@ def _open_npy(path):
     try:
         data = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy raises ValueError, EOFError, SyntaxError, ... on damaged headers
-        raise OSError(f"{path}: cannot be read as npy ({error}); the file is cut or not an array") from error
+        raise OSError(f"{path}: cannot be read as npy; the file is cut or not an array") from error
     if not isinstance(data, np.ndarray) or data.ndim not in (2, 3):
         raise OSError(f"{path}: an array of shape {getattr(data, 'shape', '?')} is not an image; "
                       "save (H, W) or (H, W, 3)")

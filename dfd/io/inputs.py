@@ -9,6 +9,7 @@ from pathlib import Path
 from dfd.io.frames import is_raw
 from dfd.io.images import FORMATS
 from dfd.io.sidecar import NAME, Sidecar, SidecarFrame, read_sidecar
+from dfd.io.wording import counted
 
 _OWN = {"result.json": {"depth", "sigma", "confidence", "allfocus", "index"}, "truth.json": {"truth"}}
 """Record that `dfd depth` or `dfd simulate` writes into a folder -> stems of the pictures beside it that are no frames."""
@@ -51,8 +52,9 @@ def find_inputs(inputs, *, least: int = 2) -> Inputs:
         found = _from_files(paths)
     if len(found.files) < least:
         where = found.files[0] if found.files else paths[0]
-        raise ValueError(f"{where}: {len(found.files)} image, at least 2 are needed; depth from defocus compares "
-                         "images with different focus or aperture")
+        number = counted(len(found.files), "image", "images")
+        raise ValueError(f"{where}: {number}, at least 2 are needed; depth from defocus compares images with different "
+                         "focus or aperture")
     return found
 
 
@@ -121,5 +123,5 @@ def _without_developed(paths):
     if not developed:
         return paths, ()
     return [path for path in paths if path not in developed], (
-        f"{developed[0].parent}: {len(developed)} pictures stand beside RAW files of the same name "
-        f"({min(developed, key=natural_key).name}); the RAW files are used",)
+        f"{developed[0].parent}: {counted(len(developed), 'picture stands', 'pictures stand')} beside a RAW file of the "
+        f"same name ({min(developed, key=natural_key).name}); the RAW files are used",)

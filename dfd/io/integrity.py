@@ -78,7 +78,8 @@ def check_tiff(path) -> tuple[Directory, ...]:
         try:
             tables = _read_tables(file)
         except (struct.error, ValueError) as error:
-            raise OSError(f"{path}: {size} bytes with unreadable TIFF tables ({error}); the file is cut or damaged, "
+            cause = "they end early" if isinstance(error, struct.error) else error
+            raise OSError(f"{path}: {size} bytes with unreadable TIFF tables ({cause}); the file is cut or damaged, "
                           "copy it again") from error
     for table in tables:
         _check_extent(path, table, size)

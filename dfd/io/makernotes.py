@@ -13,7 +13,7 @@ SEED_SIGMA = 0.07
 
 _FARTHEST = 0xFFFF  # m; what lies above is a code for infinity or unknown, as 0xFFFFFFFF is
 _CANON_UNKNOWN = (0xFFFF, 0x1FFF, -1, 0)  # cm
-_SONY_INFINITY = 255
+_SONY_INFINITY = _BYTE = 255
 _OLYMPUS_INFINITY = 4294967286  # mm
 _NEAREST = 0.01  # m
 _WIDEST = 2  # far end over near end; a wider interval is no distance
@@ -24,15 +24,15 @@ def canon_distance(upper: float, lower: float = 0) -> tuple[float, float] | None
 
     Of one end alone (compacts write Lower = 0) the distance is that end.
     """
-    ends = [number / 100 for number in (upper, lower) if number not in _CANON_UNKNOWN and number > 0]
+    ends = [number / 100 for number in (upper, lower) if number not in _CANON_UNKNOWN and 1 <= number < 100 * _FARTHEST]
     if not ends:
         return None
     return _middle(min(ends), max(ends))
 
 
 def nikon_distance(code: float) -> float | None:
-    """0.01 m * 10^(code / 40), a step of 5.9 %; None for code 0, which lenses without contacts give."""
-    return 0.01 * 10 ** (code / 40) if code > 0 else None
+    """0.01 m * 10^(code / 40), a step of 5.9 %; None for code 0, which lenses without contacts give, and for no byte."""
+    return 0.01 * 10 ** (code / 40) if 0 < code <= _BYTE else None
 
 
 def sony_distance(position: float, equivalent: float) -> float | None:
@@ -52,7 +52,7 @@ def olympus_distance(numerator: float) -> float | None:
 def apple_distance(one: float, other: float) -> tuple[float, float] | None:
     """(distance, 1-sigma) [m] of FocusDistanceRange [m], in either order; None where it is absurd or too wide to tell."""
     near, far = sorted((one, other))
-    return _middle(near, far) if _NEAREST < near <= far <= _WIDEST * near else None
+    return _middle(near, far) if _NEAREST < near <= far <= min(_WIDEST * near, _FARTHEST) else None
 
 
 def plain_distance(metres: float) -> float | None:

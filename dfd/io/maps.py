@@ -129,7 +129,7 @@ def _read_json(path):
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise OSError(f"{path}: not valid JSON ({error}); the file is damaged") from error
+        raise OSError(f"{path}: not valid JSON; the file is damaged") from error
 
 
 def _read_npy(path):
@@ -137,7 +137,7 @@ def _read_npy(path):
         with open(path, "rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise OSError(f"{path}: not a NumPy array ({error}); the file is cut or of another kind") from error
+        raise OSError(f"{path}: not a NumPy array; the file is cut or of another kind") from error
 
 
 def _read_npz(path):
@@ -146,7 +146,7 @@ def _read_npz(path):
             names = stored.files
             lone = stored[names[0]] if len(names) == 1 else None
     except (ValueError, TypeError, EOFError, AttributeError, RuntimeError, BadZipFile, zlib.error, OSError) as error:
-        raise OSError(f"{path}: not a NumPy archive ({error}); the file is cut or of another kind") from error
+        raise OSError(f"{path}: not a NumPy archive; the file is cut or of another kind") from error
     return DepthMap.load(path) if lone is None else lone
 
 

@@ -15,6 +15,7 @@ from dfd.io.agreement import FIELDS, join
 from dfd.io.inputs import natural_key
 from dfd.io.readings import Reading
 from dfd.io.sidecar import NAME, Sidecar, SidecarFrame
+from dfd.io.wording import counted
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
 
@@ -124,8 +125,8 @@ def check_distances(distances, files) -> dict[Path, float]:
     """
     distances = [float(distance) for distance in distances]
     if len(distances) != len(files):
-        raise ValueError(f"{OPTION} has {len(distances)} distances for {len(files)} files; give one per file, "
-                         "in natural file order")
+        raise ValueError(f"{OPTION} has {counted(len(distances), 'distance', 'distances')} for {len(files)} files; give one "
+                         "per file, in natural file order")
     for index, distance in enumerate(distances):
         if math.isnan(distance) or distance <= 0:
             raise ValueError(f"{OPTION}[{index}] ({distance:g} m) must be positive, in metres; correct it")

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from dfd.io.frames import is_raw
 from dfd.io.gather import ImageFile
+from dfd.io.images import bit_depth
 from dfd.io.merge import stated_by_user
 from dfd.io.wording import camera_name
 
 _ZOOM_WARN, _ZOOM_REFUSE = 0.05, 0.15
+_LEAST_SIDE = 2
 _STEP = "leave the odd ones out, or list every frame as [[frames]] in capture.toml if they belong together"
 
 
@@ -30,7 +32,7 @@ def check_together(files: Sequence[ImageFile], *, chosen: bool) -> tuple[str, ..
     zoom = _zoom(settings, _ZOOM_WARN)
     if zoom and zoom not in troubles:
         troubles.append(f"{zoom}; every frame is used with its own")
-    return tuple(troubles)
+    return (*troubles, *_depths(files))
 
 
 def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]:
@@ -45,8 +47,11 @@ def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]
 
 
 def check_sizes(files: Sequence[ImageFile]) -> None:
-    """Raises ValueError, naming two files, their sizes and the next step, where not all frames have one size."""
+    """Raises ValueError, naming files, sizes and the next step, for a line of pixels and for frames of two sizes."""
     one = files[0]
+    if min(one.shape) < _LEAST_SIDE:
+        raise ValueError(f"{one.path} is {one.shape[1]} x {one.shape[0]} px, sides of at least {_LEAST_SIDE} px are needed; "
+                         "is it an image?")
     for other in files[1:]:
         if other.shape == one.shape:
             continue
@@ -65,6 +70,19 @@ def _kinds(files):
         return ""
     return (f"{others[0]} is no RAW file but {raws[0]} is ({len(others)} and {len(raws)} of {len(files)} files), and they "
             "show light differently")
+
+
+def _depths(files) -> tuple[str, ...]:
+    """A warning where pictures differ in their bits per channel, and so in how they are read."""
+    found = {item.path.name: bit_depth(item.path) for item in files if not is_raw(item.path)}
+    one = next(iter(found), None)
+    odd = next((name for name in found if found[name] != found[one]), None)
+    if odd is None:
+        return ()
+    fewer = sum(bits == found[odd] for bits in found.values())
+    return (f"{odd} has {found[odd]} bits per channel and {one} has {found[one]} ({fewer} and {len(found) - fewer} of "
+            f"{len(found)} files): each is read as its own kind is, 16-bit TIFF as linear light and 8 bits as sRGB; save "
+            "all of them alike, or state linear in [camera] of capture.toml",)
 
 
 def _cameras(settings):

@@ -9,12 +9,25 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dfd.io.keys import CAMERA
 from dfd.io.makernotes import SEED_SIGMA, plain_distance
 from dfd.io.pitch import Grid, Number, find_pitches
 from dfd.settings import CameraSettings, Value
 
 _F_NUMBER_SIGMA = 0.034  # third stops, rounded
 _ISO_FULL = 65535  # what a tag of 16 bits says of any ISO above
+
+_TEXTS = {"make": "Make", "model": "Model", "lens_model": "LensModel", "serial": "BodySerialNumber"}
+_LONGEST = 80  # characters of a name
+
+_LIMITS = {
+    "FocalLength": ("focal_length", "mm", CAMERA["focal_length_mm"].least, CAMERA["focal_length_mm"].most),
+    "FNumber": ("f_number", "", CAMERA["f_number"].least, CAMERA["f_number"].most),
+    "ExposureTime": ("exposure", "s", 1e-7, 1e5),
+    **dict.fromkeys(("ISOSpeedRatings", "PhotographicSensitivity", "RecommendedExposureIndex", "ISOSpeed"),
+                    ("iso", "", 1, 1e7)),
+}
+"""Tag -> its field, its unit, and between which numbers a camera may lie."""
 
 Text = Callable[[str], str | None]
 """EXIF tag name -> its text; None where the file has none."""
@@ -42,12 +55,13 @@ def judge(number: Number, text: Text, *, file: str, label: str, grid: Grid) -> R
     """The reading of one file out of its standard EXIF tags, by their Exif names.
 
     label   how the source of a value begins: "EXIF", "rawpy", "exiftool"
-    Values that no camera has (focal length 0, f-number below 0.5, ISO 65535, infinite distance) count as not stated.
+    Values that no camera has (focal length 0 or 10 km, f-number below 0.5, ISO 65535, infinite distance) count as not
+    stated: silently where they are a maker's word for unknown, 0 or ISO 65535, else with a remark.
     """
     distance, told = judged_distance(number("SubjectDistance"), f"{label} SubjectDistance")
-    number = _finite(number)
+    number, odd = _believable(_finite(number), label)
     focal_length, f_number = _positive(number, "FocalLength"), number("FNumber")
-    if f_number is not None and (f_number < 0.5 or (f_number == 1 and not focal_length)):
+    if f_number is not None and (f_number <= 0 or (f_number == 1 and not focal_length)):
         f_number = None  # f-number 1 without a focal length is what a body writes of a lens that it does not know
     focal_length = None if focal_length is None else focal_length * 1e-3
     pitches, remarks = find_pitches(number, focal_length, grid, label)
@@ -56,13 +70,13 @@ def judge(number: Number, text: Text, *, file: str, label: str, grid: Grid) -> R
                 if (value := _positive(number, name)) is not None and value != _ISO_FULL), None)
     orientation = number("Orientation")
     settings = CameraSettings(
-        file=file, make=text("Make"), model=text("Model"), lens_model=text("LensModel"), serial=text("BodySerialNumber"),
+        file=file, **{field: (text(name) or "")[:_LONGEST] or None for field, name in _TEXTS.items()},
         focal_length=_value(focal_length, None, f"{label} FocalLength"),
         f_number=_value(f_number, _F_NUMBER_SIGMA, f"{label} FNumber"),
         focus_distance=distance, distance_from="pupil" if distance is None else "sensor",
         exposure=_value(_positive(number, "ExposureTime"), None, f"{label} ExposureTime"),
         iso=_value(iso, None, f"{label} ISO"))
-    return Reading(settings, pitches, int(orientation) if orientation in range(1, 9) else None, told + pitch_remarks)
+    return Reading(settings, pitches, int(orientation) if orientation in range(1, 9) else None, told + odd + pitch_remarks)
 
 
 def distance_reading(file: str, distance, source: str) -> Reading:
@@ -92,6 +106,15 @@ def _finite(number: Number) -> Number:
         value = number(name)
         return value if value is not None and math.isfinite(value) else None
     return finite
+
+
+def _believable(number: Number, label: str):
+    """(the numbers without those outside _LIMITS, the remark on each); zero and less say nothing and get none."""
+    odd = {name: value for name in _LIMITS if (value := number(name)) is not None
+           and value > 0 and not _LIMITS[name][2] <= value <= _LIMITS[name][3]}
+    told = tuple((_LIMITS[name][0], f"{label} {name} ({value:g} {_LIMITS[name][1]}".rstrip() + ") is not used: it must lie "
+                  f"between {_LIMITS[name][2]:g} and {_LIMITS[name][3]:g}") for name, value in odd.items())
+    return lambda name: None if name in odd else number(name), told
 
 
 def _positive(number, name) -> float | None:

@@ -44,6 +44,11 @@ def camera_name(make: str | None, model: str | None, lens_model: str | None = No
     return " ".join(part for part in (maker, model, lens_model) if part)
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun, and verb, in singular or plural: counted(1, "file", "files") is "1 file"."""
+    return f"{number} {one if number == 1 else many}"
+
+
 def metre_unit(metres: float) -> tuple[float, str]:
     """(size in metres, name) of the unit in which a length reads well: m, mm or um."""
     for size, name in ((1.0, "m"), (1e-3, "mm")):

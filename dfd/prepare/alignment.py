@@ -72,7 +72,8 @@ def align(frames, *, reference: int, initial=None, order=None, progress=None) ->
     initial    K maps, output px -> frame px, to start from (see `predicted_breathing`); default identity
     order      the K indices in focus order; default 0..K-1
     progress   called as progress(done, total)
-    Raises ValueError for a reference, an order, a count or sizes that do not fit.
+    Raises ValueError for a reference, an order, a count or sizes that do not fit, and for a reference that most frames do
+    not fit although they fit each other.
     """
     count = len(frames)
     order = list(range(count)) if order is None else [int(index) for index in order]

@@ -23,6 +23,8 @@ predicted), and what chance finds in small images, times the root of their pixel
 200 x 300)."""
 
 _FAINT = "frame {}: too little texture to be aligned; it stays where the optics predict it; check focus and exposure"
+_PAIRS = 5
+"""Pairs of frames that tell whether those that do not fit the reference fit each other; clearly, more than half of them."""
 _DOUBTFUL = 0.3
 _SEARCHED = [(scale, 0) for scale in (-0.08, -0.05, -0.025, 0.025, 0.05, 0.08)] + [(0, turn) for turn in (-0.035, 0.035)]
 """Quality below which a frame is looked at twice, and other starts are tried: changes of scale, of rotation [rad]."""
@@ -71,15 +73,23 @@ def least_gain(pyramid: Pyramid) -> float:
 
 
 def left_out(pyramids, reference, matrices, fixed, good) -> tuple[list[int], tuple[str, ...]]:
-    """(frames that must be left out, what to say of each); none where the whole stack is too faint to be judged."""
+    """(frames that must be left out, what to say of each); none where the whole stack is too faint to be judged.
+
+    Raises ValueError where most frames do not fit the reference, but fit each other.
+    """
     blank = [not any(support.any() for support in pyramid.supports) for pyramid in pyramids]
     bad = [int(k) for k in np.flatnonzero(~good)]
     if 2 * len(bad) >= len(pyramids):
         pairs = [(pyramids[one], matrices[one], pyramids[other])
-                 for one, other in list(pairwise(k for k in bad if not blank[k]))[:3]]
-        if any(one_scene(*pair, _registered(*pair, pair[1])[0], 0) for pair in pairs):
-            return bad, (f"frame {reference}: this reference could not be aligned with {len(bad)} of the other "
-                         f"{len(good) - 1} frames; they are left out; choose another reference",)
+                 for one, other in list(pairwise(k for k in bad if not blank[k]))[:_PAIRS]]
+        found = [(pair, *_registered(*pair, pair[1])) for pair in pairs]
+        text = (f"frame {reference}: this reference could not be aligned with {len(bad)} of the other {len(good) - 1} "
+                "frames")
+        if 2 * len(bad) > len(pyramids) and 2 * sum(quality > _DOUBTFUL for *_, quality in found) > len(found):
+            raise ValueError(f"{text}, which fit each other; choose another with --reference, such as frame "
+                             f"{bad[len(bad) // 2]}, or leave it out")
+        if any(one_scene(*pair, matrix, 0) for pair, matrix, _ in found):
+            return bad, (f"{text}; they are left out; choose another reference",)
         faint = [k for k in bad if blank[reference] or not blank[k]]
         bad = [k for k in bad if k not in faint]
     else:
@@ -91,9 +101,14 @@ def left_out(pyramids, reference, matrices, fixed, good) -> tuple[list[int], tup
 def _told(k, pyramids, matrices, fixed, blank):
     """The sentence about a frame that is left out."""
     cover = covered(matrices[k], pyramids[k].shape)
-    reason = "there is nothing to see in it" if blank[k] else f"nothing in common with frame {fixed[k]}" \
-        if cover >= LEAST_COVER else f"it shows {cover:.0%} of the reference, at least {LEAST_COVER:.0%} needed"
-    return f"frame {k}: could not be aligned ({reason}); it is left out; check focus order, motion, exposure"
+    if blank[k]:
+        reason, advice = "there is nothing to see in it", "check its exposure"
+    elif cover >= LEAST_COVER:
+        reason = f"nothing in common with frame {fixed[k]}"
+        advice = "is it another scene, or does it stand in the wrong place of the focus order? correct that, or leave it out"
+    else:
+        reason, advice = f"it shows {cover:.0%} of the reference, at least {LEAST_COVER:.0%} needed", "the camera moved away"
+    return f"frame {k}: could not be aligned ({reason}); it is left out; {advice}"
 
 
 def _registered(fixed, fixed_matrix, moving, start):

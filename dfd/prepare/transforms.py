@@ -9,6 +9,7 @@ import numpy as np
 
 from dfd.imaging import full_matrix
 from dfd.prepare.alignment import Alignment
+from dfd.prepare.motions import corner_shift, covered
 
 SCHEMA = "dfd-transforms 1"
 
@@ -17,6 +18,10 @@ MODELS = ("prediction", "similarity", "homography")
 _NUMBERS = ("quality", "corner_shift_px", "sigma_px", "parallax_px")
 _FLAGS = {"applied": False, "aligned": True}
 """Columns of Alignment that a table holds; flags with what they are where a table does not say."""
+
+_SCALES = (0.5, 2.0)
+_LEAST_COVER = 0.25
+"""Change of scale, least to most, and share of the reference that a stored map may have; breathing and hands stay within."""
 
 
 def predicted_breathing(lenses, reference: int, shape: tuple[int, int]) -> np.ndarray:
@@ -43,7 +48,8 @@ def describe(files, alignment: Alignment) -> list[dict]:
     file             name of the frame
     matrix           3 x 3 rows, (x, y, 1) on the output grid -> frame, px, centre of the first pixel = (0, 0)
     model            what its residual is: "prediction", "similarity" or "homography"
-    quality, corner_shift_px, sigma_px, parallax_px, applied, aligned      as in Alignment
+    quality, corner_shift_px, sigma_px, parallax_px, applied, aligned      as in Alignment; what could not be measured is
+                     NaN (in JSON null): of frames left out, and where frames and their neighbours show too little
     """
     return [{"file": Path(file).name, "matrix": alignment.matrices[k].tolist(),
              **{name: float(getattr(alignment, name)[k]) for name in _NUMBERS},
@@ -58,7 +64,8 @@ def from_json(content, files, shape: tuple[int, int], *, reference: int | None =
     {"schema": "dfd-transforms 1", "size_px": {"width": W, "height": H}, "frames": [one table of `describe` per frame]}
     reference    index of the frame whose grid the output has; its stored map must be the identity
     Frames that were left out stay left out; tables of earlier versions, without `aligned`, leave none out.
-    Raises ValueError, naming what differs, for another schema, image size, set of files or reference, or a bad entry.
+    Raises ValueError, naming what differs, for another schema, image size, set of files or reference, a reference that is
+    left out, or a bad entry: also for a map that mirrors, that scales beyond 0.5 to 2, or that shows another place.
     """
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
@@ -66,38 +73,78 @@ def from_json(content, files, shape: tuple[int, int], *, reference: int | None =
     size = {"width": int(shape[1]), "height": int(shape[0])}
     if content.get("size_px") != size:
         raise ValueError(f"transforms: made for size_px {content.get('size_px')}, these images are {size}; align anew")
-    rows = [_entry(entry) for entry in _in_order(content.get("frames"), [Path(file).name for file in files])]
+    rows = [_entry(entry, shape) for entry in _in_order(content.get("frames"), [Path(file).name for file in files])]
     columns = {name: np.array([row[name] for row in rows]) for name in ("matrices", *_NUMBERS, *_FLAGS)}
     notes = tuple(f"frame {k}: could not be aligned in the run that these transforms are from; it is left out; align anew "
                   "to try it again" for k in np.flatnonzero(~columns["aligned"]))
     alignment = Alignment(**columns, model=max((row["model"] for row in rows), key=MODELS.index), notes=notes)
-    if reference is not None and not np.allclose(alignment.matrices[reference], np.eye(3), atol=1e-9):
-        raise ValueError(f"transforms: {Path(files[reference]).name} was not the reference of that run; choose the "
-                         "same frame with --reference, or align anew")
+    _check_reference(alignment, files, reference)
     return alignment
+
+
+def _check_reference(alignment, files, reference):
+    if not alignment.aligned.any():
+        raise ValueError(f"transforms: all {len(files)} frames are left out (aligned: false); align anew")
+    if reference is None:
+        return
+    name = Path(files[reference]).name
+    if not alignment.aligned[reference]:
+        raise ValueError(f"transforms: the reference {name} is left out (aligned: false), and the maps need its pixel grid; "
+                         "choose another with --reference, or align anew")
+    if not np.allclose(alignment.matrices[reference], np.eye(3), atol=1e-9):
+        raise ValueError(f"transforms: {name} was not the reference of that run; choose the "
+                         "same frame with --reference, or align anew")
 
 
 def _in_order(entries, names):
     """The entries in the order of the names; by position where names repeat."""
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError("transforms: 'frames' must be a list with one table per frame")
-    known = [entry.get("file") for entry in entries]
-    if sorted(map(str, known)) != sorted(names):
+        raise ValueError("transforms: 'frames' must be a list with one table per frame; align anew")
+    known = [str(entry.get("file")) for entry in entries]
+    if sorted(known) != sorted(names):
         missing, unused = sorted(set(names) - set(known)), [name for name in known if name not in names]
-        raise ValueError(f"transforms: {len(known)} entries for {len(names)} frames; without an entry: "
+        raise ValueError(f"transforms: {len(known)} {'entry' if len(known) == 1 else 'entries'} for {len(names)} frames; "
+                         "without an entry: "
                          f"{missing[:3] or 'none'}, without a frame: {unused[:3] or 'none'}; align anew")
     return entries if len(set(names)) < len(names) else [entries[known.index(name)] for name in names]
 
 
-def _entry(entry):
+def _entry(entry, shape):
     """What the table of one frame says, by the names of Alignment's fields; the map as `matrices`."""
     try:
-        numbers = {name: math.nan if entry.get(name) is None else float(entry[name]) for name in _NUMBERS}
-        flags = {name: bool(entry.get(name, default)) for name, default in _FLAGS.items()}
+        numbers = {name: math.nan if entry.get(name) is None else _typed(entry, name, (int, float)) for name in _NUMBERS}
+        flags = {name: _typed(entry, name, bool, default) for name, default in _FLAGS.items()}
         model = entry.get("model", MODELS[1] if flags["applied"] else MODELS[0])
         if model not in MODELS:
             raise ValueError(f"model {model!r} is none of {', '.join(MODELS)}")
-        return {"matrices": full_matrix(entry["matrix"]), "model": model, **numbers, **flags}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"transforms: frame {entry['file']!r} needs a 3 x 3 'matrix' and numbers ({error}); "
-                         "align anew") from error
+        matrix = full_matrix(entry["matrix"])
+        if flags["aligned"]:
+            _check_map(matrix, shape)
+        return {"matrices": matrix, "model": model, **numbers, **flags}
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"transforms: frame {entry['file']!r} needs a 3 x 3 'matrix', numbers, and true or false "
+                         f"({error}); align anew") from error
+
+
+def _typed(entry, name, kind, default=None):
+    """The entry as a float or a bool; a word such as "no" would count as true."""
+    value = entry.get(name, default)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise ValueError(f"{name} is {value!r}")
+    return value if kind is bool else float(value)
+
+
+def _check_map(matrix, shape):
+    """Refuse a map that no two frames of one capture have."""
+    height, width = shape
+    x, y = (width - 1) / 2, (height - 1) / 2
+    u, v, w = matrix @ (x, y, 1)
+    jacobian = (matrix[:2, :2] - np.outer((u / w, v / w), matrix[2, :2])) / w if w > 0 else np.zeros((2, 2))
+    least, most = np.linalg.svd(jacobian, compute_uv=False)[::-1]
+    if np.linalg.det(jacobian) <= 0 or not math.isfinite(corner_shift(matrix, shape)):
+        raise ValueError("its map mirrors the image or folds it up")
+    if not _SCALES[0] <= least <= most <= _SCALES[1]:
+        raise ValueError(f"its map scales by {least:.3g} to {most:.3g}, {_SCALES[0]:g} to {_SCALES[1]:g} is possible")
+    cover = covered(matrix, shape)
+    if cover < _LEAST_COVER:
+        raise ValueError(f"its map shows {cover:.0%} of the reference, at least {_LEAST_COVER:.0%} needed")

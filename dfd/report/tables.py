@@ -29,8 +29,9 @@ ALIGNMENT_HINT = (
     "Where the reference frame's pixels lie in each frame: shift at the picture's centre, magnification, rotation. "
     "Correlation is that with the neighbouring frame. Correction is the largest displacement in a corner that was "
     "measured beyond what the optics predict; it is applied only where it stands out from its 1-sigma. A frame that "
-    "is not in use could not be aligned. Parallax is how far near and far have moved against each other. Brightness is the "
-    "factor by which the frame was multiplied.")
+    "is not in use could not be aligned. Parallax is how far near and far have moved against each other, beyond its noise; "
+    "it is unknown where too little is in focus in this frame and its neighbours to tell, and in frames not in use. "
+    "Brightness is the factor by which the frame was multiplied.")
 
 
 def camera_tables(record) -> list[Html]:
