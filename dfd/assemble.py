@@ -210,14 +210,16 @@ def _stored(source, path, shape):
 
 def _flicker(frames, gains, kept):
     """Sentences when frames were much brighter or darker than their exposure says, or nobody can tell."""
+    stated = all(frame.settings.exposure is not None for frame in frames)
     untold = [frames[k].path.name for k in kept if math.isnan(gains[k])]
     notes = (f"{', '.join(untold)}: brightness cannot be compared with the reference frame (too few pixels that are neither "
-             "dark nor saturated in both); it counts as what the exposure says",) if untold else ()
+             f"dark nor saturated in both); it counts as {'what the exposure says' if stated else 'equal'}",) if untold else ()
     worst = max(kept, key=lambda k: 0.0 if math.isnan(gains[k]) else abs(math.log(gains[k])))
     if math.isnan(gains[worst]) or abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
         return notes
-    return (*notes, f"{frames[worst].path.name}: brightness differs by a factor of {1 / gains[worst]:.3g} from what its "
-            "exposure says; it was corrected; check exposure_s in capture.toml, or the light",)
+    expected = "what its exposure says" if stated else "that of the reference frame"
+    return (*notes, f"{frames[worst].path.name}: brightness differs by a factor of {1 / gains[worst]:.3g} from {expected}; "
+            f"it was corrected; check {'exposure_s in capture.toml, or ' if stated else ''}the light")
 
 
 def _doubt(frames):
