@@ -1,11 +1,16 @@
 """The all-in-focus image: each pixel from its sharpest frame, in any order, without holes."""
 
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import pytest
 from textures import blurred, plane_stack, texture
 
+from dfd.depthmap import DepthMap
 from dfd.fuse import AllInFocus, sharpness_around
 from dfd.imaging import reduce
+from dfd.pipeline import _fuse
 from dfd.psf import Psf
 
 
@@ -200,3 +205,18 @@ def test_the_nearest_frame_in_the_sweep_fills_what_the_best_does_not_show():
         image, index = fusion.result()
         assert (index[:, :6] == expected).all() and (index[:, 6:] == 4).all()
         np.testing.assert_allclose(image[:, :6], expected, atol=1e-5)
+
+
+def test_frames_that_were_left_out_shift_neither_brightness_nor_numbers(tmp_path):
+    """The main job with the second of four frames left out: gains belong to files, not to places in the stack."""
+    path, kept, gains = tmp_path / "frame.png", (0, 2, 3), np.array([1.0, 7.0, 2.0, 4.0])
+    cv2.imwrite(str(path), np.zeros((48, 60), np.uint8))
+    prepared = SimpleNamespace(
+        kept=kept, gains=gains, matrices=np.stack([np.eye(3)] * 4), reduction=1, around=None,
+        source=SimpleNamespace(frames=[SimpleNamespace(path=path)]),
+        picture=lambda number: np.full((48, 60, 1), 0.1 * (number + 1), np.float32))
+    values = (np.ones((48, 1)) * np.repeat([0.0, 2.0, 3.0], 20)).astype(np.float32)
+    image, index = _fuse(prepared, (0.0, 2.0, 3.0), DepthMap(values, np.zeros_like(values), "steps"), None)
+    for column, number in ((5, 0), (30, 2), (55, 3)):
+        assert (index[:, column] == number).all()
+        np.testing.assert_allclose(image[:, column], gains[number] * 0.1 * (number + 1), rtol=1e-5)
