@@ -104,15 +104,18 @@ class AllInFocus:
 
 
 def _by_depth(rank, count):
-    """(h, w) int64: the frame nearest to the mean depth of every block, from the nearest where there is none."""
+    """(h, w) int64: the frame nearest to the mean depth of every block, or of its middle at a step; that of the nearest block
+    where it is unknown."""
     unknown, block = np.isnan(rank), min(_BLOCK, *rank.shape)
     if unknown.all():
         return np.full([length // block for length in rank.shape], (count - 1) // 2, np.int64)
     share = imaging.reduce((~unknown).astype(np.float32), block)
     total = imaging.reduce(np.where(unknown, np.float32(0), rank), block)
     with np.errstate(invalid="ignore"):
-        mean = fill(np.where(share > 0, total / share, np.float32(np.nan)))
-    return np.rint(np.nan_to_num(mean, nan=(count - 1) // 2)).astype(np.int64)
+        mean = np.where(share > 0, total / share, np.float32(np.nan))
+    middle = rank[block // 2::block, block // 2::block][:mean.shape[0], :mean.shape[1]]
+    mean = np.where(np.abs(middle - mean) > 1, middle, mean)  # across a step the mean names a frame that lies between
+    return np.rint(fill(mean)).astype(np.int64)
 
 
 def _by_agreement(rank, around, matrices, size, group):

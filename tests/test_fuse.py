@@ -176,6 +176,18 @@ def test_a_seam_shows_no_frame_that_lies_between(rng):
         assert np.isin(fusion.result()[1], (0, 6)).all()
 
 
+def test_a_seam_between_frames_far_apart_is_a_few_pixels_of_both():
+    """The step from the first to the last of seven frames of different brightness rises over 1 to 4 px, along both axes."""
+    for turn in (lambda array: array, lambda array: array.swapaxes(0, 1)):
+        values = turn(np.where(np.arange(80) < 38, 0.0, 6.0) * np.ones((60, 1)))
+        image, index = fused(values, range(7), constant_frames(7, values.shape))
+        rise = turn(image[..., 0])
+        between = ((rise > 0.01) & (rise < 5.99)).sum(axis=1)
+        assert between.min() >= 1 and between.max() <= 4
+        assert (np.diff(rise, axis=1) >= -1e-5).all() and (rise[:, :34] < 0.01).all() and (rise[:, 42:] > 5.99).all()
+        np.testing.assert_array_equal(index, np.where(image[..., 0] > 3, 6, 0))
+
+
 @pytest.mark.parametrize("count", [5, 23])  # more than 16 frames are chosen from in groups
 @pytest.mark.parametrize("order", ["ascending", "shuffled"])
 def test_sharpness_around_belongs_to_its_frame_whatever_their_order(rng, count, order):
