@@ -104,8 +104,8 @@ class AllInFocus:
 
 
 def _by_depth(rank, count):
-    """(h, w) int64: the frame nearest to the mean depth of every block, or of its middle at a step; that of the nearest block
-    where it is unknown."""
+    """(h, w) int64: the frame nearest to the mean depth of every block, at a step to that of its middle; where depth is
+    unknown, that of the nearest block."""
     unknown, block = np.isnan(rank), min(_BLOCK, *rank.shape)
     if unknown.all():
         return np.full([length // block for length in rank.shape], (count - 1) // 2, np.int64)
