@@ -1,6 +1,15 @@
-"""The all-in-focus image: every pixel from the frame that the depth map says is sharpest there, seams smoothed."""
+"""The all-in-focus image: every pixel from the frame that is sharpest there, seams where the frames look alike.
+
+1. A frame for every cell of a small grid: sharp around the cell, where depth says so, and in agreement with its neighbours;
+   beside a boundary frames show the same thing at different places (blur, parallax, leaves in the wind), and a seam is
+   laid where the two frames that it joins differ least (`kernels.seams`).
+2. Within the region of a frame, depth decides between it and its neighbours in the sweep, pixel by pixel.
+3. At a seam two frames are joined over a few pixels, without the frames that lie between them in the sweep.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -13,26 +22,39 @@ _SEAM = 0.25
 _SMOOTHING = 2.0
 """Std [px] of the smoothing of the depth map that chooses the frames: noise in depth must not become noise in colour."""
 
-
 _BLOCK = 4
-"""Side [px] of the blocks from which unknown depth is filled."""
+"""Side [px] of the cells where frames are chosen by depth alone."""
 
-_REACH, _CLEARLY = 4.0, 1.05
-"""Std [px of the small images] over which the sharpness around a pixel is looked at; the frame that is sharper there by this
-factor is taken instead of the one that depth names: beside an edge, and on what has no texture, depth does not know it."""
+_TRUSTED = 0.75
+"""Depth is believed up to this far from the frame of its cell [labels]."""
+
+_REACH = 3.0
+"""Std [cells] over which the sharpness around a cell is looked at."""
+
+_LABELS = 16
+"""Most frames, or groups of neighbouring frames, that cells choose from: time grows with the square."""
+
+_DEPTH, _DEPTH_REACH, _SATURATED, _OUTSIDE = 0.15, 1.5, 0.3, 2.0
+"""Costs of a cell, where the sharpest frame costs 0 and one without any sharpness 1: less where depth names the frame or one
+nearer than _DEPTH_REACH frames; where it is saturated, the share of the mean of the others; outside the frame."""
+
+_CONTRAST, _STEP, _ROUNDS = 250.0, 0.1, 2
+"""Cost of a seam per cell, for a difference of 1 in the root of light and for any; rounds of messages."""
 
 
 def sharpness_around(images) -> np.ndarray:
-    """(K, h, w) float16: how sharp each of K small registered images is around each of its pixels, in any unit.
+    """(2, K, h, w) float16: how sharp each of K small registered images is around each of its pixels, in any unit; and the
+    root of its light, cut to 0..1, NaN where it is.
 
     images   K (h, w) float32 linear, registered and equally bright, NaN = saturated or no data
     """
-    stack = np.zeros((len(images), *images[0].shape), np.float16)
-    for energy, image in zip(stack, images, strict=True):
+    stack = np.zeros((2, len(images), *images[0].shape), np.float16)
+    for energy, light, image in zip(*stack, images, strict=True):
         known = np.isfinite(image)
         detail = imaging.modified_laplacian(np.where(known, image, np.float32(0)))
         beside = imaging.box_mean(known.astype(np.float32), 3) > 1 - 1e-6
         energy[:] = 100 * np.sqrt(imaging.gaussian(np.where(beside, detail, np.float32(0)) ** 2, _REACH))
+        light[:] = np.sqrt(np.clip(image, 0, 1))
     return stack
 
 
@@ -40,27 +62,30 @@ class AllInFocus:
     """Fusion of pictures that come one at a time, so that memory does not grow with their number; NumPy only.
 
     Only the pixels that come from a picture are resampled, from the picture as it was decoded.
-    values        (H, W) depth map in the unit of `coordinates`, NaN = unknown (taken from the nearest known pixel)
+    values        (H, W) depth map in the unit of `coordinates`, NaN = unknown
     coordinates   place of each frame on the sweep, in the order in which `add` numbers them; any order
     matrices      (K, 3, 3) output px -> frame px, default identities;   size   (H, W) px of a frame, default the map's
-    around        `sharpness_around` of the frames; where it clearly speaks for another frame, that one is taken
+    around        `sharpness_around` of the frames, of the map's size reduced by a whole factor; without it depth alone
+                  chooses, and unknown depth is that of the nearest known block
     """
 
     def __init__(self, values, coordinates, *, matrices=None, size=None, around=None):
-        from dfd.kernels.fusion import choose
+        from dfd.kernels.fusion import agreed, choose
 
         self._order = np.argsort(coordinates)
         self._matrices = np.stack([np.eye(3)] * len(self._order) if matrices is None else list(matrices))
-        sweep = np.asarray(coordinates, float)[self._order]
+        sweep, size = np.asarray(coordinates, float)[self._order], tuple(size or values.shape)
         rank = np.empty(values.shape, np.float32)
         for row, line in zip(rank, values, strict=True):
             row[:] = np.interp(line, sweep, np.arange(len(sweep), dtype=float))
-        if around is not None:
-            rank = _overruled(rank, around[self._order])
-        known = bool(np.isfinite(rank).any())
-        rank = imaging.gaussian(_filled(rank), _SMOOTHING) if known else \
-            np.full(values.shape, (len(sweep) - 1) / 2, np.float32)
-        self._chosen = choose(rank, self._matrices[self._order], tuple(size or values.shape), _SEAM)
+        matrices = self._matrices[self._order]
+        group = math.ceil(len(sweep) / _LABELS)
+        if around is None:
+            labels, factor = _by_depth(rank, len(sweep)), min(_BLOCK, *values.shape)
+        else:
+            labels, factor = _by_agreement(rank, around[:, self._order], matrices, size, group)
+        rank = imaging.gaussian(agreed(rank, labels, factor, _TRUSTED * group), _SMOOTHING)
+        self._chosen = choose(rank, labels, factor, matrices, size, _SEAM, group)
         self._total = None
 
     def add(self, number: int, picture, *, gain: float = 1.0) -> None:
@@ -78,31 +103,55 @@ class AllInFocus:
         return self._total, np.where(first < 0, np.int32(-1), self._order[first].astype(np.int32))
 
 
-def _overruled(rank, around):
-    """`rank` with the frame that is sharpest around a pixel where depth is unknown or that frame is clearly sharper."""
-    rows, columns = (np.minimum(np.arange(length) * small // length, small - 1)
-                     for length, small in zip(rank.shape, around.shape[1:], strict=True))
-    best = np.argmax(around, axis=0)
-    most = np.take_along_axis(around, best[None], axis=0)[0].astype(np.float32)
-    result = np.empty_like(rank)
-    for y, line in enumerate(rank):
-        place = np.clip(np.rint(np.nan_to_num(line)), 0, len(around) - 1).astype(np.int64)
-        here = around[place, rows[y], columns].astype(np.float32)
-        sharpest = most[rows[y], columns]
-        other = (sharpest > 0) & (np.isnan(line) | (sharpest > _CLEARLY * here))
-        result[y] = np.where(other, best[rows[y], columns], line)
-    return imaging.median5(_filled(result)) if np.isfinite(result).any() else result
-
-
-def _filled(values):
-    """`values` with every unknown pixel from the nearest known block around it: rough, but no seam depends on it."""
-    unknown = np.isnan(values)
-    if min(values.shape) < 2 * _BLOCK or not unknown.any():
-        return fill(values)
-    share = imaging.reduce((~unknown).astype(np.float32), _BLOCK)
-    total = imaging.reduce(np.where(unknown, np.float32(0), values), _BLOCK)
+def _by_depth(rank, count):
+    """(h, w) int64: the frame nearest to the mean depth of every block, at a step to that of its middle; where depth is
+    unknown, that of the nearest block."""
+    unknown, block = np.isnan(rank), min(_BLOCK, *rank.shape)
+    if unknown.all():
+        return np.full([length // block for length in rank.shape], (count - 1) // 2, np.int64)
+    share = imaging.reduce((~unknown).astype(np.float32), block)
+    total = imaging.reduce(np.where(unknown, np.float32(0), rank), block)
     with np.errstate(invalid="ignore"):
-        blocks = fill(np.where(share > 0, total / share, np.float32(np.nan)))
-    rows, columns = (np.minimum(np.arange(length) // _BLOCK, count - 1)
-                     for length, count in zip(values.shape, blocks.shape, strict=True))
-    return np.where(unknown, blocks[rows[:, None], columns], values)
+        mean = np.where(share > 0, total / share, np.float32(np.nan))
+    middle = rank[block // 2::block, block // 2::block][:mean.shape[0], :mean.shape[1]]
+    mean = np.where(np.abs(middle - mean) > 1, middle, mean)  # across a step the mean names a frame that lies between
+    return np.rint(fill(mean)).astype(np.int64)
+
+
+def _by_agreement(rank, around, matrices, size, group):
+    """((h, w) int64 frame of every cell, side [px] of a cell); all in the order of the sweep."""
+    from dfd.kernels.seams import assign, votes
+
+    shape = around.shape[2:]
+    factor = max(rank.shape[0] // shape[0], 1)
+    cost = _costs(around, _inside(matrices, shape, factor, size))
+    cost -= np.float32(_DEPTH) * votes(rank, factor, len(cost), _DEPTH_REACH, shape)
+    light = np.nan_to_num(around[1].astype(np.float32), nan=1.0)
+    if group == 1:
+        return assign(cost, _CONTRAST / 2 * light, step=_STEP, rounds=_ROUNDS), factor
+    starts = np.arange(0, len(cost), group)
+    light = np.add.reduceat(light, starts) / np.diff(np.append(starts, len(cost)))[:, None, None]
+    chosen = assign(np.minimum.reduceat(cost, starts), _CONTRAST / 2 * light, step=_STEP, rounds=_ROUNDS)
+    inside = np.arange(len(cost))[:, None, None] // group == chosen
+    return np.argmin(np.where(inside, cost, np.inf), axis=0), factor
+
+
+def _costs(around, inside):
+    """(K, h, w) float32 cost of taking a frame for a cell, from its sharpness alone."""
+    sharp, known = around[0].astype(np.float32), np.isfinite(around[1])
+    most = sharp.max(axis=0)
+    usual = max(0.5 * float(np.median(most)), 1e-6)
+    cost = (most - sharp) / np.sqrt(usual * (usual + most))
+    mean = np.sum(np.where(known, cost, 0), axis=0) / np.maximum(known.sum(axis=0), 1)
+    cost = np.where(known | ~inside, cost, np.float32(_SATURATED) * mean)
+    return (cost + np.float32(_OUTSIDE) * ~inside).astype(np.float32)
+
+
+def _inside(matrices, shape, factor, size):
+    """(K, h, w) bool: the middle of a cell lies inside the frame."""
+    y, x = ((np.arange(length) + 0.5) * factor - 0.5 for length in shape)
+    inside = np.empty((len(matrices), *shape), bool)
+    for found, matrix in zip(inside, matrices, strict=True):
+        u, v, w = (row[0] * x[None, :] + row[1] * y[:, None] + row[2] for row in matrix)
+        found[:] = (w > 0) & (u >= 0) & (u <= w * (size[1] - 1)) & (v >= 0) & (v <= w * (size[0] - 1))
+    return inside

@@ -83,19 +83,6 @@ def warp(image, matrix, *, shape: tuple[int, int] | None = None):
     return resample(image, matrix, shape) if array_module(image) is np else resample_arrays(image, matrix, shape)
 
 
-def warp_picture(picture, matrix) -> np.ndarray:
-    """`warp` of an (H, W, C) NumPy picture for people: OpenCV's Lanczos kernel, several times faster, 1/32 px exact."""
-    import cv2
-
-    matrix = full_matrix(matrix)
-    if np.array_equal(matrix, np.eye(3)):
-        return picture
-    height, width = picture.shape[:2]
-    moved = cv2.warpPerspective(picture, matrix, (width, height), flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP,
-                                borderMode=cv2.BORDER_CONSTANT, borderValue=(math.nan,) * 4)
-    return moved.reshape(picture.shape)
-
-
 def full_matrix(matrix) -> np.ndarray:
     """A (2, 3) or (3, 3) map as (3, 3) float64 with a last entry of 1.  Raises ValueError when it is not a map."""
     given = np.asarray(to_numpy(matrix), dtype=np.float64)

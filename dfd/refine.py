@@ -18,20 +18,21 @@ def fit_plane(values, deviation, *, std: float, passes: int = 2):
     std         std of the window [px]
     Returns (value, scatter): the plane at the pixel's centre, and the weighted rms of the residuals in its window, both
     (H, W) float64 and NaN where the window holds nothing.  Residuals beyond 3 scatters lose their weight (Tukey's
-    biweight, first against the median of 5 x 5 px, then against the plane), so that a step in depth stays a step.
+    biweight, first against the median of what is known in 5 x 5 px, then against the plane), so that a step in depth stays
+    a step and a lone island is measured by itself.
     """
-    xp = array_module(values)
-    middle = median5(xp.where(xp.isfinite(values), values, 0).astype(np.float32))
-    if xp is not np:
-        return fit_plane_arrays(values, deviation, middle, _moments(std), passes)
+    if array_module(values) is not np:
+        return fit_plane_arrays(values, deviation, std=std, passes=passes)
     from dfd.kernels.planes import fit_planes
 
+    middle = median5(np.where(np.isfinite(values), values, 0))
     return fit_planes(values, deviation, middle, np.stack(_moments(std)), passes)
 
 
-def fit_plane_arrays(values, deviation, middle, taps, passes):
+def fit_plane_arrays(values, deviation, *, std, passes=2):
     """The same in whole-array operations, for NumPy and CuPy: the reference of the fused loop."""
-    xp = array_module(values)
+    xp, taps = array_module(values), _moments(std)
+    middle = _median_of_known(values)
     known = xp.isfinite(values)
     clean = xp.where(known, values, 0).astype(np.float64)
     prior = xp.where(known, 1 / xp.maximum(deviation, 1e-9) ** 2, 0).astype(np.float64)
@@ -42,10 +43,24 @@ def fit_plane_arrays(values, deviation, middle, taps, passes):
     return reference, scatter
 
 
+def _median_of_known(values):
+    """(H, W) median over 5 x 5 px of what is known, the lower of two middles; NaN where nothing is; edge pixels repeat."""
+    xp = array_module(values)
+    height, width = values.shape
+    padded = xp.pad(values.astype(np.float32), 2, mode="edge")
+    around = xp.stack([padded[j:j + height, i:i + width] for j in range(5) for i in range(5)])
+    around = xp.sort(xp.where(xp.isfinite(around), around, xp.float32(np.inf)), axis=0)
+    known = xp.sum(xp.isfinite(around), axis=0)
+    middle = xp.take_along_axis(around, xp.maximum(known - 1, 0)[None] // 2, axis=0)[0]
+    return xp.where(known > 0, middle, xp.float32(np.nan))
+
+
 def _biweight(residual, scatter, deviation):
+    """Tukey's weights at 3 scatters; 0 where there is no residual: no plane was found there."""
     xp = array_module(residual)
     limit = 3 * (deviation if scatter is None else xp.maximum(scatter, deviation))
     ratio = xp.where(limit > 0, residual / limit, 0)
+    ratio = xp.where(xp.isnan(residual), 1, ratio)
     return xp.where(xp.abs(ratio) < 1, (1 - ratio**2) ** 2, 0)
 
 

@@ -1,10 +1,16 @@
 """The all-in-focus image: each pixel from its sharpest frame, in any order, without holes."""
 
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import pytest
 from textures import blurred, plane_stack, texture
 
+from dfd.depthmap import DepthMap
 from dfd.fuse import AllInFocus, sharpness_around
+from dfd.imaging import reduce
+from dfd.pipeline import _fuse
 from dfd.psf import Psf
 
 
@@ -72,7 +78,8 @@ def test_a_frame_is_resampled_through_its_map(right, down):
     inside = np.s_[4:-4, 4:-4]
     assert (index[inside] == 0).all()
     expected = 2 * np.stack([3 * (x + right) + 5 * (y + down), 200 - x - right - y - down], axis=-1)
-    np.testing.assert_allclose(image[inside], expected[inside], atol=1e-3)
+    # 16 and 4 units per px along both axes together, positions exact to 1/2048 px
+    np.testing.assert_allclose(image[inside] - expected[inside], 0, atol=16 / 2048 + 1e-3)
 
 
 def test_nothing_known_still_gives_a_picture():
@@ -118,4 +125,110 @@ def test_saturation_and_the_border_of_a_frame_are_not_sharp():
     images = [np.full((40, 60), 0.5, np.float32) for _ in range(2)]
     images[0][10:20, 10:30] = np.nan
     images[1][:, :7] = np.nan
-    assert (sharpness_around(images) == 0).all()
+    sharp, light = sharpness_around(images)
+    assert (sharp == 0).all()
+    for found, image in zip(light, images, strict=True):
+        np.testing.assert_allclose(found, np.sqrt(image), atol=1e-3)  # NaN at the same pixels
+
+
+def moving_leaf(rng, moved):
+    """A dark leaf, 48 px wide, before a textured wall: sharp in the first of four frames, the wall in the third, where a
+    hand that moved shows the leaf `moved` px further right."""
+    wall, psf, frames = 0.5 + 0.3 * (texture((320, 480), rng) - 0.5), Psf("disk", 0.4), []
+    for right, near, far in ((0, 0.01, 12), (0, 5, 7), (moved, 12, 0.01), (0, 12, 2)):
+        leaf = np.zeros(wall.shape, np.float32)
+        leaf[:220, 200 + right:248 + right] = 1
+        cover = blurred(leaf, near, psf)
+        frames.append((0.1 * cover + (1 - cover) * blurred(wall, far, psf)).astype(np.float32))
+    return frames
+
+
+@pytest.mark.parametrize("moved", [6, 12, 24])
+def test_a_leaf_that_moved_is_seen_once_and_whole_where_frames_allow_it(rng, moved):
+    """A row across the leaf is dark in one piece, although the wall where it hung is sharp in the frame in which it had
+    moved; half its width away there is no telling which of the two is the picture, but it is one of them."""
+    frames = moving_leaf(rng, moved)
+    values = np.full(frames[0].shape, 2.0, np.float32)  # the wall, also where the leaf is
+    values[:220, 196:200] = values[:220, 248:252] = 0.0  # but for its edges
+    fusion = AllInFocus(values, (0.0, 1.0, 2.0, 3.0), around=sharpness_around([reduce(frame, 3) for frame in frames]))
+    for number, frame in enumerate(frames):
+        fusion.add(number, frame[..., None])
+    image, index = fusion.result()
+    dark, whole = (picture[20:190, 160:300] < 0.27 for picture in (image[..., 0], frames[0]))
+    pieces = (np.diff(dark.astype(int), axis=1) == 1).sum(axis=1)
+    assert (pieces == 1).mean() > 0.9
+    if moved < 24:
+        assert abs(dark.sum(axis=1) - whole.sum(axis=1)).max() <= 1  # px
+    assert (index[20:300, 340:] == 2).mean() > 0.9 and (index[20:300, :140] == 2).mean() > 0.9
+
+
+def test_a_seam_shows_no_frame_that_lies_between(rng):
+    """Sharp left in the first of seven frames, right in the last: those between, of another brightness, stay out."""
+    sharp, soft = texture((96, 200), rng).astype(np.float32), np.full((96, 200), 0.5, np.float32)
+    left, right = sharp.copy(), sharp.copy()
+    left[:, 100:], right[:, :100] = 0.5, 0.5
+    frames = [left, *[soft * 0.6] * 5, right]
+    values = np.where(np.arange(200) < 100, 0.0, 6.0) * np.ones((96, 1))
+    for around in (None, sharpness_around(frames)):
+        fusion = AllInFocus(values.astype(np.float32), range(7), around=around)
+        for number, frame in enumerate(frames):
+            fusion.add(number, frame[..., None])
+        assert np.isin(fusion.result()[1], (0, 6)).all()
+
+
+def test_a_seam_between_frames_far_apart_is_a_few_pixels_of_both():
+    """The step from the first to the last of seven frames of different brightness rises over 1 to 4 px, along both axes."""
+    for turn in (lambda array: array, lambda array: array.swapaxes(0, 1)):
+        values = turn(np.where(np.arange(80) < 38, 0.0, 6.0) * np.ones((60, 1)))
+        image, index = fused(values, range(7), constant_frames(7, values.shape))
+        rise = turn(image[..., 0])
+        between = ((rise > 0.01) & (rise < 5.99)).sum(axis=1)
+        assert between.min() >= 1 and between.max() <= 4
+        assert (np.diff(rise, axis=1) >= -1e-5).all() and (rise[:, :34] < 0.01).all() and (rise[:, 42:] > 5.99).all()
+        np.testing.assert_array_equal(index, np.where(image[..., 0] > 3, 6, 0))
+
+
+@pytest.mark.parametrize("count", [5, 23])  # more than 16 frames are chosen from in groups
+@pytest.mark.parametrize("order", ["ascending", "shuffled"])
+def test_sharpness_around_belongs_to_its_frame_whatever_their_order(rng, count, order):
+    """Where depth is unknown, strips of texture come from the only frame in which they are sharp."""
+    numbers = np.arange(count) if order == "ascending" else rng.permutation(count)
+    sharp, strips = 0.5 + 0.4 * (texture((80, 40 * 4), rng) - 0.5), rng.choice(count, 4, replace=False)
+    frames = [np.full(sharp.shape, 0.5, np.float32) for _ in range(count)]
+    for strip, number in enumerate(strips):
+        frames[number][:, 40 * strip:40 * (strip + 1)] = sharp[:, 40 * strip:40 * (strip + 1)]
+    fusion = AllInFocus(np.full(sharp.shape, np.nan, np.float32), numbers.astype(float), around=sharpness_around(frames))
+    for number, frame in enumerate(frames):
+        fusion.add(number, frame[..., None])
+    _, index = fusion.result()
+    for strip, number in enumerate(strips):
+        assert (index[:, 40 * strip + 10:40 * strip + 30] == number).mean() > 0.95
+
+
+def test_the_nearest_frame_in_the_sweep_fills_what_the_best_does_not_show():
+    """Frames 0 to 6, the best is 4; 4 and 3 do not show the left, 5 neither: 6 is nearer than 2 from 4.2, 2 from 3.8."""
+    matrices = [np.eye(3) for _ in range(7)]
+    for number in (3, 4, 5):
+        matrices[number] = shifted(6)
+    for place, expected in ((4.2, 6), (3.8, 2)):
+        fusion = AllInFocus(np.full((24, 36), place, np.float32), range(7), matrices=matrices)
+        for number, frame in enumerate(constant_frames(7, (24, 36))):
+            fusion.add(number, frame)
+        image, index = fusion.result()
+        assert (index[:, :6] == expected).all() and (index[:, 6:] == 4).all()
+        np.testing.assert_allclose(image[:, :6], expected, atol=1e-5)
+
+
+def test_frames_that_were_left_out_shift_neither_brightness_nor_numbers(tmp_path):
+    """The main job with the second of four frames left out: gains belong to files, not to places in the stack."""
+    path, kept, gains = tmp_path / "frame.png", (0, 2, 3), np.array([1.0, 7.0, 2.0, 4.0])
+    cv2.imwrite(str(path), np.zeros((48, 60), np.uint8))
+    prepared = SimpleNamespace(
+        kept=kept, gains=gains, matrices=np.stack([np.eye(3)] * 4), reduction=1, around=None,
+        source=SimpleNamespace(frames=[SimpleNamespace(path=path)]),
+        picture=lambda number: np.full((48, 60, 1), 0.1 * (number + 1), np.float32))
+    values = (np.ones((48, 1)) * np.repeat([0.0, 2.0, 3.0], 20)).astype(np.float32)
+    image, index = _fuse(prepared, (0.0, 2.0, 3.0), DepthMap(values, np.zeros_like(values), "steps"), None)
+    for column, number in ((5, 0), (30, 2), (55, 3)):
+        assert (index[:, column] == number).all()
+        np.testing.assert_allclose(image[:, column], gains[number] * 0.1 * (number + 1), rtol=1e-5)

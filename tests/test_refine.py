@@ -43,6 +43,25 @@ def test_unknown_values_take_no_part(rng):
     np.testing.assert_allclose(value[10:-10, 10:-10], plane[10:-10, 10:-10], atol=0.02)
 
 
+@pytest.mark.parametrize("level", [-21.0, 0.0, 21.0])  # the ends and the middle of a sweep of 43 frames
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_a_lone_island_keeps_its_depth_wherever_in_the_sweep_it_lies(level, side):
+    values = np.full((45, 61), np.nan, np.float32)
+    island = np.s_[20:20 + side, 30:30 + side]
+    values[island] = level
+    value, scatter = fit_plane(values, np.full(values.shape, 0.1, np.float32), std=3.0)
+    np.testing.assert_allclose(value[island], level, atol=1e-5)
+    assert scatter[island].max() < 1e-2
+
+
+def test_the_rim_beside_what_is_unknown_is_no_outlier():
+    """At the end of a sweep 0, which unknown values were once taken for, is far from every depth."""
+    plane = tilted() + 20
+    holed = np.where(np.arange(61) < 30, plane, np.nan)
+    value, _ = fit_plane(holed, np.full(plane.shape, 0.1), std=3.0)
+    np.testing.assert_allclose(value[15:-15, 15:30], plane[15:-15, 15:30], atol=0.05)
+
+
 def test_nothing_known_gives_nothing():
     value, scatter = fit_plane(np.full((20, 31), np.nan), np.full((20, 31), 0.1), std=3.0)
     assert np.isnan(value).all()

@@ -127,6 +127,26 @@ def test_missing_data_is_unknown_and_does_not_spread(solver, device, rng):
     np.testing.assert_allclose(holed.values[far], whole.values[far], atol=1e-6)
 
 
+@pytest.mark.parametrize("noise, largest_px", [(NOISE, 0.25), (Noise(300, 3.0), 0.6)])
+def test_depth_beside_a_hole_is_unbiased_and_that_without_the_hole(solver, rng, noise, largest_px):
+    """Within 4 px of a hole windows are one-sided: another sample of the texture, not another depth."""
+    beside = np.zeros((130, 171), bool)
+    beside[36:94, 46:124] = True
+    beside[40:90, 50:120] = False
+    errors, differences = [], []
+    for inverse_depth in np.linspace(1.25, 1.6, 6):
+        capture = plane_stack(rng, inverse_depth=inverse_depth, shape=beside.shape, noise=noise)
+        images = capture.images.copy()
+        images[:, 40:90, 50:120] = np.nan
+        whole, holed = solver.function(capture), solver.function(replace(capture, images=images))
+        rate = capture.views[0].lens.blur_rate
+        assert holed.valid[beside].mean() > whole.valid[beside].mean() - 0.05
+        errors.append(rate * (holed.values - inverse_depth)[beside])
+        differences.append(rate * (holed.values - whole.values)[beside])
+    assert abs(np.nanmean(errors)) < 0.15 * solver.tolerance  # px of coc
+    assert np.sqrt(np.nanmean(np.square(differences))) < largest_px
+
+
 def test_every_row_says_what_it_is_and_is_found_by_name():
     for name, row in SOLVERS.items():
         assert row.name == name

@@ -12,17 +12,58 @@ import numpy as np
 def fit_planes(values, deviation, middle, taps, passes):
     """(value, scatter) as in `refine.fit_plane`, (H, W) float64.
 
-    values, deviation   (H, W), NaN = unknown;   middle   (H, W) median, the first reference
+    values, deviation   (H, W), NaN = unknown;   middle   (H, W) median of 5 x 5 px, right where all of them are known
     taps                (3, 2 R + 1) float64: the window, times x, times x^2
     """
     values, deviation = (np.ascontiguousarray(array, dtype=np.float32) for array in (values, deviation))
     shape = values.shape
     weighted = np.empty((3, *shape))
     reference, scatter = middle.astype(np.float64), np.zeros(shape)
+    _median_beside_holes(values, reference)
     for _ in range(passes):
         _weigh(values, deviation, reference, scatter, weighted)
         _regress(weighted, np.asarray(taps, np.float64), reference, scatter)
     return reference, scatter
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _median_beside_holes(values, middle):
+    """Where a 5 x 5 window around a known pixel holds unknown ones, the median of the others, the lower of two middles."""
+    height, width = values.shape
+    unknown, found = np.empty(width, np.int64), np.empty(25, np.float32)
+    for y in range(height):
+        unknown[:] = 0
+        for j in range(-2, 3):
+            row = values[min(max(y + j, 0), height - 1)]
+            for x in range(width):
+                unknown[x] += row[x] != row[x]
+        for x in range(width):
+            holes = values[y, x] != values[y, x]
+            for i in range(-2, 3):
+                holes = holes or unknown[min(max(x + i, 0), width - 1)] > 0
+            if not holes or values[y, x] != values[y, x]:
+                continue
+            middle[y, x] = _median_around(values, y, x, found)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _median_around(values, y, x, found):
+    """The median of what is known in 5 x 5 px; edge pixels repeat.  `found` is room for 25 values."""
+    height, width = values.shape
+    count = 0
+    for j in range(-2, 3):
+        row = values[min(max(y + j, 0), height - 1)]
+        for i in range(-2, 3):
+            value = row[min(max(x + i, 0), width - 1)]
+            if value != value:
+                continue
+            place = count
+            while place > 0 and found[place - 1] > value:
+                found[place] = found[place - 1]
+                place -= 1
+            found[place] = value
+            count += 1
+    return found[(count - 1) // 2]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -34,7 +75,7 @@ def _weigh(values, deviation, reference, scatter, weighted):
             weight = 0.0
             if abs(value) < np.inf:
                 floor = std if std > 1e-9 else 1e-9
-                # a NaN of the scatter (nothing in the window before) makes the comparison false
+                # a NaN of the reference (no plane was found here) makes the last comparison false
                 limit = 3 * (scatter[y, x] if scatter[y, x] > std else std)
                 ratio = (value - reference[y, x]) / limit if limit > 0 else 0.0
                 left = 1 - ratio * ratio

@@ -1,7 +1,8 @@
 """Focus curves of every pixel in one pass over the frames: the fused loop for the CPU of solvers/sharpness.py.
 
-The array version there is the reference that tests hold this one against, and the path of the GPU.  Every sum is taken in
-the same order wherever a pixel lies, so a tile gives the same bits as the whole image.
+The array version there is the reference that tests hold this one against, and the path of the GPU.  A tile gives what the
+whole image gives up to rounding: sums are taken in the same order wherever a pixel lies, but a part of a frame in which
+there is a hole divides its means by the known share, which away from the hole is 1 within rounding.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def measure_frames(images, order, variances, scales, responses, least_share, rea
             room = space[:8 * part.size].reshape(8, *part.shape)
             kept = slice(inner.start - outer.start, inner.stop - outer.start)
             whole = _known(part, room[0], room[5])
-            _spread(room[5], variances[place], scales[1][2], room[1], room[2], room[4])
+            _spread(room[5], room[0], whole, variances[place], scales[1][2], room[1:5])
             for number, scale in enumerate(scales):
                 response, mean = responses[place, number]
                 _measure(part, whole, *scale, room, np.float32(8 / np.pi * response),
@@ -87,13 +88,17 @@ def _known(image, known, filled):
 
 
 @numba.njit(nogil=True, cache=True)
-def _spread(filled, variance, taps, turned, level, std):
-    """Standard deviation of a pixel at the local brightness."""
+def _spread(filled, known, whole, variance, taps, room):
+    """Standard deviation of a pixel at the local brightness, the mean of what is known; into the last of 4 planes."""
+    turned, level, share, std = room[0], room[1], room[2], room[3]
     _blur(filled, taps, turned, level)
+    if not whole:
+        _blur(known, taps, turned, share)
+        _divide(level, share, np.float32(1e-6))
     zero, slope, offset = np.float32(0), np.float32(variance[0]), np.float32(variance[1])
     for y in range(level.shape[0]):
         for x in range(level.shape[1]):
-            bright = level[y, x]
+            bright = level[y, x]  # NaN far inside a hole: as dark
             std[y, x] = np.sqrt((bright if bright > zero else zero) * slope + offset)
 
 

@@ -86,7 +86,7 @@ def sharpness_curves(capture, order, scale, report):
     for place, index in enumerate(order):
         image, noise = capture.images[index], capture.views[index].noise
         response, independent = _noise_response(noise, scale)
-        level = imaging.box_mean(xp.nan_to_num(image), SCALES[1][2])
+        level = _brightness(image)
         std = xp.sqrt(noise.variance(level) * response)
         # two folded normal variables of std s add 2 s sqrt(2/pi) where there is no texture, and nothing where it is strong
         floor = 2 * math.sqrt(2 / math.pi) * std
@@ -94,6 +94,15 @@ def sharpness_curves(capture, order, scale, report):
         deviation = deviation + std * (math.sqrt(2 / independent) / len(order))
         report()
     return volume, deviation
+
+
+def _brightness(image):
+    """(H, W) local mean of what is known of an image, 0 where nothing is."""
+    xp = array_module(image)
+    known = xp.isfinite(image)
+    share = imaging.box_mean(known.astype(np.float32), SCALES[1][2])
+    mean = imaging.box_mean(xp.where(known, image, xp.float32(0)), SCALES[1][2])
+    return xp.where(share > 1e-6, mean / xp.maximum(share, np.float32(1e-6)), xp.float32(0))
 
 
 def gaussian_taps(std):
