@@ -46,7 +46,7 @@ class Prepared:
     matrices     (K, 3, 3) output px -> frame px, of all frames;   gains   K factors that brightness was multiplied by
     transforms   one table per frame for transforms.json, None when nothing was aligned
     reduction    whole factor by which the images were made smaller (1 = none)
-    around       how sharp each image is around each place, see fuse.sharpness_around; None but for focal stacks
+    around       how sharp and how bright each image is around each place, see fuse.sharpness_around; None but for stacks
     noise_from   in words, where the noise of the views comes from
     timings      seconds per stage, in order
     """
@@ -213,7 +213,7 @@ def _flicker(frames, gains, kept):
     stated = all(frame.settings.exposure is not None for frame in frames)
     untold = [frames[k].path.name for k in kept if math.isnan(gains[k])]
     notes = (f"{', '.join(untold)}: brightness cannot be compared with the reference frame (too few pixels that are neither "
-             f"dark nor saturated in both); it counts as {'what the exposure says' if stated else 'equal'}",) if untold else ()
+             f"dark nor saturated in both); it is taken as {'its exposure says' if stated else 'equal'}",) if untold else ()
     worst = max(kept, key=lambda k: 0.0 if math.isnan(gains[k]) else abs(math.log(gains[k])))
     if math.isnan(gains[worst]) or abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
         return notes
