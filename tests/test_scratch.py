@@ -26,7 +26,7 @@ def on_disk(monkeypatch):
 def test_codes_cost_less_than_a_tenth_of_the_noise(rng, on_disk, noise):
     images = rng.uniform(-2 * noise.read_noise / noise.gain, 1.2, SHAPE).astype(np.float32)
     images[1, 3:5, 7] = np.nan
-    frames = new_frames(SHAPE, noise, brightest=1.0)
+    frames = new_frames(SHAPE, noise, (1.0, 1.0))
     assert frames._codes.dtype == np.uint16
     for k, image in enumerate(images):
         frames[k] = image
@@ -41,7 +41,7 @@ def test_codes_cost_less_than_a_tenth_of_the_noise(rng, on_disk, noise):
 
 def test_images_finer_than_the_codes_stay_as_they_are(rng, on_disk):
     images = rng.random(SHAPE, dtype=np.float32)
-    frames = new_frames(SHAPE, Noise(1e12, 1.0), brightest=1.0)
+    frames = new_frames(SHAPE, Noise(1e12, 1.0), (1.0, 1.0))
     for k, image in enumerate(images):
         frames[k] = image
     np.testing.assert_array_equal(frames[:], images)
@@ -51,7 +51,7 @@ def test_images_finer_than_the_codes_stay_as_they_are(rng, on_disk):
 
 
 def test_few_frames_stay_in_memory():
-    assert isinstance(new_frames(SHAPE, None, brightest=1.0), np.ndarray)
+    assert isinstance(new_frames(SHAPE, None, (1.0, 1.0)), np.ndarray)
 
 
 def test_pages_are_given_back(on_disk):
