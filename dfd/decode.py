@@ -72,7 +72,7 @@ def decode_frames(source: Source, *, reduction: int, factors: tuple[float, float
         if images is None:
             small = in_memory((count, *image.shape))
             images = new_frames((count, *image.shape), None if small else _own_noise(source, part, reduction), factors)
-        elif not small and not serves(images, _own_noise(source, part, reduction), factors):
+        if not small and not serves(images, image, _own_noise(source, part, reduction), factors):
             images = exact(images, len(parts))
         images[len(parts)] = image
         parts.append(part)

@@ -122,16 +122,12 @@ def _edges(length, count):
 
 
 def in_order(function, items, workers):
-    """`map` in threads with at most `workers` items in work or waiting, so that a fault or Ctrl-C stops the rest."""
+    """`map` in threads with at most `workers` items begun and not yet handed out: after a fault or Ctrl-C none begins."""
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        begun: deque = deque()
+        for item in items:
+            begun.append(pool.submit(function, item))
+            if len(begun) >= workers:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()

@@ -26,9 +26,9 @@ _SPARE_BYTES = 200e6
 _LARGEST_COST = 0.1
 """Coded frames may add this share of the noise's standard deviation."""
 
-_DARK_SIGMAS, _LEAST_DARK_SIGMAS, _LEAST_DARK = 6.0, 4.0, 1e-4
-"""Brightness below black that can be stored: this many deviations of the read noise, fewer where another frame set the
-range; at least this share of white."""
+_DARK_SIGMAS, _LEAST_DARK, _MOST_CUT = 6.0, 1e-5, 1e-3
+"""Brightness below black that can be stored: this many deviations of the read noise, at least this share of white; share
+of the pixels of a frame that may lie below."""
 
 _FLICKER, _HEADROOM = 1.5, 3.0
 """Factor by which brightness may be corrected beyond what the camera says at no cost; brightness over white, after that
@@ -118,12 +118,13 @@ def new_frames(shape, noise: Noise | None, factors: tuple[float, float]):
     return Scratch(shape, dark=dark if code_cost(noise, dark, top, factors[0]) < _LARGEST_COST else None, top=top)
 
 
-def serves(frames: Scratch, noise: Noise | None, factors: tuple[float, float]) -> bool:
-    """Whether a frame with this noise (None: like the first) can be stored without loss that counts."""
-    if noise is None or frames._dark is None:
+def serves(frames: Scratch, image, noise: Noise | None, factors: tuple[float, float]) -> bool:
+    """Whether an (H, W) frame with this noise (None: like the first) can be stored without loss that counts."""
+    if frames._dark is None:
         return True
-    return (code_cost(noise, frames._dark, frames._top, factors[0]) < _LARGEST_COST
-            and _LEAST_DARK_SIGMAS * noise.read_noise / noise.gain <= frames._dark)
+    if np.count_nonzero(image < -frames._dark) > _MOST_CUT * image.size:
+        return False
+    return noise is None or code_cost(noise, frames._dark, frames._top, factors[0]) < _LARGEST_COST
 
 
 def exact(frames: Scratch, filled: int) -> Scratch:
