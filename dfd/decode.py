@@ -9,7 +9,7 @@ import numpy as np
 
 from dfd import imaging, noise, prepare
 from dfd.io import frames as reader
-from dfd.io.scratch import exact, in_memory, new_frames, serves
+from dfd.io.scratch import darkest, exact, in_memory, new_frames, serves
 from dfd.io.sources import Source
 from dfd.noise import Noise
 from dfd.tiles import in_order
@@ -71,7 +71,8 @@ def decode_frames(source: Source, *, reduction: int, factors: tuple[float, float
     for image, part in in_order(decode, range(count), workers):
         if images is None:
             small = in_memory((count, *image.shape))
-            images = new_frames((count, *image.shape), None if small else _own_noise(source, part, reduction), factors)
+            first = None if small else _own_noise(source, part, reduction)
+            images = new_frames((count, *image.shape), first, factors, darkest=darkest(image))
         if not small and not serves(images, image, _own_noise(source, part, reduction), factors):
             images = exact(images, len(parts))
         images[len(parts)] = image

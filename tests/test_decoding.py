@@ -1,4 +1,4 @@
-"""What is kept of a frame when it has been decoded: never its pixels; its noise through filter and reduction; exact codes."""
+"""What is kept of a frame when it has been decoded: never its pixels; its noise through filter and reduction; codes."""
 
 import gc
 import weakref
@@ -103,10 +103,11 @@ def test_stated_noise_is_that_of_the_pixels_after_filter_channels_and_blocks(rng
 
 
 def test_the_frame_with_the_least_noise_decides_how_all_are_stored(rng, tmp_path, on_disk):
+    field = np.add.outer(np.linspace(0.1, 0.5, SIZE[0]), np.linspace(0, 0.3, SIZE[1]))
     for deviations, kind in (((1e-2,) * 4, np.uint16), ((1e-2, 1e-2, 1e-7, 1e-2), np.float32)):
         folder = tmp_path / kind.__name__
         folder.mkdir()
-        images = [np.float32(0.4 + std * rng.standard_normal(SIZE)) for std in deviations]
+        images = [np.float32(field + std * rng.standard_normal(SIZE)) for std in deviations]
         for index, image in enumerate(images):
             write_tiff(folder / f"{index}.tiff", image)
         decoded = decode_frames(open_source(folder), reduction=1, factors=(1.0, 1.0), workers=1, report=quiet)

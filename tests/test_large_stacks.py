@@ -55,7 +55,8 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(stack, tmp_path, capsys
     assert told.startswith("metric depth:")
     assert re.search(rf"7 frames of {SIZE[1]} x {SIZE[0]} px, 2 at a time; tiles of {SIZE[1]} px", told)
     for line in (r"^memory  about \d+\.\d GB$", r"^disk    \d+\.\d\d GB of results, where \d+\.\d GB are free; "
-                 r"0\.00 GB meanwhile in .+, which has", r"^time    roughly \d+ s \(.*first time .* about 15 s more to compile$"):
+                 r"0\.00 GB meanwhile in .+, which has",
+                 r"^time    roughly \d+ s \(.*first time .* about 15 s more to compile$"):
         assert re.search(line, told, re.MULTILINE), told
     assert list(tmp_path.iterdir()) == []
 
@@ -172,7 +173,7 @@ def test_too_few_frames_are_refused_before_decoding(stack, tmp_path, capsys, dry
 def test_frames_that_would_lie_in_memory_count_as_memory(stack, tmp_path, capsys, monkeypatch):
     source, solver = open_source(stack), SOLVERS["focus-measure"]
     monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(scratch, "_mounts", lambda: [])
+    monkeypatch.setattr(scratch, "_mounts", list)
     on_disk = forecast(source, solver)
     monkeypatch.setattr(scratch, "_mounts", lambda: ["tmpfs / tmpfs rw 0 0"])
     assert forecast(source, solver).memory - on_disk.memory == on_disk.disk == 2 * 7 * SIZE[0] * SIZE[1]
@@ -192,8 +193,8 @@ def test_a_disk_that_fills_up_while_results_are_written_is_one_clear_line(stack,
     monkeypatch.setattr(results, "write_cloud", full)
     assert dfd("depth", stack, "-o", tmp_path / "deep" / "out") == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert re.fullmatch(rf"dfd: {tmp_path}/deep/out: the disk is full; the results need 0\.0016 to 0\.0076 GB, \d+(\.\d+)? GB "
-                        r"are free; free some space, or choose another -o DIR", line), line
+    assert re.fullmatch(rf"dfd: {tmp_path}/deep/out: the disk is full; the results need 0\.0016 to 0\.0076 GB, "
+                        r"\d+(\.\d+)? GB are free; free some space, or choose another -o DIR", line), line
     assert list(tmp_path.iterdir()) == []
 
 

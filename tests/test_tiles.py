@@ -173,8 +173,8 @@ def test_in_order_keeps_the_order_and_few_items_in_work():
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: check_tile(63, 5), r"^tile \(63 px\) must be at least 64 px, beside a halo of 5 px on every side; give a larger "
-                                r"one, or leave it out for what fits the memory$"),
+    (lambda: check_tile(63, 5), r"^tile \(63 px\) must be at least 64 px, beside a halo of 5 px on every side; give a "
+                                r"larger one, or leave it out for what fits the memory$"),
     (lambda: check_tile(0, 5), r"^tile \(0 px\) must be at least 64 px"),
     (lambda: worker_count(0), r"workers \(0\) must be at least 1; leave it out for all cores"),
 ])

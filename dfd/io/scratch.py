@@ -106,16 +106,17 @@ def in_memory(shape) -> bool:
     return np.prod(shape, dtype=np.float64) * 4 <= IN_MEMORY_BYTES
 
 
-def new_frames(shape, noise: Noise | None, factors: tuple[float, float]):
+def new_frames(shape, noise: Noise | None, factors: tuple[float, float], *, darkest: float = 0.0):
     """Room for (K, H, W) frames: an array, or a Scratch where that is large.
 
     noise     of the first frame, what coding may not add to; None is enough where the frames stay in memory
-    factors   smallest and largest by which their brightness will be multiplied
+    factors   smallest and largest by which their brightness will be multiplied;   darkest   see code_cost
     """
     if in_memory(shape):
         return np.empty(shape, np.float32)
     dark, top = code_range(noise, factors[1])
-    return Scratch(shape, dark=dark if code_cost(noise, dark, top, factors[0]) < _LARGEST_COST else None, top=top)
+    coded = code_cost(noise, dark, top, factors[0], darkest) < _LARGEST_COST
+    return Scratch(shape, dark=dark if coded else None, top=top)
 
 
 def serves(frames: Scratch, image, noise: Noise | None, factors: tuple[float, float]) -> bool:
@@ -124,7 +125,13 @@ def serves(frames: Scratch, image, noise: Noise | None, factors: tuple[float, fl
         return True
     if np.count_nonzero(image < -frames._dark) > _MOST_CUT * image.size:
         return False
-    return noise is None or code_cost(noise, frames._dark, frames._top, factors[0]) < _LARGEST_COST
+    return noise is None or code_cost(noise, frames._dark, frames._top, factors[0], darkest(image)) < _LARGEST_COST
+
+
+def darkest(image) -> float:
+    """The brightness below which hardly a pixel of an (H, W) image lies, at least 0: 1 % of every 64th."""
+    some = image[::8, ::8]
+    return max(float(np.quantile(some[np.isfinite(some)], 0.01)), 0.0) if np.isfinite(some).any() else 0.0
 
 
 def exact(frames: Scratch, filled: int) -> Scratch:
@@ -140,21 +147,22 @@ def code_range(noise: Noise, brightest: float) -> tuple[float, float]:
     return max(_DARK_SIGMAS * noise.read_noise / noise.gain, _LEAST_DARK) * max(brightest, 1.0), _HEADROOM * brightest
 
 
-def code_cost(noise: Noise, dark: float, top: float, dimmest: float = 1.0) -> float:
+def code_cost(noise: Noise, dark: float, top: float, dimmest: float = 1.0, darkest: float = 0.0) -> float:
     """Largest standard deviation that coding twice (decoded, registered) adds, in standard deviations of the noise.
 
     dimmest   smallest factor by which brightness is multiplied in between: it makes noise smaller, not the codes
+    darkest   brightness below which there is nothing: what noise would be there was never seen
     What counts is the second difference that sharpness is made of: filtered noise, as that of a mosaic, has little of it,
     the errors of codes are white.
     """
-    first = _one_cost(noise, dark, top)
-    return math.hypot(first, _one_cost(noise.scaled(min(dimmest, 1.0) / _FLICKER), dark, top))
+    factor = min(dimmest, 1.0) / _FLICKER
+    return math.hypot(_one_cost(noise, dark, top, darkest), _one_cost(noise.scaled(factor), dark, top, factor * darkest))
 
 
-def _one_cost(noise, dark, top):
+def _one_cost(noise, dark, top, darkest):
     from dfd.kernels.codes import CODES
 
-    level = np.linspace(0, top, 200)
+    level = np.linspace(darkest, top, 200)
     step = 2 * np.sqrt((level + dark) * (top + dark)) / CODES
     seen = noise.response(_SECOND) / np.sum(np.square(_SECOND))
     return float(np.max(step / np.sqrt(12 * seen * noise.variance(level))))
