@@ -101,8 +101,8 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     lenses = [_lens(source, frame, reduction) for frame in frames] if source.scale == "metric" else None
     steps = () if lenses is None else _check_steps(source, lenses)
     exposure = prepare.brightness_factors([frame.settings for frame in frames], lenses, reference=source.reference)
-    decoded = decode_frames(source, reduction=reduction, brightest=float(exposure.max()), workers=worker_count(workers),
-                            report=report)
+    decoded = decode_frames(source, reduction=reduction, factors=(float(exposure.min()), float(exposure.max())),
+                            workers=worker_count(workers), report=report)
     clock.stop("decode")
     start = np.stack([np.eye(3)] * len(frames))
     if lenses is not None and align != "none":
@@ -119,15 +119,15 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     notes += _order(source, small, kept)
     clock.stop("align")
     images = register(decoded.images, matrices, gains, kept, report)
-    clock.stop("register")
     psf = replace(source.psf, core=source.psf.core / reduction)
     views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), psf,
                   decoded.noises[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in kept]
     transforms = None if alignment is None or alone else _transforms(frames, alignment, gains)
     notes += _flicker(frames, measured, kept) + steps + (() if lenses is None else _doubt(frames))
-    return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction,
-                    sharpness_around(small) if source.kind == "focal-stack" else None, decoded.noise_from, notes,
-                    clock.stages)
+    around = sharpness_around(small) if source.kind == "focal-stack" else None
+    clock.stop("register")
+    return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction, around,
+                    decoded.noise_from, notes, clock.stages)
 
 
 def reduction_of(source: Source, preview: bool) -> int:
@@ -192,6 +192,7 @@ def _align(source, decoded, start, align, report):
     """The Alignment of the frames beyond `start`; None where `start` stands as it is."""
     if align == "none" or source.kind not in _MOVED_KINDS:
         return None
+    report("align", 0, 1)
     try:
         return prepare.align(decoded.pyramids, reference=source.reference, initial=start,
                              progress=lambda *at: report("align", *at))

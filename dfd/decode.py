@@ -9,7 +9,7 @@ import numpy as np
 
 from dfd import imaging, noise, prepare
 from dfd.io import frames as reader
-from dfd.io.scratch import in_memory, new_frames
+from dfd.io.scratch import darkest, exact, in_memory, new_frames, serves
 from dfd.io.sources import Source
 from dfd.noise import Noise
 from dfd.tiles import in_order
@@ -41,37 +41,40 @@ class Decoded:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What is kept of a frame when its pixels are stored."""
+    """What is kept of a frame when its pixels are stored; bands: see noise.bands, None where nobody needs them."""
 
     plane: reader.Plane
     pyramid: object
     coarse: np.ndarray
-    bands: np.ndarray
+    bands: np.ndarray | None
 
 
-def decode_frames(source: Source, *, reduction: int, brightest: float, workers: int, report) -> Decoded:
+def decode_frames(source: Source, *, reduction: int, factors: tuple[float, float], workers: int, report) -> Decoded:
     """Decode all frames in threads (the readers release the lock), reduced by a whole factor.
 
-    brightest   largest factor by which brightness will be multiplied;   report   called as report("decode", done, total)
+    factors   smallest and largest by which brightness will be multiplied;   report   called as report("decode", done, total)
     Raises OSError for a file and for a disk that cannot hold the frames, ValueError for values.
     """
     count, parts, images = len(source.frames), [], None
     height, width = (length // reduction for length in reader.image_size(source.frames[0].path))
     factor = max(1, math.ceil(math.sqrt(height * width / _COARSE_PIXELS)))
-    share = int(_NOISE_PIXELS / min(count, noise.FRAMES))
-    stated = source.gain_e_per_dn is not None and source.read_noise_e is not None
+    share, asked = int(_NOISE_PIXELS / min(count, noise.FRAMES)), _asked(source)
+    report("decode", 0, count)
 
     def decode(index):
         plane = reader.read_luminance(source.frames[index])
         image = imaging.reduce(plane.image, reduction) if reduction > 1 else plane.image
-        bands = image[:0, :0][None] if stated else noise.bands(image, share, first=index)
+        bands = noise.bands(image, share, first=index) if index in asked else None
         return image, _Part(replace(plane, image=None), prepare.pyramid(image, frames=count),
                             prepare.coarse(image, factor), bands)
 
     for image, part in in_order(decode, range(count), workers):
         if images is None:
-            known = None if in_memory((count, *image.shape)) else _noises(source, [part] * count, reduction)[0][0]
-            images = new_frames((count, *image.shape), known, brightest=brightest)
+            small = in_memory((count, *image.shape))
+            first = None if small else _own_noise(source, part, reduction)
+            images = new_frames((count, *image.shape), first, factors, darkest=darkest(image))
+        if not small and not serves(images, image, _own_noise(source, part, reduction), factors):
+            images = exact(images, len(parts))
         images[len(parts)] = image
         parts.append(part)
         report("decode", len(parts), count)
@@ -85,6 +88,7 @@ def register(images, matrices, gains, kept, report):
     images   as in Decoded, changed in place;   kept   ascending indices of frames
     Returns (len(kept), H, W) images of the same kind.
     """
+    report("register", 0, len(kept))
     for place, index in enumerate(kept):
         if place != index or gains[index] != 1 or not np.array_equal(matrices[index], np.eye(3)):
             image = imaging.warp(images[index], matrices[index])
@@ -94,6 +98,20 @@ def register(images, matrices, gains, kept, report):
     return images[:len(kept)] if isinstance(images, np.ndarray) else images.head(len(kept))
 
 
+def _asked(source):
+    """Indices of the frames that are asked for their noise, evenly spread; none where it is stated."""
+    if source.gain_e_per_dn is not None and source.read_noise_e is not None:
+        return ()
+    count = len(source.frames)
+    return tuple(int(index) for index in np.linspace(0, count - 1, min(count, noise.FRAMES)))
+
+
+def _own_noise(source, part, reduction):
+    """The noise that one frame shows or its source states; None where it was not asked."""
+    stated = _asked(source) == ()
+    return _noises(source, [part], reduction)[0][0] if stated or part.bands is not None else None
+
+
 def _noises(source, parts, reduction):
     """(noise of each image before its brightness is matched, where it comes from): a stated number always wins."""
     gain, read = source.gain_e_per_dn, source.read_noise_e
@@ -101,9 +119,8 @@ def _noises(source, parts, reduction):
               for part in parts]
     if gain is not None and read is not None:
         return stated, "stated"
-    some = np.unique(np.linspace(0, len(parts) - 1, min(len(parts), noise.FRAMES)).astype(int))
     known = stated[0].taps if all(reader.is_raw(frame.path) for frame in source.frames) else None
-    found = noise.estimate(np.concatenate([parts[int(index)].bands for index in some]), taps=known)
+    found = noise.estimate(np.concatenate([part.bands for part in parts if part.bands is not None]), taps=known)
     if gain is not None:
         floor = found.read_noise / found.gain
         return [replace(item, read_noise=floor * item.gain) for item in stated], "gain stated, the rest from the images"

@@ -1,7 +1,7 @@
 """What a job will need before it starts: memory, disk and time; `dfd depth --dry-run`.
 
-Bytes follow from what each stage holds at once.  Seconds are those of a machine with 2 cores at about 2.5 GHz
-(benchmarks/README.md), divided over the workers where a stage uses them: a rough guide, not a promise.
+Bytes follow from what each stage holds at once.  Seconds are those of a core at about 2.5 GHz (benchmarks/README.md) with
+compiled loops, divided over the workers where a stage uses them: a rough guide, not a promise.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import os
 from dataclasses import dataclass
 
 from dfd.assemble import reduction_of
-from dfd.io.frames import image_size, is_raw
-from dfd.io.scratch import in_memory, scratch_bytes
+from dfd.io.frames import image_size
+from dfd.io.results import output_bytes
+from dfd.io.scratch import in_memory, lies_in_memory, scratch_bytes, scratch_folder
 from dfd.io.sources import Source
 from dfd.solvers import Solver
-from dfd.tiles import tile_bytes, tile_size, worker_count
+from dfd.tiles import check_tile, cut, tile_size, worker_count
 
 _PROGRAM = 350e6
 """Bytes of the interpreter, its packages and the compiled loops."""
@@ -23,20 +24,24 @@ _PYRAMID, _FRAME, _STACK, _COARSE = 22, 0.6e6, 20e6, 1.2e6
 """Bytes per pixel of a pyramid, whose finest level has at most so many pixels per frame and in all; bytes of the small
 image of a frame that brightness is matched on."""
 
-_DECODING, _PICTURE, _MAPS, _FUSING, _WRITING = 20, 12, 8, 32, 22
+_DECODING, _PICTURE, _MAPS, _FUSING, _WRITING = 20, 12, 8, 32, 28
 """Bytes per pixel of a frame being decoded, its colours, depth and sigma, the all-in-focus image being made, and of what
 is written."""
 
-_DECODE_NS, _PICTURE_NS, _REGISTER_NS, _SOLVE_NS, _SOLVE_PIXEL_NS, _WRITE_NS = 45, 30, 60, 45, 900, 250
+_DECODE_NS, _PICTURE_NS, _REGISTER_NS, _SOLVE_NS, _SOLVE_PIXEL_NS, _WRITE_NS = 45, 33, 55, 40, 800, 250
 """Core nanoseconds per pixel and frame, and (the last two) per pixel."""
 
-_START_S, _ALIGN_S = 2.5, 0.15
-"""Core seconds of start and report, and per frame of the alignment."""
+_START_S, _ALIGN_S = 2.5, 0.2
+"""Core seconds of start and report, and per frame of the alignment, which runs on one core."""
+
+COMPILE_S = 15
+"""Core seconds that the loops take to compile when a machine runs them for the first time."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """frames of (H, W) px as they are solved; memory and disk [bytes]; seconds per stage; output [bytes] of the folder.
+    """frames of (H, W) px as they are solved; memory and disk [bytes]; seconds per stage; output [bytes] of the folder,
+    least_output [bytes] of that whatever the images show.
 
     tile   side of a tile [px];   workers   threads
     """
@@ -46,6 +51,7 @@ class Forecast:
     memory: float
     disk: float
     output: float
+    least_output: float
     seconds: dict[str, float]
     tile: int
     workers: int
@@ -58,20 +64,30 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     reduction, workers = reduction_of(source, preview), worker_count(workers)
     height, width = shape = tuple(length // reduction for length in size)
     full, pixels = size[0] * size[1], height * width
-    side = min(tile or tile_size(count, shape, solver.halo, workers), max(shape))
+    if tile is not None:
+        check_tile(tile, solver.halo)
+    side = tile_size(count, shape, solver, workers) if tile is None else min(tile, max(shape))
     room = 4 * count * pixels if in_memory((count, *shape)) else 0
     pyramids = _PYRAMID * min(count * pixels, count * _FRAME, _STACK) + _COARSE * count
-    tiles = min(workers * (side + 2 * solver.halo) ** 2, 2 * pixels) * tile_bytes(count)
+    tiles = _tiles(count, shape, solver, side, workers, whole=tile is None)
     stack = source.kind == "focal-stack"
     peak = max(room + pyramids + workers * _DECODING * full, room + tiles + _MAPS * pixels,
                (_MAPS + _FUSING) * pixels + 2 * _PICTURE * full if stack else 0, (_MAPS + _FUSING + _WRITING) * pixels)
     cores = min(workers, os.cpu_count() or 1)
-    threaded = {"decode": _DECODE_NS * full * count, "align": 0 if align == "none" else _ALIGN_S * 1e9 * count,
-                "register": 0 if align == "none" else _REGISTER_NS * pixels * count,
-                "solve": (_SOLVE_NS * count + _SOLVE_PIXEL_NS) * pixels * (1 + 2 * solver.halo / side) ** 2,
-                "all-in-focus": _PICTURE_NS * full * count if stack else 0}
-    seconds = {stage: work / 1e9 / cores for stage, work in threaded.items()}
-    seconds["start and write"] = _START_S + _WRITE_NS * pixels / 1e9
-    raws = any(is_raw(frame.path) for frame in source.frames)
-    output = pixels * (12 + 6 + 2 + (15 if source.scale == "metric" else 0) + (1 if raws else 0.5)) + 4e6
-    return Forecast(count, shape, _PROGRAM + peak, scratch_bytes((count, *shape)), output, seconds, side, workers)
+    moved = align != "none"
+    seconds = {"decode": _DECODE_NS * full * count / 1e9 / cores, "align": _ALIGN_S * count if moved else 0,
+               "register": _REGISTER_NS * pixels * count / 1e9 / cores if moved else 0,
+               "solve": (_SOLVE_NS * count + _SOLVE_PIXEL_NS) * pixels * (1 + 2 * solver.halo / side) ** 2 / 1e9 / cores,
+               "all-in-focus": _PICTURE_NS * full * count / 1e9 if stack else 0,
+               "start and write": _START_S + _WRITE_NS * pixels / 1e9}
+    least, most = output_bytes(pixels, metric=source.scale == "metric", pictures=stack)
+    disk = scratch_bytes((count, *shape))
+    memory = _PROGRAM + peak + (disk if disk and lies_in_memory(scratch_folder()) else 0)
+    return Forecast(count, shape, memory, disk, most, least, seconds, side, workers)
+
+
+def _tiles(count, shape, solver, side, workers, *, whole):
+    """Bytes of the tiles that are in work at once."""
+    pieces = cut(shape, side, solver.halo, workers, whole=whole)
+    sizes = {tuple(part.stop - part.start for part in outer) for outer, _, _ in pieces}
+    return min(workers, len(pieces)) * max(solver.memory(count, size) for size in sizes)

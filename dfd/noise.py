@@ -131,11 +131,12 @@ def bands(image, pixels: int, *, first: int = 0):
     """(n, h, W) pieces of an (H, W) image that `estimate` can do with in its place: bands of rows, evenly spread.
 
     pixels   about so many in all, the whole image where it has no more;   first   shifts the bands, for another frame
+    Always a copy: bands are kept long after the image.
     """
     height, width = image.shape
     count = max(1, round(pixels / (_BAND * width)))
     if height * width <= pixels or count * _BAND >= height:
-        return image[None]
+        return image[None].copy()
     room = height / count - _BAND
     starts = [int(height * k / count + room * (first * 0.618 % 1)) for k in range(count)]
     return array_module(image).stack([image[start:start + _BAND] for start in starts])

@@ -25,11 +25,12 @@ from dfd.imaging import reduce
 from dfd.io.frames import image_size
 from dfd.io.integrity import sha256
 from dfd.io.maps import read_mask
-from dfd.io.results import Outcome, check_target, write_results
+from dfd.io.results import Outcome, check_room, check_target, write_results
+from dfd.io.scratch import check_space
 from dfd.io.sources import Source, open_source
 from dfd.refine import fill
 from dfd.solvers import choose
-from dfd.tiles import cut, in_order, solve_tiled, worker_count
+from dfd.tiles import check_tile, in_order, solve_tiled, worker_count
 
 _SMALL_PICTURE = 8e6
 """Pixels up to which the next picture is decoded while one is blended in."""
@@ -89,7 +90,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock = Clock()
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
     row = choose(CAPTURES[source.kind], solver)
-    used = _check_options(source, folder, min_confidence, device, tile, workers)
+    used = _check_options(source, folder, row, min_confidence, device, tile, workers)
+    _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers))
     keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
     offset = _offset(source, origin)
     limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
@@ -111,13 +113,13 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     del capture
     prepared = replace(prepared, capture=None)  # its images are not needed any more
     all_in_focus, index = (None, None) if coordinates is None else _fuse(prepared, coordinates, result, progress)
-    clock.stop("all-in-focus")
     if fill_unknown:
         result = replace(result, values=fill(result.values))
     if limits is not None:
         result = _within(result, limits)
     if keep is not None:
         result = result.keep(reduce(keep.astype(np.float32), prepared.reduction) >= 0.5)
+    clock.stop("all-in-focus")
     outcome = Outcome(
         result=result, confidence=np.where(result.valid & np.isfinite(result.sigma), confidence, np.float32(0)),
         source=source, all_in_focus=all_in_focus, index=index, transforms=prepared.transforms,
@@ -144,13 +146,17 @@ def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_dist
     check_target(folder, force=force)
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
     row = choose(CAPTURES[source.kind], solver)
-    _check_options(source, folder, 0.0, "cpu", tile, workers)
-    return source, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers)
+    _check_options(source, folder, row, 0.0, "cpu", tile, workers)
+    expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers)
+    _check_room(folder, expected)
+    return source, expected
 
 
 def _fuse(prepared: Prepared, coordinates, result, progress):
     """All-in-focus image and index map of a stack, frame by frame."""
     kept = prepared.kept
+    if progress is not None:
+        progress("all-in-focus", 0, len(kept))
     height, width = image_size(prepared.source.frames[0].path)
     fusion = AllInFocus(result.values, coordinates, matrices=prepared.matrices[list(kept)],
                         size=(height // prepared.reduction, width // prepared.reduction), around=prepared.around)
@@ -163,17 +169,25 @@ def _fuse(prepared: Prepared, coordinates, result, progress):
     return image, np.where(index < 0, np.int32(-1), np.asarray(kept, np.int32)[index])
 
 
-def _check_options(source, folder, min_confidence, device, tile, workers):
+def _check_options(source, folder, solver, min_confidence, device, tile, workers):
     """What can be refused before the minutes of decoding is refused here; "cpu" or "cuda", what `device` amounts to."""
     if not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence ({min_confidence:g}) must lie between 0 and 1; 0 keeps everything")
     worker_count(workers)
     if tile is not None:
-        cut((1, 1), tile, 0)
+        check_tile(tile, solver.halo)
+    solver.check(len(source.frames))
     for frame in source.frames:
         if Path(os.path.realpath(frame.path)).is_relative_to(os.path.realpath(folder)):
             raise OSError(f"{folder}: holds the input {frame.path}, which would be deleted; choose another -o DIR")
     return "cpu" if array_module(to_device(np.zeros(1, np.float32), device)) is np else "cuda"
+
+
+def _check_room(folder, expected):
+    """Refuse a job whose disks are too small before the minutes of decoding."""
+    if expected.disk:
+        check_space(expected.disk)
+    check_room(folder, expected.least_output)
 
 
 def _limits(scale, near, far, offset):

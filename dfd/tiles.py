@@ -6,6 +6,7 @@ inside is kept; so the result is that of the whole, up to rounding.  Tiles run i
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import os
@@ -26,16 +27,13 @@ TILE_BYTES = 320e6
 LEAST_TILE_PX = 64
 """Smallest side of a tile without its halo; below it the halo is nearly all of the work."""
 
-_PLANES = 160
-"""Bytes per pixel of a tile that do not depend on the number of frames: curves of a band, planes, result."""
-
 
 def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, workers: int | None = None,
                 device: str = "cpu", progress=None) -> DepthMap:
     """The depth map of a capture by a row of `solvers.SOLVERS`; the arrays are where the capture's images are, or on
     the device.
 
-    tile       side [px] of a tile without its halo; None: what fits TILE_BYTES
+    tile       side [px] of a tile without its halo, at least LEAST_TILE_PX; None: what fits TILE_BYTES
     workers    threads; None: all cores (one on a GPU, whose memory the tiles share)
     device     "cpu", "cuda" or "auto": where each tile is solved
     progress   called as progress(done, total) pixels
@@ -44,8 +42,10 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
     xp = array_module(capture.images)
     owner = array_module(to_device(np.zeros(1, np.float32), device)) if xp is np else xp
     workers = worker_count(workers) if owner is np else 1
-    pieces = cut(capture.shape, tile or tile_size(len(capture), capture.shape, solver.halo, workers), solver.halo, workers,
-                 whole=tile is None)
+    if tile is not None:
+        check_tile(tile, solver.halo)
+    side = tile_size(len(capture), capture.shape, solver, workers) if tile is None else tile
+    pieces = cut(capture.shape, side, solver.halo, workers, whole=tile is None)
     values, sigma = (owner.empty(capture.shape, dtype=np.float32) for _ in range(2))
     done, total = 0, capture.shape[0] * capture.shape[1]
 
@@ -58,6 +58,8 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         values[place], sigma[place] = part.values[inner], part.sigma[inner]
         return values[place].size
 
+    if progress is not None:
+        progress(0, total)
     for pixels in in_order(solve, pieces, workers):
         done += pixels
         if progress is not None:
@@ -74,25 +76,32 @@ def worker_count(workers: int | None) -> int:
     return workers
 
 
-def tile_size(frames: int, shape: tuple[int, int], halo: int, workers: int) -> int:
-    """Side [px] of the largest tiles, without their halo, that fit TILE_BYTES with so many in work."""
-    side = math.isqrt(int(TILE_BYTES / workers / tile_bytes(frames))) - 2 * halo
-    return max(min(side, max(shape)), LEAST_TILE_PX)
+def check_tile(tile: int, halo: int) -> None:
+    """Raises ValueError for a tile that somebody asked for and that would be hardly more than its halo."""
+    if tile < LEAST_TILE_PX:
+        raise ValueError(f"tile ({tile} px) must be at least {LEAST_TILE_PX} px, beside a halo of {halo} px on every side; "
+                         "give a larger one, or leave it out for what fits the memory")
 
 
-def tile_bytes(frames: int) -> int:
-    """Bytes that a solver needs per pixel of a tile of a stack."""
-    return 4 * frames + _PLANES
+def tile_size(frames: int, shape: tuple[int, int], solver: Solver, workers: int) -> int:
+    """Side [px] of the largest tiles, without their halo, that fit TILE_BYTES with so many in work; at least
+    LEAST_TILE_PX, at most the longer side of the image.
+    """
+    sides = range(min(LEAST_TILE_PX, max(shape)), max(shape) + 1)
+    fitting = bisect.bisect_right(sides, TILE_BYTES, key=lambda side: workers * tile_bytes(frames, shape, solver, side))
+    return sides[max(fitting - 1, 0)]
+
+
+def tile_bytes(frames: int, shape: tuple[int, int], solver: Solver, side: int) -> int:
+    """Bytes that solving one tile with its halo takes."""
+    return solver.memory(frames, tuple(min(side + 2 * solver.halo, length) for length in shape))
 
 
 def cut(shape: tuple[int, int], tile: int, halo: int, workers: int = 1, *, whole: bool = False):
     """Tiles as (outer slices, inner slices within the outer, place in the whole); equal sizes of at most `tile` px.
 
     whole   at least one tile per worker, where that leaves them LEAST_TILE_PX high
-    Raises ValueError for a tile below LEAST_TILE_PX.
     """
-    if tile < LEAST_TILE_PX:
-        raise ValueError(f"tile ({tile} px) must be at least {LEAST_TILE_PX} px; the halo around it is {halo} px")
     rows, columns = (math.ceil(length / tile) for length in shape)
     if whole and rows * columns < workers:
         rows = max(rows, min(workers, shape[0] // LEAST_TILE_PX))
@@ -113,16 +122,12 @@ def _edges(length, count):
 
 
 def in_order(function, items, workers):
-    """`map` in threads with at most `workers` items in work or waiting, so that a fault or Ctrl-C stops the rest."""
+    """`map` in threads with at most `workers` items begun and not yet handed out: after a fault or Ctrl-C none begins."""
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        begun: deque = deque()
+        for item in items:
+            begun.append(pool.submit(function, item))
+            if len(begun) >= workers:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()

@@ -440,7 +440,8 @@ def test_a_full_disk_leaves_nothing(place, capsys, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr("dfd.io.results.write_cloud", full)
-    refused(place, capsys, ("depth", "in", "-o", "deep/out"), "No space left on device; free some space")
+    refused(place, capsys, ("depth", "in", "-o", "deep/out"), "deep/out: the disk is full; the results need", "GB are free; "
+            "free some space, or choose another -o DIR")
 
 
 # -- the other commands

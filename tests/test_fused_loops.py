@@ -30,7 +30,7 @@ def test_sharpness_in_bands_is_that_of_whole_arrays(rng, monkeypatch, holes):
     monkeypatch.setattr(sharpness, "_BAND_PIXELS", 64 * SHAPE[1])
     capture, order = stack(rng, holes), [2, 0, 1, 3]
     volumes, deviations = np.full((3, 4, *SHAPE), np.inf, np.float32), np.full((3, *SHAPE), np.inf, np.float32)
-    for rows, volume, deviation in sharpness.sharpness_in_bands(capture, order, lambda *_: None):
+    for rows, volume, deviation in sharpness.sharpness_in_bands(capture, order, lambda *_: None, room=1e9):
         volumes[:, :, rows], deviations[:, rows] = volume, deviation
     for number, scale in enumerate(sharpness.SCALES):
         volume, deviation = sharpness.sharpness_curves(capture, order, scale, lambda: None)

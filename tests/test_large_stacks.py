@@ -1,11 +1,18 @@
 """Large stacks, tried on small ones: the job through disk and tiles, what --dry-run foresees, what a lack of room does."""
 
+import errno
 import json
 import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from conftest import shared_data
 from test_cli import dfd
 
 from dfd.forecast import forecast
@@ -47,8 +54,9 @@ def test_a_dry_run_says_what_it_takes_and_writes_nothing(stack, tmp_path, capsys
     told = capsys.readouterr().out
     assert told.startswith("metric depth:")
     assert re.search(rf"7 frames of {SIZE[1]} x {SIZE[0]} px, 2 at a time; tiles of {SIZE[1]} px", told)
-    for line in (r"^memory  about \d+\.\d GB$", r"^disk    \d+\.\d\d GB of results; 0\.00 GB meanwhile in .+, which has",
-                 r"^time    roughly \d+ s \("):
+    for line in (r"^memory  about \d+\.\d GB$", r"^disk    \d+\.\d\d GB of results, where \d+\.\d GB are free; "
+                 r"0\.00 GB meanwhile in .+, which has",
+                 r"^time    roughly \d+ s \(.*first time .* about 15 s more to compile$"):
         assert re.search(line, told, re.MULTILINE), told
     assert list(tmp_path.iterdir()) == []
 
@@ -119,3 +127,132 @@ def test_a_frame_of_another_scene_is_named_left_out_and_unharmful(stack, tmp_pat
     assert both.mean() > 0.5 and np.median(np.abs(outcome.result.values - whole.result.values)[both]) < 0.01  # dioptre
     again = run(folder, tmp_path / "again", align=tmp_path / "out" / "transforms.json")
     assert again.kept == outcome.kept
+
+
+def no_room(monkeypatch, free):
+    """Every disk has `free` bytes left."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 10**12, free))
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_disk_that_cannot_hold_the_results_is_refused_before_decoding(stack, tmp_path, capsys, monkeypatch, dry):
+    no_room(monkeypatch, 10**6)
+    assert dfd("depth", stack, "-o", tmp_path / "deep" / "out", *dry) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [f"dfd: {tmp_path}/deep/out: the results need at least 0.0016 GB, 0.001 GB are free; free some space, "
+                     "choose another -o DIR, or use --preview"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_disk_that_cannot_hold_the_frames_is_refused_before_decoding(stack, tmp_path, capsys, monkeypatch, dry):
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 0)
+    no_room(monkeypatch, 201 * 10**6)  # 200 MB are left for others
+    assert dfd("depth", stack, "-o", tmp_path / "out", *dry) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"dfd: {scratch.scratch_folder()}: 0.001 GB can be used, 0.0014 GB are needed")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_that_may_not_fit_are_a_warning_of_the_dry_run(stack, tmp_path, capsys, monkeypatch):
+    no_room(monkeypatch, 2 * 10**6)
+    assert dfd("depth", stack, "-o", tmp_path / "out", "--dry-run") == 0
+    assert "warning: the results may not fit; free some space, choose another -o DIR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_too_few_frames_are_refused_before_decoding(stack, tmp_path, capsys, dry):
+    for frame in (0, 5):
+        name = sorted(stack.glob("*.dng"))[frame].name
+        (tmp_path / name).write_bytes((stack / name).read_bytes())
+    assert dfd("depth", tmp_path, "-o", tmp_path / "out", "--kind", "focal-stack", *dry) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "needs at least 3 images of a sweep, this stack has 2; take more frames" in line
+
+
+def test_frames_that_would_lie_in_memory_count_as_memory(stack, tmp_path, capsys, monkeypatch):
+    source, solver = open_source(stack), SOLVERS["focus-measure"]
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(scratch, "_mounts", list)
+    on_disk = forecast(source, solver)
+    monkeypatch.setattr(scratch, "_mounts", lambda: ["tmpfs / tmpfs rw 0 0"])
+    assert forecast(source, solver).memory - on_disk.memory == on_disk.disk == 2 * 7 * SIZE[0] * SIZE[1]
+    assert dfd("depth", stack, "-o", tmp_path / "out", "--dry-run") == 0
+    assert "lies in memory, and what is there counts as memory above" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Disk quota"),
+                                   OSError(errno.EFBIG, "File too large"), OSError("98800 requested and 2048 written")])
+def test_a_disk_that_fills_up_while_results_are_written_is_one_clear_line(stack, tmp_path, capsys, monkeypatch, fault):
+    from dfd.io import results
+
+    def full(path, *rest, **options):
+        Path(path).write_bytes(b"half")
+        raise fault
+
+    monkeypatch.setattr(results, "write_cloud", full)
+    assert dfd("depth", stack, "-o", tmp_path / "deep" / "out") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(rf"dfd: {tmp_path}/deep/out: the disk is full; the results need 0\.0016 to 0\.0076 GB, "
+                        r"\d+(\.\d+)? GB are free; free some space, or choose another -o DIR", line), line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_fault_of_the_disk_is_not_called_full(stack, tmp_path, capsys, monkeypatch):
+    from dfd.io import results
+
+    def broken(path, *rest, **options):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(results, "write_cloud", broken)
+    assert dfd("depth", stack, "-o", tmp_path / "out") == 2
+    assert "Input/output error" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+def test_a_real_small_disk_that_fills_up_is_left_empty(stack, tmp_path, capsys):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1900k", "tmpfs", str(disk)], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only root can mount a small disk")
+    try:
+        assert dfd("depth", stack, "-o", disk / "out") == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert f"{disk}/out: the disk is full; the results need" in line and "0.0019 GB are free" in line
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_times_of_the_stages_add_up_and_are_those_of_the_progress(stack, tmp_path):
+    """Within 0.15 s: what lies between a stage's first and last report, and the time of the whole run."""
+    seen, start = {}, time.perf_counter()
+
+    def progress(stage, done, total):
+        seen.setdefault(stage, [time.perf_counter(), done])
+        if done == total:
+            seen[stage] = [*seen[stage][:2], time.perf_counter()]
+
+    outcome = run(stack, tmp_path / "out", progress=progress)
+    assert sum(outcome.timings.values()) == pytest.approx(time.perf_counter() - start, abs=0.15)
+    assert set(seen) == {"decode", "align", "register", "solve", "all-in-focus"}
+    for stage, (first, done, last) in seen.items():
+        assert done == 0 and last - first == pytest.approx(outcome.timings[stage], abs=0.15)
+
+
+@pytest.mark.parametrize("words", [[], ["--tile", "512", "--workers", "1"]], ids=["default", "one worker"])
+def test_the_forecast_of_memory_holds_on_a_real_stack(tmp_path, capsys, words):
+    """Largest resident size of a process of its own: not above the forecast, and not below 1 / 1.35 of it."""
+    stack = shared_data("stacks/focus_stack_pcb")
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells the largest resident size of a program")
+    code = ("import sys\nfrom dfd.cli import main\ntry:\n    main()\nfinally:\n"
+            "    line = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+            "    print(line, file=sys.stderr)\n")
+    done = subprocess.run([sys.executable, "-c", code, "depth", str(stack), "-o", str(tmp_path / "out"), *words],
+                          capture_output=True, text=True, check=True)
+    measured = 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", done.stderr)[1])
+    options = {"tile": 512, "workers": 1} if words else {}
+    expected = forecast(open_source([stack]), SOLVERS["focus-measure"], **options).memory
+    assert measured <= expected <= 1.35 * measured

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dfd.io import scratch
-from dfd.io.scratch import Scratch, code_cost, code_range, new_frames
-from dfd.noise import Noise
+from dfd.io.scratch import Scratch, code_cost, code_range, exact, new_frames, scratch_folder, serves
+from dfd.noise import LUMINANCE_TAPS, Noise
 
 SHAPE = (3, 37, 53)
 CAMERAS = [Noise(2e4, 3.0), Noise(7 * 9e4, 2.0 * 7**0.5), Noise(300.0, 8.0)]
@@ -26,7 +26,7 @@ def on_disk(monkeypatch):
 def test_codes_cost_less_than_a_tenth_of_the_noise(rng, on_disk, noise):
     images = rng.uniform(-2 * noise.read_noise / noise.gain, 1.2, SHAPE).astype(np.float32)
     images[1, 3:5, 7] = np.nan
-    frames = new_frames(SHAPE, noise, brightest=1.0)
+    frames = new_frames(SHAPE, noise, (1.0, 1.0))
     assert frames._codes.dtype == np.uint16
     for k, image in enumerate(images):
         frames[k] = image
@@ -41,17 +41,20 @@ def test_codes_cost_less_than_a_tenth_of_the_noise(rng, on_disk, noise):
 
 def test_images_finer_than_the_codes_stay_as_they_are(rng, on_disk):
     images = rng.random(SHAPE, dtype=np.float32)
-    frames = new_frames(SHAPE, Noise(1e12, 1.0), brightest=1.0)
+    frames = new_frames(SHAPE, Noise(1e12, 1.0), (1.0, 1.0))
     for k, image in enumerate(images):
         frames[k] = image
     np.testing.assert_array_equal(frames[:], images)
     np.testing.assert_array_equal(frames[:, 5:9, 11:20], images[:, 5:9, 11:20])
-    np.testing.assert_array_equal(np.asarray(frames.head(2)), images[:2])
-    assert len(frames) == 2 and frames.shape == (2, *SHAPE[1:])
+    first = frames.head(2)
+    np.testing.assert_array_equal(np.asarray(first), images[:2])
+    assert len(first) == 2 and first.shape == (2, *SHAPE[1:])
+    assert len(frames) == 3 and frames.shape == SHAPE  # as it was
+    np.testing.assert_array_equal(frames[2], images[2])
 
 
 def test_few_frames_stay_in_memory():
-    assert isinstance(new_frames(SHAPE, None, brightest=1.0), np.ndarray)
+    assert isinstance(new_frames(SHAPE, None, (1.0, 1.0)), np.ndarray)
 
 
 def test_pages_are_given_back(on_disk):
@@ -94,3 +97,79 @@ def test_a_file_size_limit_is_an_error_not_the_end_of_the_program():
             Scratch((2, 1000, 2000), dark=None, top=1.0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_lies_above_the_codes_is_unknown_and_what_lies_below_is_cut():
+    frames = Scratch((1, 1, 5), dark=0.01, top=2.0)
+    frames[0] = np.array([[-0.5, -0.005, 1.999, 2.01, np.inf]], np.float32)
+    np.testing.assert_array_equal(np.isnan(frames[0]), [[False, False, False, True, True]])
+    np.testing.assert_allclose(frames[0, 0, :3], [-0.01, -0.005, 1.999], atol=1e-4)
+
+
+@pytest.mark.parametrize("taps", [(1.0,), LUMINANCE_TAPS])
+@pytest.mark.parametrize("factor", [1.0, 0.3])
+def test_the_cost_of_codes_is_that_of_the_second_difference_after_coding_twice(rng, taps, factor):
+    """Measured on flat noisy fields from black to white; the cost allows for flicker, so it is a little above."""
+    noise = Noise(2e6, 20.0, taps)
+    dark, top = code_range(noise, 1.0)
+    frames, worst = Scratch((1, 400, 300), dark=dark, top=top), 0.0
+    for level in (0.0, 1e-4, 1e-3, 0.02, 0.2, 0.9):
+        white = rng.normal(size=(400, 300))
+        for axis in (0, 1):
+            white = np.apply_along_axis(np.convolve, axis, white, taps, mode="same")
+        field = (level + np.sqrt(noise.variance(level)) * white / np.sum(np.square(taps))).astype(np.float32)
+        frames[0] = field
+        frames[0] = frames[0] * np.float32(factor)
+        error = frames[0] - factor * field
+        worst = max(worst, np.std(np.diff(error, 2)[9:-9, 9:-9]) / np.std(np.diff(factor * field, 2)[9:-9, 9:-9]))
+    cost = code_cost(noise, dark, top, factor)
+    assert 0.6 * cost < worst < 1.05 * cost
+
+
+@pytest.mark.parametrize("factors", [(1.0, 1.0), (0.2, 1.0)])
+def test_codes_are_taken_up_to_a_tenth_of_the_noise_and_no_further(on_disk, factors):
+    def cost(gain):
+        return code_cost(Noise(gain, 10.0, LUMINANCE_TAPS), *code_range(Noise(gain, 10.0), factors[1]), factors[0])
+
+    gains = np.geomspace(1e4, 1e9, 400)
+    limit = gains[np.argmax([cost(gain) > 0.1 for gain in gains])]
+    for gain, kind in ((0.9 * limit, np.uint16), (1.1 * limit, np.float32)):
+        assert new_frames(SHAPE, Noise(gain, 10.0, LUMINANCE_TAPS), factors)._codes.dtype == kind
+
+
+def test_a_frame_with_less_noise_or_more_dark_than_the_first_widens_the_room(rng, on_disk):
+    factors, usual = (1.0, 1.0), Noise(2e4, 3.0)
+    frames = new_frames(SHAPE, usual, factors)
+    images = rng.random(SHAPE, dtype=np.float32)
+    frames[0] = images[0]
+    assert serves(frames, images[1], usual, factors) and serves(frames, images[1], None, factors)
+    assert not serves(frames, images[1], Noise(1e10, 3.0), factors)
+    assert not serves(frames, images[1] - 0.01, usual, factors)  # 1 % of it is darker than 6 deviations below black
+    wide = exact(frames, 1)
+    wide[1] = images[1]
+    np.testing.assert_array_equal(wide[1], images[1])
+    np.testing.assert_array_equal(wide[0], frames[0])
+
+
+@pytest.mark.parametrize("mounts, expected", [
+    (["tmpfs {tmp} tmpfs rw 0 0"], "lasting"),
+    (["/dev/a / ext4 rw 0 0", "tmpfs {parent} tmpfs rw 0 0"], "lasting"),
+    (["tmpfs {parent} tmpfs rw 0 0", "/dev/a {tmp} ext4 rw 0 0"], "tmp"),
+    (["tmpfs {tmp}other tmpfs rw 0 0"], "tmp"),
+    (["tmpfs / tmpfs rw 0 0"], "tmp"),
+    (["nonsense"], "tmp"),
+    ([], "tmp"),
+])
+def test_frames_go_to_a_disk_where_the_temporary_folder_lies_in_memory(tmp_path, monkeypatch, mounts, expected):
+    folders = {"tmp": tmp_path / "a b", "lasting": tmp_path.parent / f"{tmp_path.name}-lasting"}
+    for folder in folders.values():
+        folder.mkdir()
+    names = {"tmp": str(folders["tmp"]).replace(" ", r"\040"), "parent": tmp_path}
+    monkeypatch.setattr(scratch, "_mounts", lambda: [line.format(**names) for line in mounts])
+    monkeypatch.setattr(scratch, "_LASTING", str(folders["lasting"]))
+    monkeypatch.setattr(tempfile, "tempdir", str(folders["tmp"]))
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.delenv(name, raising=False)
+    assert scratch_folder() == str(folders[expected])
+    monkeypatch.setenv("TMPDIR", str(folders["tmp"]))
+    assert scratch_folder() == str(folders["tmp"])  # who says where gets it there

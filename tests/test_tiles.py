@@ -1,15 +1,30 @@
 """Tiles: the same depth as the whole, on every device, in any number of threads, with progress, and faults that get out."""
 
 import threading
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from fakegpu import device  # noqa: F401  (fixture)
-from textures import plane_stack, texture
+from textures import NOISE, plane_stack, texture
 
+from dfd import tiles
+from dfd.capture import FocalStack, View
+from dfd.imaging import gaussian
+from dfd.psf import Psf
 from dfd.solvers import SOLVERS
-from dfd.tiles import LEAST_TILE_PX, TILE_BYTES, cut, in_order, solve_tiled, tile_bytes, tile_size, worker_count
+from dfd.tiles import (
+    LEAST_TILE_PX,
+    TILE_BYTES,
+    check_tile,
+    cut,
+    in_order,
+    solve_tiled,
+    tile_bytes,
+    tile_size,
+    worker_count,
+)
 
 SHAPE = (211, 283)
 
@@ -76,10 +91,44 @@ def test_every_pixel_is_in_one_tile_and_has_its_halo(shape, tile, halo):
 @pytest.mark.parametrize("frames", [3, 10, 44, 300])
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_memory_follows_the_tile_not_the_number_of_frames(frames, workers):
-    side = tile_size(frames, (4000, 6000), 57, workers)
+    shape, solver = (4000, 6000), SOLVERS["focus-measure"]
+    side = tile_size(frames, shape, solver, workers)
     if side > LEAST_TILE_PX:
-        assert workers * (side + 2 * 57) ** 2 * tile_bytes(frames) <= TILE_BYTES
+        assert workers * tile_bytes(frames, shape, solver, side) <= TILE_BYTES
+    assert workers * tile_bytes(frames, shape, solver, side + 20) > TILE_BYTES
     assert LEAST_TILE_PX <= side <= 6000
+
+
+@pytest.mark.parametrize("frames, workers, shape", [(8, 1, (1200, 900)), (8, 4, (520, 900)), (80, 1, (420, 480)),
+                                                    (80, 4, (290, 480))])
+def test_measured_memory_of_the_tiles_is_what_was_declared(rng, monkeypatch, frames, workers, shape):
+    """NumPy's own count while the tiles are solved, beside the images and the two maps of the result."""
+    monkeypatch.setattr(tiles, "TILE_BYTES", 100e6)
+    sharp = gaussian(rng.random(shape, dtype=np.float32), 0.7)
+    blurred = [gaussian(sharp, 0.2 + step) for step in range(4)]
+    images = np.stack([blurred[abs(k % 7 - 3)] for k in range(frames)])
+    stack = FocalStack(images, [View(None, Psf(), NOISE, float(k)) for k in range(frames)], "steps")
+    solver = SOLVERS["focus-measure"]
+    solve_tiled(replace(stack, images=images[:, :90, :90]), solver, workers=1)  # compiles and loads
+    tracemalloc.start()
+    try:
+        solve_tiled(stack, solver, workers=workers)
+        peak = tracemalloc.get_traced_memory()[1] - 8 * shape[0] * shape[1]
+    finally:
+        tracemalloc.stop()
+    pieces = cut(shape, tile_size(frames, shape, solver, workers), solver.halo, workers, whole=True)
+    declared = workers * max(solver.memory(frames, images[0][outer].shape) for outer, _, _ in pieces)
+    assert len(pieces) >= workers and peak < 1.2 * declared and peak < 1.2 * tiles.TILE_BYTES
+    assert workers > 1 or peak > 0.8 * declared  # of one tile: what is declared is not far too much either
+
+
+@pytest.mark.parametrize("shape", [(40, 56), (63, 200)])
+def test_images_smaller_than_the_least_tile_are_solved(rng, shape):
+    stack = plane_stack(rng, shape=shape)
+    result = solve_tiled(stack, SOLVERS["focus-measure"])
+    assert result.shape == shape and result.valid.mean() > 0.5
+    with pytest.raises(ValueError, match="tile"):
+        solve_tiled(stack, SOLVERS["focus-measure"], tile=40)
 
 
 def test_small_images_still_use_every_worker():
@@ -103,7 +152,7 @@ def test_a_fault_in_a_tile_stops_the_rest(capture):
 
     with pytest.raises(MemoryError, match="no room"):
         solve_tiled(capture, replace(SOLVERS["focus-measure"], function=broken), tile=64, workers=2)
-    assert len(calls) <= 3
+    assert len(calls) <= 2  # those that were in work
 
 
 def test_in_order_keeps_the_order_and_few_items_in_work():
@@ -124,7 +173,9 @@ def test_in_order_keeps_the_order_and_few_items_in_work():
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: cut((100, 100), 63, 5), r"tile \(63 px\) must be at least 64 px; the halo around it is 5 px"),
+    (lambda: check_tile(63, 5), r"^tile \(63 px\) must be at least 64 px, beside a halo of 5 px on every side; give a "
+                                r"larger one, or leave it out for what fits the memory$"),
+    (lambda: check_tile(0, 5), r"^tile \(0 px\) must be at least 64 px"),
     (lambda: worker_count(0), r"workers \(0\) must be at least 1; leave it out for all cores"),
 ])
 def test_what_cannot_be_is_refused(call, message):

@@ -110,7 +110,7 @@ def depth(
             inputs, output, kind=kind, solver=solver, lens=lens, focus_distances=_numbers(focus_distances), align=align,
             reference=reference, side=side, preview=preview, tile=tile, workers=workers, force=force)
         scale_first(source, origin=origin.value)
-        forecast_lines(expected, source)
+        forecast_lines(expected, source, output)
         return
     from dfd.report import load_ahead, write_report
 

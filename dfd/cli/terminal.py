@@ -40,25 +40,31 @@ def summary(outcome, folder) -> None:
     if len(texts) > len(shown):
         say(f"warning: and {len(texts) - len(shown)} more in report.html")
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in outcome.timings.items())
-    say(f"{outcome.solver} on {outcome.device}; {times}")
+    say(f"{outcome.solver} on {outcome.device}; {times}; in all {sum(outcome.timings.values()):.1f} s")
     say(f"look at {folder}/report.html")
 
 
-def forecast_lines(expected, source) -> None:
+def forecast_lines(expected, source, output) -> None:
     """`dfd depth --dry-run`: what the job would need."""
-    from dfd.io.scratch import free_space
+    from dfd.forecast import COMPILE_S
+    from dfd.io.results import free_bytes
+    from dfd.io.scratch import free_space, lies_in_memory
 
     _missing(source)
     height, width = expected.shape
     folder, free = free_space()
+    room = free_bytes(output)
     say(f"{len(source.frames)} frames of {width} x {height} px, {expected.workers} at a time; tiles of {expected.tile} px")
     say(f"memory  about {expected.memory / 1e9:.1f} GB")
-    say(f"disk    {expected.output / 1e9:.2f} GB of results; {expected.disk / 1e9:.2f} GB meanwhile in {folder}, which has "
-        f"{free / 1e9:.1f} GB free")
+    say(f"disk    {expected.output / 1e9:.2f} GB of results, where {room / 1e9:.1f} GB are free; "
+        f"{expected.disk / 1e9:.2f} GB meanwhile in {folder}, which has {free / 1e9:.1f} GB free")
     stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in expected.seconds.items() if seconds >= 0.5)
-    say(f"time    roughly {sum(expected.seconds.values()):.0f} s ({stages})")
-    if expected.disk and free < expected.disk:
-        say("warning: that is not enough; free some space, set TMPDIR to a larger disk, or use --preview")
+    say(f"time    roughly {sum(expected.seconds.values()):.0f} s ({stages}); once, the first time on a machine, about "
+        f"{COMPILE_S} s more to compile")
+    if room < expected.output:
+        say("warning: the results may not fit; free some space, choose another -o DIR, or use --preview")
+    if expected.disk and lies_in_memory(folder):
+        say(f"warning: {folder} lies in memory, and what is there counts as memory above; set TMPDIR to a folder on a disk")
     for text in source.warnings:
         say(f"warning: {text}")
 

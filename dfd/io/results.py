@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -21,7 +24,7 @@ from dfd.io.record import UNITS, make_record, quantity, strict
 if TYPE_CHECKING:
     from dfd.io.sources import Source
 
-__all__ = ["Outcome", "check_target", "linear_to_srgb", "write_results"]
+__all__ = ["Outcome", "check_room", "check_target", "free_bytes", "linear_to_srgb", "output_bytes", "write_results"]
 
 NO_FRAME = 65535
 """Value of index.tiff where no frame was used."""
@@ -121,6 +124,49 @@ def write_results(folder, outcome: Outcome, *, force: bool = False,
     On any exception, Ctrl-C included, nothing is left behind and a folder that stood there stays as it was.
     Raises OSError when the folder exists (without `force`), holds files that dfd did not write, or cannot be written.
     """
+    try:
+        return _write_all(folder, outcome, force, extras)
+    except OSError as error:
+        if not _is_full(error):
+            raise
+        least, most = output_bytes(outcome.result.values.size, metric=outcome.result.scale == "metric",
+                                   pictures=outcome.all_in_focus is not None)
+        raise OSError(f"{folder}: the disk is full; the results need {least / 1e9:.2g} to {most / 1e9:.2g} GB, "
+                      f"{free_bytes(folder) / 1e9:.2g} GB are free; free some space, or choose another -o DIR") from error
+
+
+def output_bytes(pixels: int, *, metric: bool, pictures: bool) -> tuple[float, float]:
+    """Bytes of a folder of results of so many pixels: (whatever the images show, at most about).
+
+    metric   there may be a point cloud;   pictures   there are an all-in-focus image and its index
+    """
+    maps, grey, colour, index, points, previews = 12, 2, 6, 2, 15, 1
+    least = maps + (grey + index if pictures else 0)
+    return pixels * least, pixels * (maps + (colour + index if pictures else 0) + points * metric + previews) + 4e6
+
+
+def check_room(folder, size: float) -> None:
+    """Raises OSError when the disk of an output folder, which need not exist yet, has fewer bytes free than `size`."""
+    free = free_bytes(folder)
+    if free < size:
+        raise OSError(f"{folder}: the results need at least {size / 1e9:.2g} GB, {free / 1e9:.2g} GB are free; free some "
+                      "space, choose another -o DIR, or use --preview")
+
+
+def free_bytes(folder) -> int:
+    """Bytes that are free where an output folder is or will be."""
+    place = Path(os.path.realpath(folder)).parent
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def _is_full(error):
+    """Whether a disk, a quota or a limit of file size is what stopped the writing; NumPy tells it in words only."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "requested and" in str(error)
+
+
+def _write_all(folder, outcome, force, extras):
     start = time.perf_counter()
     with new_folder(folder, force=force) as temporary:
         record = make_record(outcome)

@@ -10,7 +10,8 @@ CODES = 65534
 
 
 def encode(image, dark: float, top: float, out) -> None:
-    """Write the codes of an (H, W) float32 image into `out`, (H, W) uint16; brightness outside -dark..top is cut."""
+    """Write the codes of an (H, W) float32 image into `out`, (H, W) uint16; below -dark it is
+    cut to -dark, above top it is unknown, which is code 0."""
     _encode(image, np.float32(dark), np.float32(CODES / np.sqrt(top + dark)), out)
 
 
@@ -23,15 +24,12 @@ def decode(codes, dark: float, top: float) -> np.ndarray:
 
 @numba.njit(nogil=True, cache=True)
 def _encode(image, dark, factor, out):
-    zero, half, last = np.float32(0), np.float32(1.5), np.float32(CODES)
+    zero, half, last = np.float32(0), np.float32(1.5), np.float32(CODES + 0.5)
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
             value = image[y, x] + dark
-            if value == value:
-                code = np.sqrt(value if value > zero else zero) * factor
-                out[y, x] = np.uint16((code if code < last else last) + half)
-            else:
-                out[y, x] = 0
+            code = np.sqrt(value if value > zero else zero) * factor
+            out[y, x] = np.uint16(code + half) if value == value and code < last else 0
 
 
 @numba.njit(nogil=True, cache=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dfd.capture import Capture, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers.focus_measure import REACH, solve_focus_measure
+from dfd.solvers.focus_measure import REACH, bytes_needed, check_images, solve_focus_measure
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Solver:
     """One row: what `dfd solvers` lists, and the captures that the function takes.
 
     halo        px around a pixel that its value may depend on
+    memory      (K, (H, W)) -> bytes that solving so many images of this size takes, a copy of them included
+    check       refuses a number of images that is too small, with a ValueError
     tolerance   error [px of coc] within which the contract tests must find a well textured plane
     """
 
@@ -28,6 +30,8 @@ class Solver:
     paper: str
     tolerance: float
     halo: int
+    memory: Callable[[int, tuple[int, int]], int]
+    check: Callable[[int], None]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -41,7 +45,7 @@ SOLVERS: dict[str, Solver] = {
         Solver(
             "focus-measure", solve_focus_measure, (FocalStack,),
             "sharpest frame at three scales, refined between the frames; needs no optics and at least 3 frames",
-            "Nayar and Nakagawa 1994 (SML, Gaussian peak); Pertuz et al. 2013", 1.0, REACH,
+            "Nayar and Nakagawa 1994 (SML, Gaussian peak); Pertuz et al. 2013", 1.0, REACH, bytes_needed, check_images,
         ),
     )
 }

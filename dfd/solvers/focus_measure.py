@@ -28,7 +28,7 @@ from dfd.capture import FocalStack
 from dfd.depthmap import DepthMap
 from dfd.refine import fit_plane
 from dfd.solvers.peaks import PULLS, WIDTHS, gaussian_peak, pull, unlock, unlock_table
-from dfd.solvers.sharpness import SCALES, sharpness_curves, sharpness_in_bands
+from dfd.solvers.sharpness import SCALES, band_bytes, band_rows, sharpness_curves, sharpness_in_bands
 
 REACH = 57
 """Pixels around a pixel that its value may depend on, the halo for tiles: 17 for the coarsest sharpness, 20 for the median
@@ -64,6 +64,14 @@ calibration, and the coverage there is how well it fits, not an independent test
 
 _EPSILON = 1e-12
 
+LEAST_IMAGES = 3
+
+_PEAKS, _PLANES = 20, 95
+"""Bytes per pixel of what the curves give, and of that with the planes, sigma and ghosts that follow from it."""
+
+_BAND_SHARE = 0.5
+"""Bytes of a band of curves over those of the images and the planes; so smaller tiles have smaller bands."""
+
 
 def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     """Depth of a focal stack, in the unit of its sweep, from the sharpest frame of every pixel.
@@ -72,9 +80,7 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     progress   called with (done, total) pieces of work
     Raises ValueError for fewer than 3 images.
     """
-    if len(capture) < 3:
-        raise ValueError(f"focus-measure needs at least 3 images of a sweep, this stack has {len(capture)}; "
-                         "take more frames between or beyond them")
+    check_images(len(capture))
     xp = array_module(capture.images)
     order = sorted(range(len(capture)), key=lambda index: capture.views[index].coordinate)
     coordinates = np.array([capture.views[index].coordinate for index in order])
@@ -95,6 +101,23 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     )
 
 
+def check_images(count: int) -> None:
+    """Raises ValueError for fewer images than a peak needs."""
+    if count < LEAST_IMAGES:
+        raise ValueError(f"focus-measure needs at least {LEAST_IMAGES} images of a sweep, this stack has {count}; "
+                         "take more frames between or beyond them")
+
+
+def bytes_needed(frames: int, shape: tuple[int, int]) -> int:
+    """Bytes that solving (frames, *shape) images on the CPU takes, a copy of the images included."""
+    pixels, rows = shape[0] * shape[1], band_rows(frames, shape, _band_room(frames, shape))
+    return 4 * frames * pixels + max(_PLANES * pixels, _PEAKS * pixels + band_bytes(frames, shape, rows))
+
+
+def _band_room(frames, shape):
+    return _BAND_SHARE * (4 * frames + _PLANES) * shape[0] * shape[1]
+
+
 def _find_peaks(capture, order, places, report):
     """What each pixel's own curves say, (H, W) float32 each: by fused loops on the CPU, by arrays on a GPU.
 
@@ -106,8 +129,10 @@ def _find_peaks(capture, order, places, report):
         volumes = [sharpness_curves(capture, order, scale, lambda: report(next(steps), total)) for scale in SCALES]
         return find_peaks_arrays(volumes, places)
     found = np.empty((5, *capture.shape), np.float32)
-    for rows, volumes, deviations in sharpness_in_bands(capture, order, report):
+    room = _band_room(len(order), capture.shape)
+    for rows, volumes, deviations in sharpness_in_bands(capture, order, report, room=room):
         found[:, rows] = find_peaks_fused(list(zip(volumes, deviations, strict=True)), places)
+        del volumes, deviations  # before the next band is measured
     return found
 
 

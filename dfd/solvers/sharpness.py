@@ -21,9 +21,11 @@ REACH = 17
 _LEAST_SHARE = 0.3
 """Share of a window that must hold data."""
 
-_BAND_ROWS, _BAND_PIXELS, _BAND_BYTES = 48, 2**18, 64e6
-"""Least rows of a band, whose halo is measured twice; most pixels, so that its planes stay in the cache; most bytes of its
-curves."""
+_BAND_ROWS, _BAND_PIXELS = 16, 2**18
+"""Least rows of a band, whose halo is measured twice; most pixels, so that its planes stay in the cache."""
+
+_BAND_PLANES = 60
+"""Bytes per pixel of a band beside its curves: planes of the loop, noise, a copy of its frame, what its peaks give."""
 
 
 def sharpness(image, scale):
@@ -51,10 +53,27 @@ def _mean_of_known(values, known, whole, average):
     return xp.where(share > _LEAST_SHARE, mean, xp.float32(np.nan))
 
 
-def sharpness_in_bands(capture, order, report):
+def band_rows(frames: int, shape: tuple[int, int], room: float) -> int:
+    """Rows of a band of curves that fits `room` bytes with its halo; a few rows where none does."""
+    height, width = shape
+    fitting = int(room / (_band_pixel(frames) * width)) - 2 * REACH
+    return min(max(min(fitting, _BAND_PIXELS // width), _BAND_ROWS), height)
+
+
+def band_bytes(frames: int, shape: tuple[int, int], rows: int) -> int:
+    """Bytes that a band of so many rows takes while it is measured."""
+    return min(rows + 2 * REACH, shape[0]) * shape[1] * _band_pixel(frames)
+
+
+def _band_pixel(frames):
+    return 4 * len(SCALES) * frames + _BAND_PLANES
+
+
+def sharpness_in_bands(capture, order, report, *, room: float):
     """Yield (rows, volumes, deviations): `sharpness_curves` of all SCALES by the fused loop, a band of rows at a time.
 
-    Only a band of the curves exists at any time, and its planes fit the cache.
+    room   bytes that a band may take
+    Only one band of the curves exists at any time, once the caller has let the last one go, and its planes fit the cache.
     """
     from dfd.kernels.sharpness import measure_frames
 
@@ -63,16 +82,19 @@ def sharpness_in_bands(capture, order, report):
     responses = np.array([[(response, math.sqrt(2 / independent)) for response, independent in
                            (_noise_response(noise, scale) for scale in SCALES)] for noise in noises])
     scales = [(gaussian_taps(std), step, window) for std, step, window in SCALES]
-    height, width = capture.shape
-    pixels = min(_BAND_PIXELS, _BAND_BYTES / (4 * len(SCALES) * len(order)))
-    rows = max(_BAND_ROWS, int(pixels / width))
+    height = capture.shape[0]
+    rows = band_rows(len(order), capture.shape, room)
     starts = range(0, height, rows)
-    for number, start in enumerate(starts):
-        stop, top = min(start + rows, height), max(start - REACH, 0)
+
+    def measured(start, stop):
+        top = max(start - REACH, 0)
         images = capture.images[:, top:stop + REACH]
         volumes, deviations = measure_frames(images, order, variances, scales, responses, _LEAST_SHARE, REACH)
         inner = slice(start - top, stop - top)
-        yield slice(start, stop), volumes[:, :, inner], deviations[:, inner]
+        return slice(start, stop), volumes[:, :, inner], deviations[:, inner]
+
+    for number, start in enumerate(starts):
+        yield measured(start, min(start + rows, height))  # kept by no name here while the next one is measured
         report(number + 1, len(starts))
 
 
