@@ -17,7 +17,7 @@ from dfd.io.sources import Source
 from dfd.solvers import Solver
 from dfd.tiles import check_tile, cut, tile_size, worker_count
 
-_PROGRAM = 350e6
+_PROGRAM = 390e6
 """Bytes of the interpreter, its packages and the compiled loops."""
 
 _PYRAMID, _FRAME, _STACK, _COARSE = 22, 0.6e6, 20e6, 1.2e6

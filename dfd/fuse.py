@@ -104,18 +104,16 @@ class AllInFocus:
 
 
 def _by_depth(rank, count):
-    """(h, w) int64: the frame nearest to the mean depth of every block, at a step to that of its middle; where depth is
-    unknown, that of the nearest block."""
+    """(h, w) int64: the frame nearest to the depth in the middle of the order of every block's, which lies on one side of a
+    step; where depth is unknown, that of the nearest block."""
     unknown, block = np.isnan(rank), min(_BLOCK, *rank.shape)
+    height, width = (length // block for length in rank.shape)
     if unknown.all():
-        return np.full([length // block for length in rank.shape], (count - 1) // 2, np.int64)
-    share = imaging.reduce((~unknown).astype(np.float32), block)
-    total = imaging.reduce(np.where(unknown, np.float32(0), rank), block)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(share > 0, total / share, np.float32(np.nan))
-    middle = rank[block // 2::block, block // 2::block][:mean.shape[0], :mean.shape[1]]
-    mean = np.where(np.abs(middle - mean) > 1, middle, mean)  # across a step the mean names a frame that lies between
-    return np.rint(fill(mean)).astype(np.int64)
+        return np.full((height, width), (count - 1) // 2, np.int64)
+    cells = rank[:height * block, :width * block].reshape(height, block, width, block).swapaxes(1, 2)
+    cells = np.sort(cells.reshape(height, width, -1), axis=-1)  # NaN comes last
+    known = np.isfinite(cells).sum(axis=-1, keepdims=True)
+    return np.rint(fill(np.take_along_axis(cells, np.maximum(known - 1, 0) // 2, axis=-1)[..., 0])).astype(np.int64)
 
 
 def _by_agreement(rank, around, matrices, size, group):

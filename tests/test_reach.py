@@ -43,7 +43,10 @@ def ghost_reach():
 
 
 def test_the_halo_of_tiles_is_as_wide_as_all_steps_look_together(rng):
-    bands = sharpness_reach(lambda capture: next(iter(sharpness_in_bands(capture, range(3), lambda *_: None)))[1][2][0], rng)
+    def curves(capture):
+        return next(iter(sharpness_in_bands(capture, range(3), lambda *_: None, room=1e9)))[1][2][0]
+
+    bands = sharpness_reach(curves, rng)
     arrays = sharpness_reach(lambda capture: sharpness_curves(capture, range(3), SCALES[2], lambda: None)[0][0], rng)
     assert bands == arrays == SHARPNESS_REACH == 17
     assert SHARPNESS_REACH + plane_reach(rng) + ghost_reach() == REACH

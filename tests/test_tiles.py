@@ -187,4 +187,4 @@ def test_what_cannot_be_is_refused(call, message):
 def test_an_image_below_the_least_tile_is_solved_whole_when_nobody_asks_for_tiles(shape, rng):
     stack = plane_stack(rng, foci=np.linspace(1.8, 1.05, 5), shape=shape)
     assert solve_tiled(stack, SOLVERS["focus-measure"]).values.shape == shape
-    assert tile_size(5, shape, 57, 2) == LEAST_TILE_PX
+    assert tile_size(5, shape, SOLVERS["focus-measure"], 2) <= LEAST_TILE_PX
