@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from dfd import __version__
 from dfd.console import Progress, say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -96,6 +95,8 @@ def _table(result):
 
 def _version(wanted: bool):
     if wanted:
+        from dfd import __version__
+
         say(f"dfd-calibrate {__version__}")
         raise typer.Exit
 

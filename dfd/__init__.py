@@ -7,12 +7,6 @@
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("depth-from-defocus")
-except PackageNotFoundError:  # a source tree on PYTHONPATH, not installed
-    __version__ = "0+source"
 
 _PUBLIC = {
     "read_capture": "dfd.pipeline",
@@ -39,6 +33,8 @@ __all__ = [*sorted(_PUBLIC), "__version__"]
 
 
 def __getattr__(name):
+    if name == "__version__":
+        return _version()
     if name not in _PUBLIC:
         raise AttributeError(f"module 'dfd' has no attribute {name!r}")
     home = _PUBLIC[name]
@@ -47,3 +43,13 @@ def __getattr__(name):
 
 def __dir__():
     return __all__
+
+
+def _version():
+    """Looked up when asked for: what reads it takes longer to load than the rest of this file."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("depth-from-defocus")
+    except PackageNotFoundError:  # a source tree on PYTHONPATH, not installed
+        return "0+source"

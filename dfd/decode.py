@@ -55,6 +55,8 @@ def decode_frames(source: Source, *, reduction: int, factors: tuple[float, float
     factors   smallest and largest by which brightness will be multiplied;   report   called as report("decode", done, total)
     Raises OSError for a file and for a disk that cannot hold the frames, ValueError for values.
     """
+    import dfd.kernels.tables  # noqa: F401  the compiler is loaded here, not by all threads at once
+
     count, parts, images = len(source.frames), [], None
     height, width = (length // reduction for length in reader.image_size(source.frames[0].path))
     factor = max(1, math.ceil(math.sqrt(height * width / _COARSE_PIXELS)))

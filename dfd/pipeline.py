@@ -95,7 +95,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
     offset = _offset(source, origin)
     limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
-    inputs = _digests(source)
+    inputs = _digests(source, worker_count(workers))
     clock.stop("open")
     if opened is not None:
         opened(source)
@@ -225,11 +225,11 @@ def _offset(source, origin) -> float:
     return source.profile.sensor_offset(source.frames[source.reference].settings)
 
 
-def _digests(source):
-    """(path, sha256) of every frame.  Raises ValueError when two frames are the same file."""
+def _digests(source, workers):
+    """(path, sha256) of every frame, read by so many threads.  Raises ValueError when two frames are the same file."""
     found: dict[str, str] = {}
-    for frame in source.frames:
-        digest = sha256(frame.path)
+    digests = in_order(sha256, [frame.path for frame in source.frames], workers)
+    for frame, digest in zip(source.frames, digests, strict=True):
         first = found.setdefault(digest, str(frame.path))
         if first != str(frame.path):
             raise ValueError(f"{frame.path}: the same picture as {first}, to the last byte; leave one of them out")

@@ -15,6 +15,7 @@ import tifffile
 import typer.main
 
 from dfd import __version__
+from dfd.cli import commands
 from dfd.cli.commands import app
 from dfd.console import Progress
 from dfd.console.run import call
@@ -303,6 +304,7 @@ def test_simulate_takes_the_camera_that_suits_the_kind_and_lists_all(tmp_path, c
     assert dfd("simulate", "--help") == 0
     text = "".join(capsys.readouterr().out.split())  # lines break at hyphens
     assert [name for name in (*PRESETS, *SCENES) if name not in text] == []
+    assert commands.PRESETS.split(", ") == list(PRESETS) and commands.SCENES.split(", ") == list(SCENES)
 
 
 def test_help_names_the_unit_of_every_number(capsys):

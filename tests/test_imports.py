@@ -42,3 +42,22 @@ def test_every_public_name_resolves(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
         dfd.no_such_name
+
+
+@pytest.mark.parametrize("arguments", ["--version", "--help", "depth --help", "simulate --help"])
+def test_help_loads_no_arithmetic_and_no_simulator(arguments):
+    unwanted = (*(name for name in HEAVY if name not in ("typer", "rich")), "numpy", "scipy", "dfd.simulate", "dfd.pipeline",
+                "dfd.report")
+    loaded = fresh("import contextlib, sys\n"
+                   "from dfd.cli import main\n"
+                   f"sys.argv = ['dfd', *{arguments.split()}]\n"
+                   "with contextlib.suppress(SystemExit): main()\n"
+                   f"print('loaded', *[name for name in {unwanted} if name in sys.modules])")
+    assert loaded.splitlines()[-1] == "loaded"
+
+
+def test_the_main_job_starts_without_compiler_plotter_or_simulator():
+    unwanted = ("numba", "matplotlib", "cv2", "rawpy", "tifffile", "scipy.ndimage", "dfd.simulate", "importlib.metadata")
+    loaded = fresh("import sys, dfd.cli.commands, dfd.cli.terminal, dfd.pipeline, dfd.report\n"
+                   f"print(*[name for name in {unwanted} if name in sys.modules])")
+    assert loaded == ""

@@ -8,10 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dfd import __version__
-from dfd.cli.terminal import describe_table, forecast_lines, metrics_table, scale_first, solvers_table, summary
 from dfd.console import Progress, note, say, start
-from dfd.simulate import PRESETS, SCENES, simulate_capture
 
 app = typer.Typer(name="dfd", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Metric depth, with honest uncertainty, from several differently focused images.")
@@ -67,6 +64,10 @@ class Format(StrEnum):
     NPY = "npy"
 
 
+SCENES = "plane, slant, step, sphere, thin, slant-sphere, demo"
+PRESETS = "50mm-f2.8, 50mm-f4-12um, macro-100mm, phone, tunable-10dpt"
+"""Names that dfd.simulate knows, spelled here so that help need not load it."""
+
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="folder to write; must not exist")]
 Force = Annotated[bool, typer.Option("--force", help="replace DIR if it is a result of dfd")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
@@ -103,6 +104,7 @@ def depth(
     force: Force = False,
 ):
     """Turn a capture into a depth map with its uncertainty: the main job."""
+    from dfd.cli.terminal import forecast_lines, scale_first, summary
     from dfd.pipeline import foresee, run
 
     if dry_run:
@@ -114,14 +116,16 @@ def depth(
         return
     from dfd.report import load_ahead, write_report
 
-    load_ahead()
+    def opened(source):
+        scale_first(source, origin=origin.value)
+        load_ahead()
+
     with Progress() as progress:
         outcome = run(
             inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),
             align=align, reference=reference, side=side, near=near, far=far, origin=origin, mask=mask,
             min_confidence=min_confidence, fill_unknown=fill, preview=preview, tile=tile, workers=workers, force=force,
-            extras=(write_report,),
-            opened=lambda source: scale_first(source, origin=origin.value), progress=progress,
+            extras=(write_report,), opened=opened, progress=progress,
         )
     summary(outcome, output)
 
@@ -133,6 +137,7 @@ def info(
     as_json: AsJson = False,
 ):
     """Show what EXIF and capture.toml say, per value its source and sigma, and what is missing for metres."""
+    from dfd.cli.terminal import describe_table
     from dfd.io.describe import describe
 
     overview = describe(files, lens=lens)
@@ -154,6 +159,7 @@ def compare(
     as_json: AsJson = False,
 ):
     """Judge a depth map by a reference: errors, density, honesty of sigma."""
+    from dfd.cli.terminal import metrics_table
     from dfd.evaluate import compare as judge
     from dfd.io.maps import read_map, read_mask
 
@@ -166,9 +172,9 @@ def compare(
 def simulate(
     output: Output,
     kind: Annotated[Kind, typer.Option(help="capture kind")] = Kind.FOCAL_STACK,
-    scene: Annotated[str, typer.Option(help=", ".join(SCENES))] = "demo",
+    scene: Annotated[str, typer.Option(help=SCENES)] = "demo",
     preset: Annotated[str | None, typer.Option(
-        help=f"camera: {', '.join(PRESETS)} [default: the one that suits the kind]")] = None,
+        help=f"camera: {PRESETS} [default: the one that suits the kind]")] = None,
     file_format: Annotated[Format, typer.Option("--format", help="Bayer DNG, 16-bit TIFF, or npy")] = Format.DNG,
     noise: Annotated[float, typer.Option(metavar="E", min=0, help="full well [electrons]; 0 = no noise")] = 20000.0,
     size: Annotated[str, typer.Option(metavar="WxH", help="image size [px]")] = "600x400",
@@ -179,6 +185,7 @@ def simulate(
     """Render a capture of a textured scene by ray tracing, with its exact depth."""
     from dfd.io.results import check_target
     from dfd.io.simulated import write_simulation
+    from dfd.simulate import simulate_capture
 
     check_target(output, force=force, marker="truth.json")
     with Progress() as progress:
@@ -193,6 +200,7 @@ def simulate(
 def demo(output: Output, force: Force = False):
     """Run the main job on an embedded scene: render a RAW (DNG) focal stack, solve it, compare with the truth."""
     from dfd.cli.demo import run_demo
+    from dfd.cli.terminal import scale_first, summary
 
     with Progress() as progress:
         outcome, figures = run_demo(output, force=force, opened=scale_first, progress=progress)
@@ -205,6 +213,7 @@ def demo(output: Output, force: Force = False):
 @app.command()
 def solvers(as_json: AsJson = False):
     """List the solvers: name, kinds of capture, one line, paper."""
+    from dfd.cli.terminal import solvers_table
     from dfd.solvers import SOLVERS
 
     solvers_table(SOLVERS.values(), as_json=as_json)
@@ -212,6 +221,8 @@ def solvers(as_json: AsJson = False):
 
 def _version(wanted: bool):
     if wanted:
+        from dfd import __version__
+
         say(f"dfd {__version__}")
         raise typer.Exit
 

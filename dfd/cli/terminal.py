@@ -6,8 +6,6 @@ import json
 
 import numpy as np
 
-from dfd.cli.figures import metric_lines
-from dfd.cli.overview import overview_lines
 from dfd.console import say
 from dfd.io.record import UNITS, VALUE_KEYS, quantity, statistics, strict
 from dfd.io.results import ORIGINS
@@ -99,6 +97,8 @@ def describe_table(overview, *, as_json: bool) -> None:
 
     "values" as they are used, "candidates" of every source, the one used first; {"file", "error"} for a damaged file.
     """
+    from dfd.cli.overview import overview_lines
+
     whole = [*map(_description, overview.files), *({"file": str(path), "error": text} for path, text in overview.bad)]
     for line in [_json(whole)] if as_json else overview_lines(overview):
         say(line)
@@ -122,6 +122,8 @@ def _value(value):
 
 def metrics_table(figures: dict, *, as_json: bool) -> None:
     """`dfd compare`: the headline first; the sparsification curve only as JSON."""
+    from dfd.cli.figures import metric_lines
+
     for line in [_json(figures)] if as_json else metric_lines(figures):
         say(line)
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -115,15 +114,23 @@ def statistics(outcome) -> dict:
 
 def versions() -> dict:
     """Python, system, dfd and every package that took part; for bug reports."""
+    from importlib.metadata import PackageNotFoundError, version
+
     from dfd import __version__
 
-    found = {"dfd": __version__, "python": platform.python_version(), "system": platform.platform()}
+    found = {"dfd": __version__, "python": platform.python_version(), "system": _system()}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
     return found
+
+
+def _system():
+    """What platform.platform() says on Linux; that would start `uname` for the processor, from a large process."""
+    names, library = platform.uname(), "".join(platform.libc_ver())
+    return "-".join(filter(None, (names.system, names.release, names.machine, library and f"with-{library}")))
 
 
 def strict(item):

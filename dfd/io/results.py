@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -168,15 +169,15 @@ def _is_full(error):
 
 def _write_all(folder, outcome, force, extras):
     start = time.perf_counter()
-    with new_folder(folder, force=force) as temporary:
+    with new_folder(folder, force=force) as temporary, ThreadPoolExecutor(1) as pool:  # ends before the folder goes
         record = make_record(outcome)
-        _write_maps(temporary, outcome)
-        _write_pictures(temporary, outcome)
+        arrays = pool.submit(_write_arrays, temporary, outcome)
         if outcome.transforms is not None:
             content = {"schema": "dfd-transforms 1", "size_px": record["size_px"], "frames": outcome.transforms}
             _write_json(temporary / "transforms.json", strict(content))
         for extra in extras:
             extra(temporary, outcome, record)
+        arrays.result()
         words = {"quantity": outcome.quantity, "unit": UNITS[outcome.result.scale]}
         names = sorted({path.name for path in temporary.iterdir()} | {"result.json"})
         record["files"] = {name: _FILES.get(name, "").format(**words) for name in names}
@@ -196,6 +197,12 @@ def linear_to_srgb(linear):
     return np.where(linear <= 0.0031308, np.float32(12.92) * linear, encoded)
 
 
+def _write_arrays(folder, outcome):
+    """What is pixels, in a thread: files and NumPy leave the interpreter to the report meanwhile."""
+    _write_maps(folder, outcome)
+    _write_pictures(folder, outcome)
+
+
 def _write_maps(folder, outcome):
     scale = outcome.result.scale
     depth, sigma = outcome.maps
@@ -212,18 +219,21 @@ def _write_pictures(folder, outcome):
     """All-in-focus image, index map and point cloud, where there are any."""
     from dfd.kernels.tables import to_codes
 
-    colours = None
+    encoded = None
     if outcome.all_in_focus is not None:
         encoded = to_codes(outcome.all_in_focus, linear_to_srgb, 65535)
         grey = encoded.shape[2] == 1
         write_tiff(folder / "allfocus.tiff", encoded[..., 0] if grey else encoded,
                    metadata={"quantity": "all-in-focus image", "encoding": "sRGB (IEC 61966-2-1), 0..65535"})
-        colours = np.broadcast_to(encoded >> 8, (*outcome.result.shape, 3)).astype(np.uint8)
     if outcome.index is not None:
-        index = np.where(outcome.index < 0, NO_FRAME, outcome.index).astype(np.uint16)
+        index = outcome.index.astype(np.uint16)
+        index[outcome.index < 0] = NO_FRAME
         write_tiff(folder / "index.tiff", index, metadata={
             "quantity": "frame that each pixel came from, 0 = first frame of result.json", "unknown": str(NO_FRAME)})
     if outcome.result.scale == "metric" and outcome.intrinsics is not None:
+        colours = None if encoded is None else \
+            np.broadcast_to((encoded >> 8).astype(np.uint8), (*outcome.result.shape, 3))
+        del encoded
         measured = np.where(np.isnan(outcome.result.sigma), np.float32(np.nan), outcome.result.depth)
         write_cloud(folder / "cloud.ply", measured, colours, outcome.intrinsics,
                     offset=outcome.origin_offset)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfd.imaging import reduce
-from dfd.kernels.registration import PAD, look, tile_sums
 from dfd.prepare.motions import at_level
 
 TILES = 16
@@ -55,6 +54,8 @@ class Pyramid:
 
     def size(self, level: int) -> tuple[int, int]:
         """(H, W) of a level."""
+        from dfd.kernels.registration import PAD
+
         height, width = self.splines[level].shape
         return height - 2 * PAD, width - 2 * PAD
 
@@ -68,6 +69,8 @@ def pyramid(image: np.ndarray, *, frames: int) -> Pyramid:
 
     From at most 0.6 Mpx, fewer in a stack of more than 33 frames, down to sides of 14 to 28 px: 7 bytes per pixel.
     """
+    from dfd.kernels.registration import PAD
+
     pixels = min(_FRAME_PIXELS, _TOTAL_PIXELS / frames)
     factor = math.ceil(math.sqrt(max(image.size / pixels, 1)))
     plane, known = _reduced(*_filled(image), factor)
@@ -84,6 +87,8 @@ def pyramid(image: np.ndarray, *, frames: int) -> Pyramid:
 
 def seen(pyramid: Pyramid, matrix, levels) -> dict[int, tuple[np.ndarray, ...]]:
     """(plane, right, down, support) of these levels through `matrix`, grid px -> image px."""
+    from dfd.kernels.registration import look
+
     return {level: look(pyramid.splines[level], pyramid.supports[level], at_level(matrix, pyramid.factors[level]),
                         pyramid.size(level)) for level in levels}
 
@@ -91,6 +96,8 @@ def seen(pyramid: Pyramid, matrix, levels) -> dict[int, tuple[np.ndarray, ...]]:
 def compared(one, other) -> np.ndarray:
     """(16, 16, 10) tile sums of two planes as they lie, see `dfd.kernels.registration`."""
     import cv2
+
+    from dfd.kernels.registration import tile_sums
 
     local = cv2.boxFilter(one[0] * other[0], -1, (_WINDOW, _WINDOW), borderType=cv2.BORDER_REFLECT)
     return tile_sums(one, other, local, tiles=TILES)

@@ -32,7 +32,7 @@ _MOST_WARNINGS = 6
 def write_report(folder: Path, outcome: Outcome, record: dict) -> None:
     """Add depth.png, confidence.png and report.html to `folder`; record is the content of result.json."""
     axis = axis_of(outcome)
-    with ThreadPoolExecutor() as pool:  # for pixels; figures, which share their fonts, are drawn in this thread
+    with ThreadPoolExecutor(2) as pool:  # for pixels, two maps in memory; figures share fonts and are drawn in this thread
         pictures = {name: pool.submit(make) for name, make in _makers(outcome, record, axis).items()}
         depth, sigma = outcome.maps
         plots = (distance_plot(depth, axis, _frame_places(outcome)),
