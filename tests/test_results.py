@@ -1,7 +1,11 @@
 """What a run writes: the right numbers in every file, all or nothing, and the same numbers when read again."""
 
+import errno
 import json
+import platform
 import re
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +17,10 @@ import trimesh
 from dfd.depthmap import DepthMap
 from dfd.io.folders import check_target, new_folder
 from dfd.io.frames import Frame
+from dfd.io.images import write_tiff
 from dfd.io.maps import read_map, read_mask
 from dfd.io.points import back_project, write_cloud
+from dfd.io.record import versions
 from dfd.io.results import Outcome, linear_to_srgb, write_results
 from dfd.io.sources import Source
 from dfd.profile import LensProfile
@@ -184,12 +190,46 @@ def test_a_result_without_any_known_pixel_is_written_honestly(tmp_path):
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
 def test_an_exception_in_the_middle_leaves_nothing(tmp_path, error):
     def fails(folder, outcome, record):
-        assert (folder / "depth.tiff").exists(), "the failure comes when half is written"
+        until = time.monotonic() + 10
+        while not (folder / "depth.tiff").exists():  # arrays are written in a thread
+            assert time.monotonic() < until, "the failure comes when half is written"
+            time.sleep(0.001)
         raise error("stop")
 
     with pytest.raises(error):
         write_results(tmp_path / "new" / "out", make_outcome(), extras=[fails])
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_the_folder_stays_until_the_last_array_is_written(tmp_path, monkeypatch, error):
+    begun, written = threading.Event(), []
+
+    def slow(path, image, **options):
+        begun.set()
+        time.sleep(0.05)
+        written.append((path.name, write_tiff(path, image, **options).exists()))
+
+    def fails(folder, outcome, record):
+        assert begun.wait(10)
+        raise error("stop")
+
+    monkeypatch.setattr("dfd.io.results.write_tiff", slow)
+    with pytest.raises(error):
+        write_results(tmp_path / "out", make_outcome(), extras=[fails])
+    assert written == [(f"{name}.tiff", True) for name in ("depth", "sigma", "confidence", "allfocus", "index")]
+    assert leftovers(tmp_path) == []
+
+
+def test_an_array_that_cannot_be_written_leaves_nothing_although_the_report_is_done(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dfd.io.results.write_cloud", full)
+    done = []
+    with pytest.raises(OSError, match="the disk is full"):
+        write_results(tmp_path / "out", make_outcome(), extras=[lambda *_: done.append(True)])
+    assert done == [True] and leftovers(tmp_path) == []
 
 
 def test_force_keeps_the_old_folder_when_the_new_run_fails(tmp_path):
@@ -451,3 +491,9 @@ def test_an_outcome_checks_its_sizes():
         make_outcome(all_in_focus=np.zeros((*SHAPE[::-1], 3), np.float32))
     with pytest.raises(ValueError, match="pupil or sensor"):
         replace(make_outcome(), origin="mount")
+
+
+def test_the_versions_name_the_system_without_starting_a_program(monkeypatch):
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a program was started"))
+    system = versions()["system"]
+    assert system.startswith(f"{platform.system()}-{platform.release()}-{platform.machine()}")

@@ -6,6 +6,7 @@ Exit 0: done.  2: the call or its input is wrong, or Ctrl-C.  1: the job failed 
 from __future__ import annotations
 
 import errno
+import gc
 import re
 import sys
 from typing import NoReturn
@@ -29,6 +30,7 @@ def start(app: typer.Typer, name: str, arguments: list[str] | None = None) -> No
         code = call(app, arguments, name=name)
         for line in remarks() if code == 0 else ():
             note(f"warning: an image library says: {line}")
+    gc.freeze()  # the process ends: nobody need look for circles among a million objects first
     sys.exit(code)
 
 
