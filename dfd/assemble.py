@@ -116,7 +116,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     residual = np.where(np.isnan(measured), 1.0, measured)
     gains = exposure * residual
     small = [small[k] * np.float32(residual[k]) for k in kept]
-    notes += _order(source, small, kept)
+    notes += _order(source, small, matrices[kept], kept, shape)
     clock.stop("align")
     images = register(decoded.images, matrices, gains, kept, report)
     psf = replace(source.psf, core=source.psf.core / reduction)
@@ -141,9 +141,11 @@ def _registered(decoded, matrices, exposure):
             for image, matrix, factor in zip(decoded.coarse, matrices, exposure, strict=True)]
 
 
-def _order(source, small, kept):
+def _order(source, small, matrices, kept, shape):
     """A sentence when the frames of a stack seem to stand out of focus order."""
-    jumps = prepare.order_jumps(small) if source.kind == "focal-stack" else ()
+    if source.kind != "focal-stack":
+        return ()
+    jumps = sorted({*prepare.order_jumps(small), *prepare.scale_jumps(matrices, shape)})
     return (prepare.order_note(jumps, [source.frames[k].path.name for k in kept]),) if jumps else ()
 
 

@@ -11,7 +11,7 @@ from dfd.cli.commands import app
 from dfd.console import call
 from dfd.imaging import reduce
 from dfd.io.images import read_image
-from dfd.prepare import order_jumps, order_note
+from dfd.prepare import order_jumps, order_note, scale_jumps
 from dfd.psf import Psf
 
 
@@ -56,6 +56,25 @@ def test_the_sentence_names_the_frames():
     note = order_note(((0, 1), (3, 4)), ["a.png", "b.png", "c.png", "d.png", "e.png"])
     assert note.startswith("frames seem out of focus order at a.png - b.png, d.png - e.png: ")
     assert note.endswith("nothing was reordered")
+
+
+def breathing(scales):
+    """Maps that magnify about the middle of 300 x 200 px."""
+    return [np.array([[scale, 0, (1 - scale) * 149.5], [0, scale, (1 - scale) * 99.5], [0, 0, 1]]) for scale in scales]
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_magnification_that_turns_back_names_the_pair(way):
+    scales = np.array([0.953, 0.962, 0.979, 1.0, 1.014, 1.029, 1.051])[::way]
+    assert scale_jumps(breathing(scales), (200, 300)) == ()
+    assert scale_jumps(breathing(scales[[0, 1, 3, 2, 4, 5, 6]]), (200, 300)) == ((2, 3),)
+    assert scale_jumps(breathing(scales[[0, 5, 2, 3, 4, 1, 6]]), (200, 300)) == ((1, 2), (4, 5))
+
+
+def test_magnification_that_hardly_changes_or_wanders_shows_nothing(rng):
+    assert scale_jumps(breathing(1 + 4e-4 * rng.standard_normal(20)), (200, 300)) == ()
+    assert scale_jumps(breathing(1 + 0.01 * (np.arange(12) % 2)), (200, 300)) == ()
+    assert scale_jumps(breathing([0.98, 1.0, 0.99, 1.02]), (200, 300)) == ()
 
 
 def upstream():
@@ -109,6 +128,6 @@ def test_a_reference_of_another_scene_stops_the_job_by_name(tmp_path, rng, capsy
     assert call(app, ["depth", str(folder), "-o", str(tmp_path / "out")], name="dfd") == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("dfd: 04.tiff: this reference could not be aligned with 8 of the other 8 frames")
-    assert line.endswith("choose another with --reference, such as 05.tiff, or leave it out")
+    assert line.endswith("(its number in the order of the input), such as that of 05.tiff, or leave it out")
     assert not (tmp_path / "out").exists()
     assert call(app, ["depth", str(folder), "-o", str(tmp_path / "out"), "--reference", "5"], name="dfd") == 0

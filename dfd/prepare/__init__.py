@@ -3,7 +3,7 @@
 from dfd.prepare.alignment import Alignment, align
 from dfd.prepare.brightness import brightness_factors, coarse, residual_gains
 from dfd.prepare.motions import at_level
-from dfd.prepare.order import order_jumps, order_note
+from dfd.prepare.order import order_jumps, order_note, scale_jumps
 from dfd.prepare.pyramids import Pyramid, pyramid
 from dfd.prepare.transforms import describe, from_json, predicted_breathing
 
@@ -21,4 +21,5 @@ __all__ = [
     "predicted_breathing",
     "pyramid",
     "residual_gains",
+    "scale_jumps",
 ]

@@ -22,12 +22,17 @@ _GAIN, _CHANCE = 0.02, 14
 predicted), and what chance finds in small images, times the root of their pixels (rendered, 0.1 at 120 x 180, 0.02 at
 200 x 300)."""
 
-_FAINT = "frame {}: too little texture to be aligned; it stays where the optics predict it; check focus and exposure"
+_FAINT = ("frame {}: too little that it shows beside frame {} is recognised to align it (weak texture, strong blur, another "
+          "scene?); it stays where the optics predict it; look at it, or pass --align none if the frames are registered")
 _PAIRS = 5
 """Pairs of frames that tell whether those that do not fit the reference fit each other; clearly, more than half of them."""
 _DOUBTFUL = 0.3
 _SEARCHED = [(scale, 0) for scale in (-0.08, -0.05, -0.025, 0.025, 0.05, 0.08)] + [(0, turn) for turn in (-0.035, 0.035)]
 """Quality below which a frame is looked at twice, and other starts are tried: changes of scale, of rotation [rad]."""
+
+_ODD, _CLEARER = 0.7, 0.2
+"""A frame is no part of the scene when it agrees less than _ODD with both its neighbours, which agree so much better with
+each other: in a sweep the next but one is always blurred more differently."""
 
 
 def chain(pyramids, reference, initial, order, advance):
@@ -36,14 +41,25 @@ def chain(pyramids, reference, initial, order, advance):
     good, place = np.ones(len(pyramids), dtype=bool), order.index(reference)
     done, lock = itertools.count(2), threading.Lock()
 
+    def attach(k, last):
+        start = initial[k] @ np.linalg.inv(initial[last]) @ matrices[last]
+        matrices[k], quality[k] = _registered(pyramids[last], matrices[last], pyramids[k], start)
+        fixed[k] = last
+        good[k] = covered(matrices[k], pyramids[k].shape) >= LEAST_COVER and \
+            one_scene(pyramids[last], matrices[last], pyramids[k], matrices[k], quality[k])
+
     def follow(side):
         last = reference
         for k in side:
-            start = initial[k] @ np.linalg.inv(initial[last]) @ matrices[last]
-            matrices[k], quality[k] = _registered(pyramids[last], matrices[last], pyramids[k], start)
-            fixed[k] = last
-            good[k] = covered(matrices[k], pyramids[k].shape) >= LEAST_COVER and \
-                one_scene(pyramids[last], matrices[last], pyramids[k], matrices[k], quality[k])
+            attach(k, last)
+            if quality[k] < _ODD and last != reference and quality[last] < _ODD:
+                disputed, before = (matrices[k].copy(), quality[k], good[k]), fixed[last]
+                attach(k, before)
+                if good[k] and quality[k] > max(quality[last], disputed[1]) + _CLEARER:
+                    good[last] = False
+                else:
+                    matrices[k], quality[k], good[k] = disputed
+                    fixed[k] = last
             if good[k]:
                 last = k
             with lock:
@@ -83,18 +99,18 @@ def left_out(pyramids, reference, matrices, fixed, good) -> tuple[list[int], tup
         pairs = [(pyramids[one], matrices[one], pyramids[other])
                  for one, other in list(pairwise(k for k in bad if not blank[k]))[:_PAIRS]]
         found = [(pair, *_registered(*pair, pair[1])) for pair in pairs]
-        text = (f"frame {reference}: this reference could not be aligned with {len(bad)} of the other {len(good) - 1} "
-                "frames")
+        text = (f"frame {reference}: this reference{' shows nothing and' if blank[reference] else ''} could not be aligned "
+                f"with {len(bad)} of the other {len(good) - 1} frames")
         if 2 * len(bad) > len(pyramids) and 2 * sum(quality > _DOUBTFUL for *_, quality in found) > len(found):
-            raise ValueError(f"{text}, which fit each other; choose another with --reference, such as frame "
-                             f"{bad[len(bad) // 2]}, or leave it out")
+            raise ValueError(f"{text}, which fit each other; choose another with --reference (its number in the order of "
+                             f"the input), such as that of frame {bad[len(bad) // 2]}, or leave it out")
         if any(one_scene(*pair, matrix, 0) for pair, matrix, _ in found):
             return bad, (f"{text}; they are left out; choose another reference",)
         faint = [k for k in bad if blank[reference] or not blank[k]]
         bad = [k for k in bad if k not in faint]
     else:
         faint = []
-    told = {k: _told(k, pyramids, matrices, fixed, blank) for k in bad} | {k: _FAINT.format(k) for k in faint}
+    told = {k: _told(k, pyramids, matrices, fixed, blank) for k in bad} | {k: _FAINT.format(k, fixed[k]) for k in faint}
     return bad, tuple(told[k] for k in sorted(told))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 _STEP = 2.0
@@ -11,6 +13,9 @@ _NEARER = 0.7
 """... have no frame on the other side of the step that is nearer than this share of it."""
 
 _LEAST_FRAMES = 5
+
+_LEAST_SCALE, _BACK = 1e-3, 0.4
+"""Usual change of magnification per frame that can be told from chance; most steps that may go backwards."""
 
 
 def order_jumps(images) -> tuple[tuple[int, int], ...]:
@@ -33,11 +38,29 @@ def order_jumps(images) -> tuple[tuple[int, int], ...]:
     return tuple((int(k), int(k) + 1) for k in large if _is_nearer_elsewhere(images, k, _NEARER * steps[k]))
 
 
+def scale_jumps(matrices, shape) -> tuple[tuple[int, int], ...]:
+    """Pairs (k, k + 1) of neighbours at which the magnification turns back: it grows or falls all along a sweep.
+
+    matrices   K maps, output px -> frame px, in the supposed order;   shape   (H, W)
+    Two frames that changed places look almost as much alike as before; how much of the scene they show does not.  Only where
+    most steps go one way, and by at least 1/1000; fewer than 5 frames show nothing.
+    """
+    if len(matrices) < _LEAST_FRAMES:
+        return ()
+    steps = np.diff([math.log(_magnification(matrix, shape)) for matrix in matrices])
+    usual = float(np.median(np.abs(steps)))
+    steps = steps * np.sign(np.sum(np.sign(steps)))
+    if usual < _LEAST_SCALE or np.mean(steps < 0) > _BACK:
+        return ()
+    return tuple((int(k), int(k) + 1) for k in np.flatnonzero(steps < -0.5 * usual))
+
+
 def order_note(jumps, names) -> str:
     """The sentence about these pairs, with the names of the frames."""
     pairs = ", ".join(f"{names[one]} - {names[other]}" for one, other in jumps)
-    return (f"frames seem out of focus order at {pairs}: one of each pair looks more like a frame farther on; if so, depth "
-            "is wrong there; check the focus distances or the order of the files, nothing was reordered")
+    return (f"frames seem out of focus order at {pairs}: one of each pair looks more like a frame farther on, or the "
+            "magnification turns back there; if so, depth is wrong; check the focus distances or the order of the files, "
+            "nothing was reordered")
 
 
 def _is_nearer_elsewhere(images, k, limit):
@@ -51,3 +74,10 @@ def _distance(one, other):
     difference = np.abs(one - other)
     known = np.isfinite(difference)
     return float(difference[known].mean()) if known.any() else float("nan")
+
+
+def _magnification(matrix, shape):
+    """How many px of the frame one px of the output spans in the middle: root of the Jacobian there."""
+    height, width = shape
+    depth = matrix[2] @ ((width - 1) / 2, (height - 1) / 2, 1)
+    return math.sqrt(abs(np.linalg.det(matrix)) / abs(depth) ** 3)
