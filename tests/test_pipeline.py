@@ -9,6 +9,7 @@ import math
 import re
 import shutil
 import warnings
+from dataclasses import replace
 
 import cv2
 import fakegpu
@@ -26,6 +27,7 @@ from dfd.io.sources import open_source
 from dfd.lensfile import SCHEMA, SCHEMA_VERSION
 from dfd.pipeline import run
 from dfd.profile import LensProfile
+from dfd.psf import Psf
 from dfd.simulate import simulate_capture, true_inverse_depth
 
 device = fakegpu.device
@@ -268,6 +270,14 @@ def test_flicker_is_corrected_before_frames_are_compared(stack):
     scaled(stack, np.where(np.arange(FRAMES) % 2, 0.8, 1.0))
     rewrite(stack, tables_with(r"exposure_s = \S+", [""] * FRAMES))
     np.testing.assert_allclose(prepare_capture(open_source(stack)).around, steady, rtol=0.02)
+
+
+def test_a_preview_has_the_blur_of_its_own_larger_pixels(folders, monkeypatch):
+    monkeypatch.setattr("dfd.assemble.PREVIEW_PX", 150)
+    source = replace(open_source(folders / "npy"), psf=Psf("disk-gaussian", 0.6))
+    whole, half = (prepare_capture(source, align="none", preview=preview).capture for preview in (False, True))
+    assert half.shape == (100, 150) and half.views[0].psf.core == pytest.approx(0.3, abs=1e-9)  # px
+    assert half.views[0].lens.pixel_pitch == pytest.approx(2 * whole.views[0].lens.pixel_pitch, rel=1e-9)
 
 
 def test_iso_and_aperture_count_as_exposure_does(stack, results):
