@@ -28,7 +28,7 @@ _DECODING, _PICTURE, _MAPS, _FUSING, _WRITING = 20, 12, 8, 32, 28
 """Bytes per pixel of a frame being decoded, its colours, depth and sigma, the all-in-focus image being made, and of what
 is written."""
 
-_DECODE_NS, _PICTURE_NS, _REGISTER_NS, _SOLVE_NS, _SOLVE_PIXEL_NS, _WRITE_NS = 45, 33, 55, 40, 800, 250
+_DECODE_NS, _PICTURE_NS, _REGISTER_NS, _SOLVE_NS, _SOLVE_PIXEL_NS, _WRITE_NS = 45, 33, 18, 40, 800, 250
 """Core nanoseconds per pixel and frame, and (the last two) per pixel."""
 
 _START_S, _ALIGN_S = 2.5, 0.2

@@ -32,8 +32,9 @@ ROWS, COLUMNS = 64, 512
 """Tile [px] of the two passes: what lies between them stays in the cache of a core."""
 LANES = 16
 """Runs of pixels are computed in whole multiples of these, past their end: what follows is overwritten."""
-SLOPE, SCALE = 0.05, (0.8, 1.25)
-"""A map is nearly upright up to this rotation or shear [px/px] and within these scales, anywhere in the output."""
+SLOPE, SCALE = 0.02, (0.8, 1.25)
+"""A map is nearly upright up to this rotation or shear [px/px] and within these scales, anywhere in the output: along a
+sloped line a frequency beyond what the taps serve would come in from the other axis."""
 BORDER_TOLERANCE = 1e-3
 """Positions this far [px] outside the border still count as on it: rounding must not cost a row of pixels."""
 
@@ -247,7 +248,7 @@ def resample(image: np.ndarray, matrix: np.ndarray, shape: tuple[int, int]) -> n
 
     matrix   (3, 3) float64, output px -> input px, homogeneous
     """
-    table, out = phase_table(), np.empty(shape, dtype=np.float32)
+    out = np.empty(shape, dtype=np.float32)
     image = np.ascontiguousarray(image, dtype=np.float32)
     if upright(matrix, shape):
         weights = phase_polynomials()
@@ -255,7 +256,7 @@ def resample(image: np.ndarray, matrix: np.ndarray, shape: tuple[int, int]) -> n
             list(pool.map(lambda start: _resample_strip(image, matrix, weights, out, start), range(0, shape[0], ROWS)))
         return out
     workers = min(os.cpu_count() or 1, max(shape[0] // 32, 1))
-    edges = np.linspace(0, shape[0], workers + 1).astype(int)
+    table, edges = phase_table(), np.linspace(0, shape[0], workers + 1).astype(int)
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(lambda strip: _resample_rows(image, matrix, table, out, *strip), pairwise(edges)))
     return out
