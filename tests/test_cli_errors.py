@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import re
 import signal
@@ -359,6 +360,16 @@ TRANSFORMS = {
     "reference left out": (lambda content: content["frames"][2].update(aligned=False),
                            ("the reference f2.tiff is left out", "--reference")),
     "a word as a flag": (lambda content: content["frames"][0].update(aligned="no"), ("aligned is 'no'", "align anew")),
+    "a gain of zero": (lambda content: content["frames"][1].update(gain=0), ("frame 'f1.tiff'", "gain", "is 0 and must be")),
+    "a gain below zero": (lambda content: content["frames"][1].update(gain=-1.5), ("is -1.5 and must be positive",)),
+    "a gain without end": (lambda content: content["frames"][1].update(gain=1e999), ("is inf and must be", "finite")),
+    "a gain of nan": (lambda content: content["frames"][1].update(gain=math.nan), ("is nan and must be",)),
+    "a word as gain": (lambda content: content["frames"][1].update(gain="abc"), ("gain is 'abc', not a number",)),
+    "a flag as gain": (lambda content: content["frames"][1].update(gain=True), ("gain is True, not a number",)),
+    "a word in the matrix": (lambda content: content["frames"][1]["matrix"][0].__setitem__(0, "abc"),
+                             ("(matrix holds 'abc', not a number); align anew",)),
+    "a matrix of one number": (lambda content: content["frames"][1].update(matrix=3), ("matrix is 3, not a list of rows",)),
+    "a ragged matrix": (lambda content: content["frames"][1]["matrix"][0].pop(), ("rows of different lengths",)),
     "another reference": (moved_reference, ("f2.tiff was not the reference of that run", "--reference")),
 }
 
@@ -461,6 +472,8 @@ OTHERS = {
     "info in --lens none.json": ("none.json: no such lens profile",),
     "simulate -o out --size 60": ("--size (60) must be WIDTHxHEIGHT in px, such as 600x400",),
     "simulate -o out --size 0x40": ("--size (0x40) must be",),
+    "simulate -o out --size 1000000x1000000": ("size (1000000 x 1000000 px, 1e+06 MP) must be at most 100 MP", "smaller"),
+    "simulate -o out --size 12000x9000": ("size (12000 x 9000 px, 108 MP) must be at most 100 MP",),
     "simulate -o out --scene sea": ("scene ('sea') must be one of plane, slant",),
     "simulate -o out --preset nokia": ("preset ('nokia') must be one of 50mm-f2.8",),
     "simulate -o out --frames 1": ("frames (1) of a focal stack must be at least 2",),
