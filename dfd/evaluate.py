@@ -15,8 +15,10 @@ from dfd.capture import SCALES
 from dfd.depthmap import DepthMap
 
 ALIGNMENTS = ("none", "offset", "affine", "monotone")
-SUFFIXES = {"metric": "dpt", "stage": "stage_m", "steps": "frames", "affine": "px"}
+SUFFIXES = {"metric": "dpt", "stage": "stage_m", "steps": "frames", "affine": "px", "reference": "reference_units"}
 """Ending of a key that holds an error on the axis of each scale: rmse_dpt, rmse_stage_m, rmse_frames, rmse_px."""
+
+_UNITS = SCALES | {"reference": "unit of the reference"}
 
 _REMOVED = np.arange(20) / 20
 _ONE_SIGMA = 0.6826894921370859
@@ -36,9 +38,10 @@ def compare(result, reference, *, mask=None, align="none", border=0) -> dict:
     Notation: e and t are result and reference on the *axis* of the scale, where errors are uniform: inverse depth
     [dioptre] for metric maps, otherwise the map's own unit; d = 1/e and r = 1/t are metres.  <...> is a mean over the n
     pixels known in both.  A relative result may be held against a metric DepthMap with align "affine" or "monotone":
-    the fit then maps its unit to dioptres and all figures are metric.
+    the fit then maps its unit to dioptres and all figures are metric.  The same fit of a relative result to an array has
+    the scale "reference": errors are in the unit of that array, which nobody states.
 
-    Keys, with X = dpt (metric), stage_m (stage), frames (steps), px (affine):
+    Keys, with X = dpt (metric), stage_m (stage), frames (steps), px (affine), reference_units (reference):
     n_reference, n, density       known reference pixels inside mask and border; those with a value too; their ratio
     rmse_X, mae_X                 sqrt(<(e - t)^2>), <|e - t|>
     median_abs_X, p90_abs_X       50th and 90th percentile of |e - t|
@@ -77,7 +80,7 @@ def compare(result, reference, *, mask=None, align="none", border=0) -> dict:
     sigma = None if sigma is None else sigma[wanted]
     estimate, sigma, fitted = _align(estimate, sigma, truth, align, SUFFIXES[from_scale], SUFFIXES[scale])
     return _plain({
-        "scale": scale, "unit": SCALES[scale], "align": align, "alignment": fitted,
+        "scale": scale, "unit": _UNITS[scale], "align": align, "alignment": fitted,
         **_figures(estimate, truth, scale), **_sigma_figures(estimate, sigma, truth, SUFFIXES[scale], align),
     })
 
@@ -96,10 +99,13 @@ def sparsification(error, sigma, removed=_REMOVED):
 
 
 def _scales(result, reference, align):
-    """Scale of the result and scale in which errors are stated; they differ only after a fit to a metric reference."""
+    """Scale of the result and scale in which errors are stated; they differ only after a fit of values to a reference."""
     given = [item.scale if isinstance(item, DepthMap) else None for item in (result, reference)]
     of_result, of_reference = given[0] or given[1] or "metric", given[1] or given[0] or "metric"
-    if of_result != of_reference and not (of_reference == "metric" and align in ("affine", "monotone")):
+    fitted = align in ("affine", "monotone")
+    if fitted and given[1] is None and of_result != "metric":
+        return of_result, "reference"
+    if of_result != of_reference and not (of_reference == "metric" and fitted):
         raise ValueError(f"result has scale {of_result} [{SCALES[of_result]}] but reference has scale {of_reference} "
                          f"[{SCALES[of_reference]}]; a relative result can be held against a metric reference only "
                          "with align affine or monotone")

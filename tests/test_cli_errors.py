@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from conftest import shared_data
 from textures import plane_stack
 
 from dfd.cli.commands import app
-from dfd.console.run import call
+from dfd.console.run import call, start
 from dfd.io.dng import write_dng
 from dfd.settings import CameraSettings, Value
 
@@ -359,6 +360,16 @@ TRANSFORMS = {
     "reference left out": (lambda content: content["frames"][2].update(aligned=False),
                            ("the reference f2.tiff is left out", "--reference")),
     "a word as a flag": (lambda content: content["frames"][0].update(aligned="no"), ("aligned is 'no'", "align anew")),
+    "a gain of zero": (lambda content: content["frames"][1].update(gain=0), ("frame 'f1.tiff'", "gain", "is 0 and must be")),
+    "a gain below zero": (lambda content: content["frames"][1].update(gain=-1.5), ("is -1.5 and must be positive",)),
+    "a gain without end": (lambda content: content["frames"][1].update(gain=1e999), ("is inf and must be", "finite")),
+    "a gain of nan": (lambda content: content["frames"][1].update(gain=math.nan), ("is nan and must be",)),
+    "a word as gain": (lambda content: content["frames"][1].update(gain="abc"), ("gain is 'abc', not a number",)),
+    "a flag as gain": (lambda content: content["frames"][1].update(gain=True), ("gain is True, not a number",)),
+    "a word in the matrix": (lambda content: content["frames"][1]["matrix"][0].__setitem__(0, "abc"),
+                             ("(matrix holds 'abc', not a number); align anew",)),
+    "a matrix of one number": (lambda content: content["frames"][1].update(matrix=3), ("matrix is 3, not a list of rows",)),
+    "a ragged matrix": (lambda content: content["frames"][1]["matrix"][0].pop(), ("rows of different lengths",)),
     "another reference": (moved_reference, ("f2.tiff was not the reference of that run", "--reference")),
 }
 
@@ -461,6 +472,8 @@ OTHERS = {
     "info in --lens none.json": ("none.json: no such lens profile",),
     "simulate -o out --size 60": ("--size (60) must be WIDTHxHEIGHT in px, such as 600x400",),
     "simulate -o out --size 0x40": ("--size (0x40) must be",),
+    "simulate -o out --size 1000000x1000000": ("size (1000000 x 1000000 px, 1e+06 MP) must be at most 100 MP", "smaller"),
+    "simulate -o out --size 12000x9000": ("size (12000 x 9000 px, 108 MP) must be at most 100 MP",),
     "simulate -o out --scene sea": ("scene ('sea') must be one of plane, slant",),
     "simulate -o out --preset nokia": ("preset ('nokia') must be one of 50mm-f2.8",),
     "simulate -o out --frames 1": ("frames (1) of a focal stack must be at least 2",),
@@ -505,7 +518,8 @@ def test_ctrl_c_at_any_stage_leaves_nothing(place, capsys, monkeypatch, where):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(where, interrupt)
-    refused(place, capsys, ("depth", "in", "-o", "deep/out", "--align", "none"), "dfd: interrupted; nothing was written")
+    refused(place, capsys, ("depth", "in", "-o", "deep/out", "--align", "none"), "dfd: interrupted; nothing was written",
+            code=130)
 
 
 def test_ctrl_c_while_an_old_result_is_replaced_keeps_the_old_one(place, capsys, monkeypatch):
@@ -516,7 +530,7 @@ def test_ctrl_c_while_an_old_result_is_replaced_keeps_the_old_one(place, capsys,
         raise KeyboardInterrupt
 
     monkeypatch.setattr("dfd.report.write_report", interrupt)
-    refused(place, capsys, ("depth", "in", "-o", "out", "--force", "--align", "none"), "interrupted")
+    refused(place, capsys, ("depth", "in", "-o", "out", "--force", "--align", "none"), "interrupted", code=130)
 
 
 def test_ctrl_c_while_a_simulation_is_written_leaves_nothing(place, capsys, monkeypatch):
@@ -524,7 +538,47 @@ def test_ctrl_c_while_a_simulation_is_written_leaves_nothing(place, capsys, monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr("dfd.io.simulated.write_tiff", interrupt)
-    refused(place, capsys, ("simulate", "-o", "out", "--scene", "plane", "--size", "32x24", "--frames", "3"), "interrupted")
+    refused(place, capsys, ("simulate", "-o", "out", "--scene", "plane", "--size", "32x24", "--frames", "3"), "interrupted",
+            code=130)
+
+
+def started(*arguments, **options):
+    """A running `dfd` in a process of its own, with both streams as text."""
+    return subprocess.Popen([sys.executable, "-c", "from dfd.cli import main; main()", *arguments], text=True,
+                            stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ on Windows")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_a_signal_while_results_are_written_leaves_nothing(place, number, code):
+    before = set(tree(place))
+    running = started("depth", "in", "-o", "out", "--align", "none")
+    while not list(place.glob(".out.*.partial")) and running.poll() is None:
+        time.sleep(0.002)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    assert (running.returncode, err.splitlines()[-1]) == (code, "dfd: interrupted; nothing was written")
+    assert set(tree(place)) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ on Windows")
+def test_a_hang_up_that_the_caller_ignores_stays_ignored(place):
+    """nohup dfd depth ... lives on when the terminal is closed."""
+    running = started("depth", "in", "-o", "out", "--align", "none",
+                      preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    while not list(place.glob(".out.*.partial")) and running.poll() is None:
+        time.sleep(0.002)
+    running.send_signal(signal.SIGHUP)
+    running.communicate(timeout=60)
+    assert running.returncode == 0 and (place / "out" / "result.json").exists()
+
+
+def test_a_program_that_uses_the_library_keeps_its_signals():
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    assert dfd("solvers") == 0
+    with pytest.raises(SystemExit):
+        start(app, "dfd", ["solvers"])
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 def command(*arguments, **options):
@@ -542,14 +596,13 @@ def test_a_real_ctrl_c_during_the_work_leaves_nothing(place, align):
     for k in range(10):
         np.save(place / "big" / f"f{k}.npy", rng.random((900, 1300), dtype=np.float32))
     before = set(tree(place))
-    running = subprocess.Popen([sys.executable, "-c", "from dfd.cli import main; main()", "depth", "big", "-o", "out",
-                                "--align", align], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    running = started("depth", "big", "-o", "out", "--align", align)
     first = running.stderr.readline()
     assert PROGRESS.fullmatch(first.strip()), first
     time.sleep(0.2)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=60)
-    assert running.returncode == 2 and only_the_scale(out)
+    assert running.returncode == 130 and only_the_scale(out)
     assert err.splitlines()[-1] == "dfd: interrupted; nothing was written"
     assert all(PROGRESS.fullmatch(line) for line in err.splitlines()[:-1]), err
     assert set(tree(place)) == before

@@ -176,6 +176,19 @@ def test_monotone_alignment_undoes_any_monotone_map_in_either_direction(directio
     assert "coverage_1_sigma" not in figures and "ause_rmse" in figures
 
 
+@pytest.mark.parametrize(("align", "fitted"), [("affine", {"slope_reference_units_per_frames", "offset_reference_units"}),
+                                               ("monotone", {"direction", "levels"})])
+def test_frames_fitted_to_a_plain_array_are_judged_in_the_unit_of_that_array(align, fitted):
+    height_mm = ramp(0.0, 3.0)
+    frames = 7 + 20 * height_mm + 0.02 * np.where(np.arange(SHAPE[1]) % 2, 1, -1)  # 0.001 mm beside it
+    figures = compare(depth_map(frames, 0.02, scale="steps"), height_mm, align=align)
+    assert (figures["scale"], figures["unit"]) == ("reference", "unit of the reference")
+    assert set(figures["alignment"]) == fitted and not any(key.endswith("_frames") for key in figures)
+    assert figures["rmse_reference_units"] == pytest.approx(0.001, abs=0.0005 if align == "affine" else 0.001)
+    for same in ("none", "offset"):
+        assert compare(depth_map(frames, scale="steps"), height_mm, align=same)["unit"] == "frame"
+
+
 def test_affine_px_result_is_judged_in_dioptres_against_a_metric_reference():
     truth = ramp()
     figures = compare(depth_map(40 * (truth - 1.2), scale="affine"), depth_map(truth), align="affine")

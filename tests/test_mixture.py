@@ -12,6 +12,7 @@ from dfd.cli.commands import app
 from dfd.console import start
 from dfd.io.describe import describe
 from dfd.io.dng import write_dng
+from dfd.io.frames import read_luminance
 from dfd.io.inputs import find_inputs
 from dfd.io.sources import open_source
 from dfd.settings import CameraSettings, Value
@@ -77,18 +78,51 @@ def test_what_is_unknown_or_written_differently_is_no_other_camera(tmp_path):
     assert open_source(tmp_path).warnings == ()
 
 
-@pytest.mark.parametrize(("suffix", "dtypes"), [("tiff", (np.uint16, np.uint8)), ("png", (np.uint8, np.uint16)),
-                                                ("npy", (np.float32, np.uint8))])
-def test_mixed_bit_depths_are_named(tmp_path, suffix, dtypes):
-    for index, dtype in enumerate((*dtypes, dtypes[0])):
-        values = np.full(SHAPE, 100, dtype)
-        path = tmp_path / f"{index}.{suffix}"
-        np.save(path, values) if suffix == "npy" else cv2.imwrite(str(path), values)
+def pictures(folder, names, values):
+    for name, value in zip(names, values, strict=True):
+        np.save(folder / name, value) if name.endswith("npy") else tifffile.imwrite(folder / name, value) \
+            if value.dtype.kind == "f" else cv2.imwrite(str(folder / name), value)
+
+
+@pytest.mark.parametrize(("suffix", "dtypes", "words"), [
+    ("tiff", (np.uint16, np.uint8), ("1.tiff is 8-bit TIFF and 0.tiff 16-bit TIFF",
+                                     "1.tiff as sRGB and 0.tiff as linear light")),
+    ("tiff", (np.uint16, np.float32), ("1.tiff is float TIFF and 0.tiff 16-bit TIFF", "a white level of its own")),
+    ("npy", (np.float32, np.uint8), ("1.npy is 8-bit npy and 0.npy float npy", "a white level of its own")),
+])
+def test_files_that_are_read_differently_are_named(tmp_path, suffix, dtypes, words):
+    values = [np.full(SHAPE, 100, dtype) for dtype in (*dtypes, dtypes[0])]
+    pictures(tmp_path, [f"{index}.{suffix}" for index in range(3)], values)
     (text,) = open_source(tmp_path).warnings
-    one, other = (np.dtype(dtype).itemsize * 8 for dtype in dtypes)
-    assert text.startswith(f"1.{suffix} has {other} bits per channel and 0.{suffix} has {one} (1 and 2 of 3 files)")
+    assert text.startswith(f"{words[0]} (1 and 2 of 3 files)") and words[1] in text and "save all of them alike" in text
+    assert "no frame" not in text
     (tmp_path / f"1.{suffix}").unlink()
     assert open_source(tmp_path).warnings == ()
+
+
+def test_8_and_16_bit_png_are_read_alike_and_no_warning(tmp_path):
+    grey = np.arange(40 * 60, dtype=np.uint16).reshape(SHAPE) % 256
+    pictures(tmp_path, ["0.png", "1.png", "2.png"], [grey.astype(np.uint8), grey * 257, grey.astype(np.uint8)])
+    source = open_source(tmp_path)
+    assert source.warnings == ()
+    one, other = (read_luminance(frame).image for frame in source.frames[:2])
+    assert np.nanmax(np.abs(one - other)) < 1e-6
+
+
+def test_what_capture_toml_says_of_linear_values_settles_the_question(tmp_path):
+    pictures(tmp_path, ["0.tiff", "1.tiff"], [np.full(SHAPE, 100, dtype) for dtype in (np.uint16, np.uint8)])
+    assert len(open_source(tmp_path).warnings) == 1
+    (tmp_path / "capture.toml").write_text("[camera]\nlinear = true\n")
+    assert open_source(tmp_path).warnings == ()
+
+
+@pytest.mark.parametrize("name", ["depth.npy", "depth.tiff"])
+def test_a_map_among_pictures_may_be_no_frame(tmp_path, name):
+    pictures(tmp_path, ["a.png", name, "z.png"], [np.full(SHAPE, 9, np.uint8), np.full(SHAPE, 0.5, np.float32),
+                                                 np.full(SHAPE, 9, np.uint8)])
+    (text,) = open_source(tmp_path).warnings
+    assert text.startswith(f"{name} is float {'npy' if name.endswith('npy') else 'TIFF'} and a.png 8-bit PNG (1 and 2 of 3")
+    assert "take it out of the folder if it is no frame of the stack (a mask, a depth map)" in text
 
 
 def test_a_line_of_pixels_is_no_image(tmp_path):

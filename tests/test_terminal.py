@@ -202,6 +202,15 @@ def test_other_scales_spell_their_unit(scale, unit):
     assert "metric" not in " ".join(lines)
 
 
+def test_frames_fitted_to_an_array_have_the_unit_of_the_array():
+    truth = np.linspace(1, 2, 30 * 46).reshape(30, 46)
+    result = DepthMap(np.float32(9 * truth + truth**2), np.full(truth.shape, 0.1, np.float32), "steps", "")
+    lines = metric_lines(compare(result, truth, align="affine"))
+    assert "errors uniform in units of the reference" in lines[0] and "slope_reference_units_per_frames" in lines[0]
+    assert lines[5].startswith("  root mean square error") and lines[5].endswith("units of the reference")
+    assert not [line for line in lines[1:] if "frames" in line]
+
+
 # -- the summary of a run
 
 

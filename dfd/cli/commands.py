@@ -77,7 +77,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a ta
 def depth(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="a folder, image files, or a capture.toml")],
     output: Output,
-    kind: Annotated[Kind, typer.Option(help="capture kind")] = Kind.AUTO,
+    kind: Annotated[Kind, typer.Option(
+        help="capture kind; this version solves focal-stack and reads the others, see `dfd solvers`")] = Kind.AUTO,
     solver: Annotated[str, typer.Option(metavar="NAME", help="auto, or a name that `dfd solvers` lists")] = "auto",
     lens: Annotated[Path | None, typer.Option(metavar="PROFILE.json", help="lens profile")] = None,
     device: Annotated[Device, typer.Option(help="where the arithmetic runs; cuda never falls back")] = Device.AUTO,

@@ -11,7 +11,7 @@ _ERRORS = {"rmse": "root mean square error", "mae": "mean absolute error", "medi
            "median_error": "median error, result - reference"}
 _RELATIVE = {"median_relative_error": "median relative error", "mean_relative_error": "mean relative error",
              "p90_relative_error": "90th percentile, relative"}
-_UNITS = {"dpt": "dioptre", "frames": "frames", "px": "px"}
+_UNITS = {"dpt": "dioptre", "frames": "frames", "px": "px", "reference_units": "units of the reference"}
 _SAID = {"scale", "unit", "align", "alignment", "n_reference", "n", "density", "sparsification", "n_metres"}
 
 
@@ -37,7 +37,8 @@ def _title(figures):
 
 
 def _unit_word(unit):
-    return {"dioptre": "dioptres", "m": "metres on the rail", "frame": "frames", "px": "px"}[unit]
+    return {"dioptre": "dioptres", "m": "metres on the rail", "frame": "frames", "px": "px",
+            "unit of the reference": "units of the reference"}[unit]
 
 
 def _headline(figures, suffix, used):

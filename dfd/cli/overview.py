@@ -27,8 +27,8 @@ def overview_lines(overview: Overview) -> list[str]:
     shared = [name for name in names
               if len({(getattr(item.settings, name), _origin(name, item.settings)) for item in files}) == 1]
     own = [name for name in names if name not in shared]
-    blocks = (_shared(files, shared, several=bool(own)), _differing(files, own), _also(files), _missing(overview),
-              _warnings(overview), _outlook(overview))
+    blocks = (_shared(files, shared, several=bool(own)), _encodings(files), _differing(files, own), _also(files),
+              _missing(overview), _warnings(overview), _outlook(overview))
     return [_title(files), *(line for block in blocks if block for line in ("", *block))]
 
 
@@ -54,6 +54,14 @@ def _shared(files, names, *, several):
     rows = [(CAMERA[VALUE_KEYS[name]][0], _value(name, first), _source(name, first)) for name in names]
     head = [] if len(files) == 1 else [f"the same in all {len(files)} files" if several else f"all {len(files)} files"]
     return [*head, *columns(rows)]
+
+
+def _encodings(files):
+    """How pixel values are read, and who says so: a line, or one per way and its number of files."""
+    found = [(item.encoding.linear, item.encoding.source) for item in files]
+    return [f"pixel values read as {'linear light' if linear else 'sRGB, which is undone'} ({source})"
+            f"{'' if len(set(found)) == 1 else f', in {found.count((linear, source))} of {len(files)} files'}"
+            for linear, source in dict.fromkeys(found)]
 
 
 def _differing(files, names):

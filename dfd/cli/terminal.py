@@ -111,6 +111,7 @@ def _description(item):
     return {"file": str(item.path), "width_px": item.shape[1], "height_px": item.shape[0], "make": settings.make,
             "model": settings.model, "lens_model": settings.lens_model, "serial": settings.serial,
             "orientation_exif": item.orientation, "pixel_aspect": item.pixel_aspect, "distance_from": settings.distance_from,
+            "linear": item.encoding.linear, "linear_from": item.encoding.source,
             "values": {VALUE_KEYS[name]: _value(value) for name, value in used.items()},
             "candidates": {VALUE_KEYS[name]: [*map(_value, values)] for name, values in found.items() if values},
             "missing": item.missing, "warnings": item.warnings}

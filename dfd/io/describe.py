@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dfd.io.encoding import Encoding, encoding_of, told_profiles
 from dfd.io.gather import ImageFile, gather
 from dfd.io.inputs import find_inputs
 from dfd.io.merge import stated_by_user, tell_once
@@ -19,6 +20,7 @@ class Description:
     """One file: its size (H, W) px, every value with sigma and source, the toml lines missing for metric depth.
 
     others        field -> values that other sources give and that are not used, in the order of their sources
+    encoding      how its numbers show light
     orientation   EXIF 1..8; arrays are never rotated;   pixel_aspect   width of a pixel over its height
     """
 
@@ -27,6 +29,7 @@ class Description:
     settings: CameraSettings
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
+    encoding: Encoding
     others: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     orientation: int = 1
     pixel_aspect: float = 1.0
@@ -59,7 +62,8 @@ def describe(inputs, *, lens=None) -> Overview:
     found = find_inputs(inputs, least=1)
     profile = find_profile(lens, found)
     gathered = gather(found, profile, {})
-    files = tuple(_describe(item, profile) for item in gathered.files)
+    linear = found.sidecar.linear if found.sidecar else None
+    files = tuple(_describe(item, profile, linear) for item in gathered.files)
     bad = tuple((path, _one_line(error)) for path, error in gathered.bad)
     source, trouble = None, ""
     if len(found.files) > 1:
@@ -71,10 +75,11 @@ def describe(inputs, *, lens=None) -> Overview:
         return Overview(files, source, trouble, source.missing, source.warnings)
     missing = missing_lines("", [item.settings for item in files], profile, None)
     told = tell_once((item.path.name, text) for item in files for text in item.warnings)
-    return Overview(files, source, trouble, missing, found.warnings + gathered.warnings + told, bad)
+    profiles = told_profiles([item.path for item in files], linear)
+    return Overview(files, source, trouble, missing, found.warnings + profiles + gathered.warnings + told, bad)
 
 
-def _describe(item: ImageFile, profile: LensProfile) -> Description:
+def _describe(item: ImageFile, profile: LensProfile, linear: bool | None) -> Description:
     """One file; the pixel pitch of the profile stands before that of the file, as where the optics are made."""
     settings, others = item.merged.settings, item.merged.others
     shown = settings
@@ -82,8 +87,8 @@ def _describe(item: ImageFile, profile: LensProfile) -> Description:
         beside = (settings.pixel_pitch, *others.get("pixel_pitch", ()))
         others = others | {"pixel_pitch": tuple(value for value in beside if value is not None)}
         shown = replace(settings, pixel_pitch=Value(profile.pixel_pitch, None, f"profile {profile.name}"))
-    return Description(item.path, item.shape, shown, profile.missing(settings), item.merged.told(profile), others,
-                       item.orientation, item.grid.aspect)
+    return Description(item.path, item.shape, shown, profile.missing(settings), item.merged.told(profile),
+                       encoding_of(item.path, linear), others, item.orientation, item.grid.aspect)
 
 
 def _one_line(error) -> str:

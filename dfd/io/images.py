@@ -21,6 +21,7 @@ FORMATS = {".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg", ".jpe
 """File suffix (lower case) -> format read here."""
 
 _PNG_BITS = 24  # place in the file
+_ICC = 34675  # TIFF tag of the embedded profile
 _GREY, _RGB = 1, 2  # TIFF PhotometricInterpretation: black is zero, RGB
 
 
@@ -103,15 +104,29 @@ def default_linear(path) -> bool:
     return kind == "npy" or (kind == "tiff" and max(directory.bits for directory in check_tiff(path)) > 8)
 
 
-def bit_depth(path) -> int:
-    """Bits per channel of an image file, from its header; OSError as in `read_image`."""
+def samples(path) -> tuple[int, bool]:
+    """(bits per channel, whether they are floats) of an image file, from its header; OSError as in `read_image`."""
     path, kind = Path(path), file_format(path)
     if kind == "tiff":
-        return check_tiff(path)[0].bits
+        first = check_tiff(path)[0]
+        return first.bits, first.floating
     if kind == "npy":
-        return 8 * _open_npy(path).dtype.itemsize
+        dtype = _open_npy(path).dtype
+        return 8 * dtype.itemsize, dtype.kind == "f"
     with path.open("rb") as file:
-        return file.read(_PNG_BITS + 1)[_PNG_BITS] if kind == "png" else 8
+        return (file.read(_PNG_BITS + 1)[_PNG_BITS] if kind == "png" else 8), False
+
+
+def embedded_profile(path) -> bytes:
+    """The ICC colour profile in the first image of a TIFF; empty without one, and where it cannot be read."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            tag = file.pages.first.tags.get(_ICC)
+            return bytes(tag.value) if tag is not None else b""
+    except Exception:  # tifffile raises many kinds; whether the file is damaged is told where its pixels are read
+        return b""
 
 
 def image_size(path) -> tuple[int, int]:

@@ -6,11 +6,12 @@ chosen them, and a warning tells.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
+from dfd.io.encoding import encoding_of
 from dfd.io.frames import is_raw
 from dfd.io.gather import ImageFile
-from dfd.io.images import bit_depth
 from dfd.io.merge import stated_by_user
 from dfd.io.wording import camera_name
 
@@ -19,10 +20,10 @@ _LEAST_SIDE = 2
 _STEP = "leave the odd ones out, or list every frame as [[frames]] in capture.toml if they belong together"
 
 
-def check_together(files: Sequence[ImageFile], *, chosen: bool) -> tuple[str, ...]:
+def check_together(files: Sequence[ImageFile], *, chosen: bool, linear: bool | None) -> tuple[str, ...]:
     """Warnings about frames that differ in what one capture shares.
 
-    chosen   capture.toml lists every frame, so that nothing is refused
+    chosen   capture.toml lists every frame, so that nothing is refused;   linear   what it states of their values
     Raises ValueError, naming two files and the next step, where they cannot be one capture.
     """
     settings = [item.merged.settings for item in files]
@@ -32,7 +33,7 @@ def check_together(files: Sequence[ImageFile], *, chosen: bool) -> tuple[str, ..
     zoom = _zoom(settings, _ZOOM_WARN)
     if zoom and zoom not in troubles:
         troubles.append(f"{zoom}; every frame is used with its own")
-    return (*troubles, *_depths(files))
+    return (*troubles, *_values(files, linear))
 
 
 def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]:
@@ -72,17 +73,23 @@ def _kinds(files):
             "show light differently")
 
 
-def _depths(files) -> tuple[str, ...]:
-    """A warning where pictures differ in their bits per channel, and so in how they are read."""
-    found = {item.path.name: bit_depth(item.path) for item in files if not is_raw(item.path)}
-    one = next(iter(found), None)
-    odd = next((name for name in found if found[name] != found[one]), None)
-    if odd is None:
+def _values(files, stated) -> tuple[str, ...]:
+    """A warning where pictures differ in how their values are read, or in the kind of their numbers; bits alone do not."""
+    found = {item.path: encoding_of(item.path, stated) for item in files if not is_raw(item.path)}
+    groups = {path: (how.linear, how.floating, path.suffix.lower() == ".npy") for path, how in found.items()}
+    if len(set(groups.values())) < 2:
         return ()
-    fewer = sum(bits == found[odd] for bits in found.values())
-    return (f"{odd} has {found[odd]} bits per channel and {one} has {found[one]} ({fewer} and {len(found) - fewer} of "
-            f"{len(found)} files): each is read as its own kind is, 16-bit TIFF as linear light and 8 bits as sRGB; save "
-            "all of them alike, or state linear in [camera] of capture.toml",)
+    common = Counter(groups.values()).most_common(1)[0][0]
+    odd = next(path for path in groups if groups[path] != common)
+    one = next(path for path in groups if groups[path] == common)
+    fewer = sum(group == groups[odd] for group in groups.values())
+    ways = [f"{name.name} as {'linear light' if found[name].linear else 'sRGB'}" for name in (odd, one)]
+    differs = f"{' and '.join(ways)}; save all of them alike, or state linear in [camera] of capture.toml" \
+        if found[odd].linear != found[one].linear else "by a white level of its own; save all of them alike"
+    foreign = "; take it out of the folder if it is no frame of the stack (a mask, a depth map)" \
+        if odd.suffix.lower() != one.suffix.lower() and found[odd].kind.endswith(("npy", "TIFF")) else ""
+    return (f"{odd.name} is {found[odd].kind} and {one.name} {found[one].kind} ({fewer} and {len(found) - fewer} of "
+            f"{len(found)} files), and each is read as its own kind is: {differs}{foreign}",)
 
 
 def _cameras(settings):

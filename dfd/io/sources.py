@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from dfd.capture import CAPTURES
+from dfd.io.encoding import encoding_of, told_profiles
 from dfd.io.frames import Frame, is_raw
 from dfd.io.gather import Gathered, gather
-from dfd.io.images import default_linear
 from dfd.io.inputs import Inputs, find_inputs, natural_key
 from dfd.io.keys import ROLES, SIDES, VIEWS
 from dfd.io.merge import check_distances, tell_once
@@ -76,7 +76,8 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
     if gathered.bad:
         raise gathered.bad[0][1]
     files, sidecar = gathered.files, found.sidecar
-    together = check_together(files, chosen=None not in found.entries)
+    linear = sidecar.linear if sidecar else None
+    together = check_together(files, chosen=None not in found.entries, linear=linear)
     check_sizes(files)
     merged = [item.merged for item in files]
     kind = _kind(kind, found, [item.settings for item in merged])
@@ -94,6 +95,7 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
         gain_e_per_dn=gain, read_noise_e=read_noise,
         side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale, missing=scale.missing,
         warnings=(*found.warnings, *together, *turned_frames(files, order[chosen]), *_not_linear(sidecar, files),
+                  *told_profiles([item.path for item in files], linear),
                   *gathered.warnings, *_warnings(merged, scale.settings, profile), *scale.warnings, *noise_warnings),
         order=scale.order,
     )
@@ -178,9 +180,9 @@ def _noise(sidecar, profile, frames):
 
 def _frame(item, settings, entry, sidecar, balance) -> Frame:
     raw = is_raw(item.path)
-    linear = True if raw else sidecar.linear if sidecar else None
     return Frame(
-        path=item.path, settings=settings, linear=default_linear(item.path) if linear is None else linear,
+        path=item.path, settings=settings,
+        linear=encoding_of(item.path, sidecar.linear if sidecar else None).linear,
         black_level=sidecar.black_level if sidecar else None, white_level=sidecar.white_level if sidecar else None,
         view=entry.view if entry else None, role=entry.role if entry else None,
         orientation=item.orientation, white_balance=balance if raw else None,

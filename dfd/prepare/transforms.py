@@ -117,7 +117,10 @@ def _entry(entry, shape):
         model = entry.get("model", MODELS[1] if flags["applied"] else MODELS[0])
         if model not in MODELS:
             raise ValueError(f"model {model!r} is none of {', '.join(MODELS)}")
-        matrix = full_matrix(entry["matrix"])
+        gain = 1.0 if entry.get("gain") is None else _typed(entry, "gain", (int, float))
+        if not 0 < gain < math.inf:
+            raise ValueError(f"gain, the factor of brightness, is {gain:g} and must be positive and finite")
+        matrix = full_matrix(_rows(entry["matrix"]))
         if flags["aligned"]:
             _check_map(matrix, shape)
         return {"matrices": matrix, "model": model, **numbers, **flags}
@@ -127,11 +130,23 @@ def _entry(entry, shape):
 
 
 def _typed(entry, name, kind, default=None):
-    """The entry as a float or a bool; a word such as "no" would count as true."""
+    """The entry as a float or a bool; a word such as "no" would count as true, and is refused."""
     value = entry.get(name, default)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ValueError(f"{name} is {value!r}")
+        raise ValueError(f"{name} is {value!r}, not {'true or false' if kind is bool else 'a number'}")
     return value if kind is bool else float(value)
+
+
+def _rows(matrix):
+    """The rows of a matrix as they stand, after checking that they are rows of numbers."""
+    if not isinstance(matrix, list) or not all(isinstance(row, list) for row in matrix):
+        raise ValueError(f"matrix is {matrix!r}, not a list of rows")
+    for value in (value for row in matrix for value in row):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"matrix holds {value!r}, not a number")
+    if len({len(row) for row in matrix}) > 1:
+        raise ValueError("matrix has rows of different lengths")
+    return matrix
 
 
 def _check_map(matrix, shape):

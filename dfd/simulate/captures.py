@@ -24,6 +24,8 @@ NOISE_FREE = Noise(gain=1e8, read_noise=0.0)
 """What the views of a capture without noise state: 1e-4 of white, far below every real sensor."""
 
 _BASE_EXPOSURE = 0.01
+_MOST_MP = 100
+"""Largest image: each of its frames takes 12 bytes per pixel of memory, and rays are traced for minutes per frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +214,10 @@ def _check(kind, preset, size, noise, frames):
         raise ValueError(f"preset ({preset!r}) must be one of {', '.join(PRESETS)}")
     if len(size) != 2 or min(size) < 2:
         raise ValueError(f"size ({'x'.join(map(str, size))} px) must be two numbers of at least 2 px, height and width")
+    megapixels = math.prod(size) / 1e6
+    if megapixels > _MOST_MP:
+        raise ValueError(f"size ({size[1]} x {size[0]} px, {megapixels:.3g} MP) must be at most {_MOST_MP} MP, as all "
+                         "frames are held in memory; choose a smaller size")
     if not (math.isfinite(noise) and noise >= 0):
         raise ValueError(f"noise ({noise:g} electrons at white) must be positive, or 0 for none")
     if frames is not None and kind != "focal-stack":
