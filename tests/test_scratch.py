@@ -118,11 +118,11 @@ def test_the_cost_of_codes_is_that_of_the_second_difference_after_coding_twice(r
 @pytest.mark.parametrize("dimmest", [1.0, 0.3])
 @pytest.mark.parametrize(("read_noise", "darkest"), [(20.0, 0.0), (5.0, 1e-5)])
 def test_the_cost_allows_for_flicker_of_a_factor_of_one_and_a_half(rng, dimmest, read_noise, darkest):
-    """Dimmed by 1.5 beyond what the camera says; nothing is darker than `darkest` before that.  Measured within 6 %."""
+    """Dimmed by 1.5 beyond what the camera says; nothing is darker than `darkest` before that.  Measured within 8 %."""
     noise = Noise(2e6, read_noise)
     cost = code_cost(noise, *code_range(noise, 1.0), dimmest, darkest)
     levels = darkest + np.array([0.0, 1e-5, 1e-4, 0.02, 0.9, 2.9])
-    assert worst_error(rng, noise, dimmest / 1.5, levels) == pytest.approx(cost, rel=0.06)
+    assert worst_error(rng, noise, dimmest / 1.5, levels) == pytest.approx(cost, rel=0.08)
 
 
 def worst_error(rng, noise, factor, levels):
