@@ -14,7 +14,7 @@ from dfd.decode import _stated_noise, decode_frames
 from dfd.io import scratch
 from dfd.io.images import write_tiff
 from dfd.io.sources import open_source
-from dfd.noise import LUMINANCE_TAPS, bands
+from dfd.noise import LUMINANCE_TAPS, Noise, bands
 
 SIZE = (240, 340)
 STATED = "gain_e_per_dn = 2.0\nread_noise_e = 3.0\n"
@@ -114,3 +114,23 @@ def test_the_frame_with_the_least_noise_decides_how_all_are_stored(rng, tmp_path
         assert decoded.images._codes.dtype == kind
         for stored, image, std in zip(decoded.images, images, deviations, strict=True):
             assert np.std(stored - image) < 0.1 * std
+
+
+@pytest.mark.parametrize(("stated", "words"), [
+    ({"gain_e_per_dn": 0.5}, "gain stated, the rest from the images"),
+    ({"read_noise_e": 60.0}, "read noise stated, the rest from the images"),
+    ({}, "the images themselves"),
+    ({"gain_e_per_dn": 0.5, "read_noise_e": 60.0}, "stated")], ids=["gain", "read noise", "nothing", "both"])
+def test_what_is_not_stated_of_the_noise_comes_from_the_images(rng, tmp_path, stated, words):
+    """0.5 e-/DN over 65535 DN and 60 e-: a stated number is taken as it is, an estimate is within 10 %."""
+    true = Noise.from_camera(0.5, 60.0, 65535)
+    clean = np.broadcast_to(np.linspace(0.005, 0.3, 600), (400, 600))
+    for index in range(3):
+        noisy = clean + np.sqrt(true.variance(clean)) * rng.standard_normal(clean.shape)
+        write_tiff(tmp_path / f"{index}.tiff", np.rint(65535 * noisy.clip(0, 1)).astype(np.uint16))
+    source = decode.replace(open_source(tmp_path), **stated)
+    decoded = decode_frames(source, reduction=1, factors=(1.0, 1.0), workers=1, report=quiet)
+    assert decoded.noise_from == words and len(decoded.noises) == 3
+    for found in decoded.noises:
+        assert found.gain == pytest.approx(true.gain, rel=1e-9 if "gain_e_per_dn" in stated else 0.1)
+        assert found.read_noise == pytest.approx(60.0, rel=1e-9 if "read_noise_e" in stated else 0.1)

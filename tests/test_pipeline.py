@@ -527,10 +527,24 @@ def test_a_preview_is_small_and_as_metric(folders, truth, simulation, tmp_path, 
     outcome = run(folders / "npy", tmp_path / "out", preview=True, mask=tmp_path / "mask.npy")
     assert outcome.result.shape == (100, 150) and outcome.parameters["reduction"] == 2
     assert outcome.intrinsics[0] == pytest.approx(simulation.lenses[FRAMES // 2].fx / 2, rel=1e-9)
+    assert outcome.intrinsics[2:] == pytest.approx((74.5, 49.5), abs=1e-9)  # (149.5, 99.5): blocks are centred on x.5
     small = truth.values.reshape(100, 2, 150, 2).mean(axis=(1, 3))
     error = np.abs(outcome.result.values - small)
     assert np.isnan(error[:, :20]).all()
     assert np.nanmedian(error) <= 0.003 and np.isfinite(error[:, 20:]).mean() > 0.85
+
+
+@pytest.mark.parametrize(("shape", "small"), [((2, 1500), (1, 750)), ((1500, 2), (750, 1))])
+def test_a_preview_of_one_row_or_column_has_a_depth_and_says_that_it_is_not_aligned(rng, tmp_path, shape, small):
+    (tmp_path / "in").mkdir()
+    for k in range(4):
+        np.save(tmp_path / "in" / f"f{k}.npy", rng.random(shape, dtype=np.float32))
+    with pytest.raises(ValueError, match=r"must have sides of at least 20 px to show their noise; give gain_e_per_dn and"):
+        run(tmp_path / "in", tmp_path / "out", preview=True)
+    (tmp_path / "in" / "capture.toml").write_text("[camera]\ngain_e_per_dn = 1000.0\nread_noise_e = 2.0\n")
+    outcome = run(tmp_path / "in", tmp_path / "out", preview=True)
+    assert outcome.result.shape == small and outcome.result.valid.any()
+    assert any("too little texture to be aligned" in text for text in outcome.warnings)
 
 
 def test_nothing_beside_the_output_is_written_and_the_input_stays(stack, tmp_path):

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -9,8 +10,10 @@ from conftest import shared_data
 from textures import blurred, texture
 
 from dfd import imaging, prepare
+from dfd.io.record import strict
 from dfd.optics import ThinLens
 from dfd.prepare.evidence import supported
+from dfd.prepare.pairs import register_pair
 from dfd.psf import Psf
 from dfd.settings import CameraSettings, Value
 from dfd.simulate import simulate_capture
@@ -435,7 +438,20 @@ def test_stored_transforms_come_back_for_the_same_files_in_any_order(alignment):
     assert np.array_equal(prepare.from_json(twice, ["p/a.jpg", "q/a.jpg"], SHAPE).matrices, alignment.matrices)
 
 
+@pytest.mark.parametrize("name", ["quality", "corner_shift_px", "sigma_px", "parallax_px"])
+@pytest.mark.parametrize("number", [math.inf, -math.inf])
+def test_infinite_numbers_come_back_as_they_are_written(alignment, name, number):
+    alignment = replace(alignment, **{name: np.array([number, 0.5])})
+    table = {"schema": "dfd-transforms 1", "size_px": {"width": SHAPE[1], "height": SHAPE[0]},
+             "frames": prepare.describe(["a.jpg", "b.jpg"], alignment)}
+    stored = json.loads(json.dumps(strict(table), allow_nan=False))
+    assert stored["frames"][0][name] == str(number)
+    found = prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE, reference=1)
+    np.testing.assert_array_equal(getattr(found, name), [number, 0.5])
+
+
 @pytest.mark.parametrize(("change", "words"), [
+    (lambda c: c["frames"][0].update(aligned="inf"), "aligned is 'inf'"),
     (lambda c: c.update(schema="other"), "schema 'other'"),
     (lambda c: c.update(size_px={"width": 10, "height": 10}), "size_px"),
     (lambda c: c.update(frames=7), "'frames' must be a list"),
@@ -484,3 +500,11 @@ def test_transforms_of_another_reference_are_refused(alignment):
 def test_transforms_that_are_no_table_are_refused():
     with pytest.raises(ValueError, match="schema 'list'"):
         prepare.from_json([], ["a.jpg"], SHAPE)
+
+
+@pytest.mark.parametrize("shape", [(1, 750), (640, 1), (2, 300), (1, 1)])
+def test_a_strip_too_thin_to_be_correlated_keeps_its_start(rng, shape):
+    """Within 0.01 px of where it was; there is nothing to see across it."""
+    one = prepare.pyramid(rng.random(shape, dtype=np.float32), frames=2)
+    found = register_pair(one, one, np.eye(3), np.eye(3), finest=0)
+    assert corner_error(found, np.eye(3), shape) < 0.01

@@ -8,7 +8,7 @@ from conftest import shared_data
 
 from dfd.io.dng import PATTERNS, write_dng
 from dfd.io.frames import Frame, image_size, read_colour, read_luminance
-from dfd.io.images import default_linear, read_image, read_values, write_tiff
+from dfd.io.images import default_linear, read_grey, read_image, read_values, write_tiff
 from dfd.io.light import srgb_to_linear
 from dfd.io.raw import read_mosaic
 from dfd.settings import CameraSettings
@@ -221,3 +221,39 @@ def test_values_are_read_as_they_are_stored(tmp_path):
     assert read_values(tmp_path / "mm.tif").tolist() == [[0, 1500, 65535]]
     with pytest.raises(OSError, match=r"gone\.tiff: no such file"):
         read_values(tmp_path / "gone.tiff")
+
+
+@pytest.mark.parametrize("dtype", [">u1", ">u2", ">u4", ">f4"])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_the_byte_order_of_another_machine_changes_nothing(tmp_path, rng, dtype, channels):
+    data = (rng.random((*SHAPE, *channels)) * (200 if dtype != ">f4" else 0.8)).astype(dtype)
+    for name, order in (("there.npy", ">"), ("here.npy", "=")):
+        np.save(tmp_path / name, data.astype(data.dtype.newbyteorder(order)))
+    np.testing.assert_array_equal(read_values(tmp_path / "there.npy"), data)
+    for read in (read_grey, read_image):
+        there, here = (read(tmp_path / name) for name in ("there.npy", "here.npy"))
+        np.testing.assert_array_equal(there.values, here.values)
+        assert (there.dn_range, there.clips, there.colour) == (here.dn_range, here.clips, here.colour)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}], ids=str)
+def test_a_tiff_whose_zero_is_white_is_refused_not_read_as_its_negative(tmp_path, rng, dtype, options):
+    data = rng.integers(0, np.iinfo(dtype).max, SHAPE).astype(dtype)
+    tifffile.imwrite(tmp_path / "negative.tif", data, photometric="miniswhite", **options)
+    for read in (read_grey, read_image, read_values):
+        with pytest.raises(OSError, match=r"negative\.tif: PhotometricInterpretation 0, its zero is white; black must be "
+                                          r"zero \(1, or 2 for RGB\); save it again as an ordinary grey TIFF$"):
+            read(tmp_path / "negative.tif")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+def test_one_full_channel_saturates_linear_colours_and_all_three_a_developed_picture(tmp_path, dtype):
+    white = np.iinfo(dtype).max
+    data = np.full((*SHAPE, 3), white // 3, dtype)
+    data[:, :10, 0], data[:, 10:20, 1:], data[:, 20:30] = white, white, white
+    np.save(tmp_path / "f.npy", data)
+    for linear, first in ((True, 0), (False, 20)):
+        unknown = np.isnan(read_grey(tmp_path / "f.npy", linear=linear).values)
+        np.testing.assert_array_equal(unknown.all(axis=0), unknown.any(axis=0))
+        assert np.flatnonzero(unknown[0]).tolist() == list(range(first, 30))

@@ -18,7 +18,7 @@ from dfd.io.results import write_results
 from dfd.io.wording import metre_unit
 from dfd.report import write_report
 from dfd.report.axes import Axis, axis_of
-from dfd.report.pictures import UNKNOWN, framed, orient, paint_map, photo, shrink
+from dfd.report.pictures import UNKNOWN, encode, framed, orient, paint_map, photo, shrink, shrink_known
 from dfd.settings import Value
 
 VOID = {"meta", "img", "br"}
@@ -131,6 +131,69 @@ def test_steps_say_what_their_frames_are_counted_by(tmp_path, order, words):
     assert ("<span>near</span>" in shown) == axis_of(outcome).near_is_left == (order == "focus")
 
 
+def drawn(folder, outcome, monkeypatch):
+    """(figures of the plots, pictures of the page) of a report."""
+    figures, shown = [], {}
+
+    def note(figure, **options):
+        figures.append(figure)
+        return encode(figure, **options)
+
+    monkeypatch.setattr("dfd.report.plots.encode", note)
+    monkeypatch.setattr("dfd.report.page.make_page", lambda outcome, record, pictures, plots: shown.update(pictures) or "")
+    write_results(folder, outcome, extras=[write_report])
+    return figures, shown
+
+
+@pytest.mark.parametrize(("kept", "coordinates"), [(None, (2.0, 1.5, 0.0)), ((0, 2), (2.0, 0.0)), ((1, 2), (1.5, 0.0))])
+def test_marks_of_frames_carry_their_numbers_and_stand_at_their_distance_from_the_origin(
+        tmp_path, monkeypatch, kept, coordinates):
+    """A focus of 2 dpt from the pupil is 0.5 m + 0.06 m from the sensor; its mark lies at 1 / 0.56 m."""
+    outcome = make_outcome(kept=kept, coordinates=coordinates, origin="sensor", origin_offset=0.06)
+    (distances, _), _ = drawn(tmp_path / "out", outcome, monkeypatch)
+    body, strip = distances.axes
+    assert [mark.get_text() for mark in strip.texts] == [str(number) for number in kept or range(3)]
+    places = [1 / (1 / focus + 0.06) if focus else 0.0 for focus in coordinates]
+    assert [mark.get_position()[0] for mark in strip.texts] == pytest.approx(places, abs=1e-9)
+    assert [line.get_xdata()[0] for line in body.lines] == pytest.approx(places, abs=1e-9)
+
+
+def test_the_picture_of_confidence_is_that_of_its_file(tmp_path, monkeypatch):
+    """0.5 is the median of all pixels that had a depth, also after those of little confidence were left out."""
+    whole = make_outcome()
+    sigma = np.linspace(0.005, 0.02, whole.result.values.size, dtype=np.float32).reshape(SHAPE)
+    result = replace(whole.result, sigma=np.where(whole.result.valid, sigma, np.float32(np.nan)))
+    kept = result.keep(result.confidence >= 0.6)
+    outcome = replace(whole, result=kept, confidence=np.where(kept.valid, result.confidence, np.float32(0)))
+    _, shown = drawn(tmp_path / "out", outcome, monkeypatch)
+    painted, _ = shown["confidence"]
+    stored = np.where(kept.valid, outcome.trust, np.float32(np.nan))
+    expected = paint_map(stored, Axis("confidence"), colours="magma", limits=(0, 1))
+    assert np.nanmin(stored) >= 0.6
+    np.testing.assert_array_equal(painted.picture, expected.picture)
+    assert painted.axis.label == "confidence, 0.5 = the median pixel before any were left out"
+
+
+def test_the_colours_of_source_frames_span_all_frames(tmp_path, monkeypatch):
+    """Every pixel of the fixture comes from frame 1 of 0 to 2: the middle of the colours, near to far."""
+    _, shown = drawn(tmp_path / "out", make_outcome(), monkeypatch)
+    painted, _ = shown["frames"]
+    assert (painted.low, painted.high) == (-2, 0)
+
+
+@pytest.mark.parametrize(("gain", "read_noise", "words", "printed"), [
+    (None, None, "the images themselves", "from the images themselves"),
+    (0.5, None, "gain stated, the rest from the images",
+     "gain 0.5 e\N{MINUS SIGN}/DN (gain stated, the rest from the images)"),
+    (None, 3.0, "read noise stated, the rest from the images",
+     "read noise 3 e\N{MINUS SIGN} (read noise stated, the rest from the images)"),
+    (0.5, 3.0, "stated", "gain 0.5 e\N{MINUS SIGN}/DN, read noise 3 e\N{MINUS SIGN} (stated)")])
+def test_the_noise_stands_with_where_it_is_from(tmp_path, gain, read_noise, words, printed):
+    outcome = make_outcome(noise_from=words)
+    source = replace(outcome.source, gain_e_per_dn=gain, read_noise_e=read_noise)
+    assert f"<td>{printed}</td>" in page_of(tmp_path / "out", replace(outcome, source=source))
+
+
 def test_many_warnings_stay_calm(tmp_path):
     outcome = make_outcome()
     page = page_of(tmp_path / "out", replace(outcome, warnings=tuple(f"remark {k}" for k in range(9))))
@@ -212,6 +275,12 @@ def test_shrinking_averages_whole_blocks():
     picture[:2, :2] = [[[0], [40]], [[80], [120]]]
     small = shrink(picture, longest=3)
     assert small.shape == (2, 3, 3) and small[0, 0].tolist() == [60, 60, 60] and small[1:].max() == 0
+
+
+def test_a_block_shows_the_mean_of_what_is_known_in_it():
+    """2 x 2 px each: 4, 3, 2 and 1 known; below half nothing is shown."""
+    places = np.array([[2, 4, 2, 4, 5, np.nan, 9, np.nan], [6, 8, np.nan, 6, np.nan, 7, np.nan, np.nan]], np.float32)
+    np.testing.assert_allclose(shrink_known(places, longest=4), [[5, 4, 6, np.nan]], atol=1e-6)
 
 
 def test_ticks_are_round_and_inside_the_range():

@@ -149,6 +149,17 @@ def test_cloud_has_x_right_y_down_z_forward_in_metres(tmp_path):
     assert (tmp_path / "cloud.ply").read_bytes().startswith(b"ply\nformat binary_little_endian 1.0\n")
 
 
+def test_pixels_that_were_filled_in_are_no_points_of_the_cloud(tmp_path):
+    """Column 7 has a depth and no sigma; one pixel lies at infinity."""
+    outcome = make_outcome()
+    filled = replace(outcome.result, values=np.where(outcome.result.valid, outcome.result.values, np.float32(1.5)))
+    write_results(tmp_path / "out", replace(outcome, result=filled))
+    x, _, z = trimesh.load(tmp_path / "out" / "cloud.ply").vertices.T
+    assert len(x) == SHAPE[0] * (SHAPE[1] - 1) - 1
+    assert 7 not in np.rint(100 * x / z + 22.5)
+    assert np.isfinite(tifffile.imread(tmp_path / "out" / "depth.tiff")[:, 7]).all()
+
+
 def test_back_projection_inverts_the_pinhole(rng):
     depth = rng.uniform(0.5, 3, (5, 8)).astype(np.float32)
     x, y, z = back_project(depth, (90.0, 80.0, 3.5, 2.0))

@@ -22,7 +22,7 @@ FORMATS = {".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg", ".jpe
 
 _PNG_BITS = 24  # place in the file
 _ICC = 34675  # TIFF tag of the embedded profile
-_GREY, _RGB = 1, 2  # TIFF PhotometricInterpretation: black is zero, RGB
+_NEGATIVE, _GREY, _RGB = 0, 1, 2  # TIFF PhotometricInterpretation: white is zero, black is zero, RGB
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +182,7 @@ def _decode_tiff(path):
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
             _check_single(path, file.pages)
+            _check_positive(path, page)
             plain = page.photometric in (_GREY, _RGB)
             bits = page.bitspersample
             data = np.moveaxis(page.asarray(), 0, -1) if plain and page.planarconfig == 2 and page.samplesperpixel > 1 \
@@ -203,6 +204,13 @@ def _check_single(path, pages):
     if sizes.count(sizes[0]) > 1:
         raise OSError(f"{path}: holds {sizes.count(sizes[0])} images of {sizes[0][1]} x {sizes[0][0]} px; save one "
                       "file per frame")
+
+
+def _check_positive(path, page):
+    """Levels in file units rise with light everywhere in dfd."""
+    if page.photometric == _NEGATIVE:
+        raise OSError(f"{path}: PhotometricInterpretation 0, its zero is white; black must be zero (1, or 2 for RGB); save "
+                      "it again as an ordinary grey TIFF")
 
 
 def _decode_png(path):
@@ -231,7 +239,8 @@ def _decode_opencv(path, data):
 
 
 def _decode_npy(path):
-    data = np.array(_open_npy(path))
+    stored = _open_npy(path)
+    data = np.array(stored, stored.dtype.newbyteorder("="))  # compiled loops take the byte order of this machine alone
     return data, _full_scale(path, data.dtype, None)
 
 

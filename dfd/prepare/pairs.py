@@ -115,13 +115,18 @@ def _paired(tiles):
 
 
 def _shifted_start(fixed, moving, fixed_matrix, start):
-    """`start`, or shifted by the phase correlation of a coarse level (56 to 112 px high or wide) where that fits better."""
+    """`start`, or shifted by the phase correlation of a coarse level (56 to 112 px high or wide) where that fits better.
+
+    Its window needs two rows and two columns; a narrower strip starts where it is.
+    """
     import cv2
 
     level = max(len(fixed.factors) - 3, 0)
     factor, size = fixed.factors[level], fixed.pixels(level)
     target = seen(fixed, fixed_matrix, (level,))[level]
     here = seen(moving, start, (level,))[level]
+    if min(here[0].shape) < 2:
+        return start
     window = cv2.createHanningWindow(here[0].shape[::-1], cv2.CV_32F)
     (right, down), _ = cv2.phaseCorrelate(target[0], here[0], window)
     step = np.eye(3)

@@ -130,8 +130,10 @@ def _entry(entry, shape):
 
 
 def _typed(entry, name, kind, default=None):
-    """The entry as a float or a bool; a word such as "no" would count as true, and is refused."""
+    """The entry as a float or a bool; a word such as "no" would count as true, but "inf" is how JSON says infinity."""
     value = entry.get(name, default)
+    if kind is not bool and value in ("inf", "-inf"):
+        return float(value)
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ValueError(f"{name} is {value!r}, not {'true or false' if kind is bool else 'a number'}")
     return value if kind is bool else float(value)

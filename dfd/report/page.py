@@ -25,7 +25,7 @@ from dfd.report.tables import (
     version_table,
 )
 
-_CONFIDENCE = Axis("confidence, 0.5 = the median pixel")
+_CONFIDENCE = Axis("confidence, 0.5 = the median pixel before any were left out")
 _MOST_WARNINGS = 6
 
 
@@ -35,7 +35,7 @@ def write_report(folder: Path, outcome: Outcome, record: dict) -> None:
     with ThreadPoolExecutor(2) as pool:  # for pixels, two maps in memory; figures share fonts and are drawn in this thread
         pictures = {name: pool.submit(make) for name, make in _makers(outcome, record, axis).items()}
         depth, sigma = outcome.maps
-        plots = (distance_plot(depth, axis, _frame_places(outcome)),
+        plots = (distance_plot(depth, axis, _frame_places(outcome), outcome.kept),
                  sigma_plot(depth, sigma, axis, UNITS[outcome.result.scale]))
         for name in ("depth", "confidence"):
             (folder / f"{name}.png").write_bytes(framed(pictures[name].result()[0]))
@@ -150,7 +150,7 @@ def _makers(outcome, record, axis):
     span = (0, max(len(record["frames"]) - 1, 1))
     makers = {
         "depth": lambda: paint_map(outcome.maps[0], axis, orientation=turn),
-        "confidence": lambda: paint_map(np.where(result.valid, result.confidence, np.float32(np.nan)), _CONFIDENCE,
+        "confidence": lambda: paint_map(np.where(result.valid, outcome.trust, np.float32(np.nan)), _CONFIDENCE,
                                         orientation=turn, colours="magma", limits=(0, 1)),
         "frames": lambda: paint_map(np.where(outcome.index < 0, np.float32(np.nan), outcome.index),
                                     frame_axis(record["sweep"]["order"]), orientation=turn, limits=span)}
@@ -201,7 +201,7 @@ def _plots(plots, record):
 
 
 def _frame_places(outcome):
-    """Places of the frames in the numbers of depth.tiff: a metric sweep is kept in dioptres."""
+    """Places of the used frames in the numbers of depth.tiff: a metric sweep is kept in dioptres."""
     if outcome.coordinates is None or outcome.result.scale != "metric":
         return outcome.coordinates
     focus = np.asarray(outcome.coordinates, dtype=float)

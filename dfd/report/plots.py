@@ -14,10 +14,11 @@ _MOST_LABELS = 16
 _FEWEST = 20
 
 
-def distance_plot(values, axis: Axis, coordinates=None) -> bytes:
+def distance_plot(values, axis: Axis, coordinates=None, numbers=None) -> bytes:
     """PNG: histogram of the known numbers, and above it the frames at the places where each was focused.
 
     values        (H, W) numbers of depth.tiff;  coordinates   frames' places in the same numbers, or None
+    numbers       what each of these frames is called, its place in result.json; None: 0, 1, ...
     A scene that runs on beyond the first or last frame is not covered by the sweep: this plot shows it.
     """
     places = axis.place(sample(values))
@@ -33,7 +34,7 @@ def distance_plot(values, axis: Axis, coordinates=None) -> bytes:
     _dress(body, axis, low, high)
     body.set_ylabel("share of known pixels [%]", fontsize=9.5, color=INK)
     if frames.size:
-        _draw_frames(figure, body, frames)
+        _draw_frames(figure, body, frames, range(len(frames)) if numbers is None else numbers)
     return encode(figure, density=_DENSITY, ground="none")
 
 
@@ -102,8 +103,8 @@ def _dress(body, axis, low, high):
         body.spines[side].set_color("#aab2bd")
 
 
-def _draw_frames(figure, body, frames):
-    """A strip above the histogram: one mark per frame, numbered from 0 as in result.json."""
+def _draw_frames(figure, body, frames, numbers):
+    """A strip above the histogram: one mark per frame with its number."""
     strip = figure.add_axes((0.1, 0.79, 0.87, 0.13), sharex=body)
     strip.axis("off")
     strip.set_ylim(0, 1)
@@ -112,5 +113,5 @@ def _draw_frames(figure, body, frames):
         body.axvline(place, color=_ACCENT, linewidth=0.5, alpha=0.35)
     every = -(-len(frames) // _MOST_LABELS)
     for index in range(0, len(frames), every):
-        strip.text(frames[index], 0.55, str(index), ha="center", fontsize=8.5, color=_ACCENT)
+        strip.text(frames[index], 0.55, str(numbers[index]), ha="center", fontsize=8.5, color=_ACCENT)
     figure.text(0.1, 0.945, "focus of each frame, by its number", fontsize=9, color=_ACCENT)

@@ -51,6 +51,7 @@ def camera_tables(record) -> list[Html]:
     return [table(rows, head=("in every frame", "value", "source")), _frame_table(record, own)]
 
 
+_NOISE = (("gain_e_per_dn", "gain", "e\N{MINUS SIGN}/DN"), ("read_noise_e", "read noise", "e\N{MINUS SIGN}"))
 _ORIGINS = {"pupil": "entrance pupil", "sensor": "sensor plane"}
 
 
@@ -152,14 +153,17 @@ def _number(value, size):
 def method_parts(record) -> tuple:
     """Solver and options, seconds per stage, versions and inputs."""
     options = {name: value for name, value in record["solver"]["parameters"].items() if value not in (None, False, "")}
-    gain, read_noise = (record["noise"][name] for name in ("gain_e_per_dn", "read_noise_e"))
-    noise = "estimated from the images" if gain is None or read_noise is None else \
-        f"gain {gain:.4g} e\N{MINUS SIGN}/DN, read noise {read_noise:.4g} e\N{MINUS SIGN}"
     rows = [("solver", record["solver"]["name"]), ("device", record["device"]),
             ("point-spread function", f"{record['psf']['model']}, core {record['psf']['core_px']:g} px"),
-            ("sensor noise", noise), *((name.replace("_", " "), value) for name, value in options.items())]
+            ("sensor noise", _noise(record["noise"])), *((name.replace("_", " "), value) for name, value in options.items())]
     seconds = [(stage, f"{value:.1f} s") for stage, value in record["timings_s"].items()]
     return group("columns", table(rows, kind="wide"), table(seconds, kind="numbers")),
+
+
+def _noise(record):
+    """What was stated, and where the rest comes from."""
+    parts = [f"{words} {record[name]:.4g} {unit}" for name, words, unit in _NOISE if record[name] is not None]
+    return f"{', '.join(parts)} ({record['from']})" if parts else f"from {record['from']}"
 
 
 def version_table(record) -> Html:
