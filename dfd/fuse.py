@@ -97,8 +97,8 @@ class AllInFocus:
         from dfd.kernels.fusion import add
 
         if picture.ndim != 3 or picture.shape[:2] != self._size:
-            raise ValueError(f"picture of frame {number} (shape {picture.shape}) must be ({self._size[0]}, {self._size[1]}, C) "
-                             "px, as all frames are; was it reduced like the others?")
+            raise ValueError(f"picture of frame {number} (shape {picture.shape}) must be {self._size} and C "
+                             "channels, as all frames are; was it reduced like the others?")
         if self._total is None:
             self._total = np.zeros((*self._chosen[0].shape, picture.shape[2]), dtype=np.float32)
         most = max(picture.shape[2], self._total.shape[2])
