@@ -59,7 +59,8 @@ def sharpness_around(images) -> np.ndarray:
 
 
 class AllInFocus:
-    """Fusion of pictures that come one at a time, so that memory does not grow with their number, but for `around`.
+    """Fusion of pictures that come one at a time: beyond `around`, which the caller holds, memory does not grow with their
+    number; at most 16 groups of frames are compared at once.
 
     Only the pixels that come from a picture are resampled, from the picture as it was decoded.
     values        (H, W) depth map in the unit of `coordinates`, NaN = unknown
