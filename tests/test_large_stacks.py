@@ -283,3 +283,14 @@ def test_the_forecast_counts_two_pictures_in_colour(stack, monkeypatch):
         few = replace(source, frames=source.frames[:3])
         found.append(forecast(few, solver, align="none", preview=True, workers=1).memory)
     assert found[1] - found[0] == pytest.approx(24 * (8192**2 - 4096**2), abs=1e6)
+
+
+def test_the_forecast_counts_what_is_kept_around_every_frame(stack, monkeypatch):
+    """From 20 to 32 frames that wait on disk, fusion needs 4 bytes more per pixel of the small images, here whole ones."""
+    source, solver = open_source(stack), SOLVERS["focus-measure"]
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(scratch, "_mounts", list)
+    options = {"align": "none", "workers": 1, "tile": 64}
+    some, many = (forecast(replace(source, frames=(source.frames * 5)[:count]), solver, **options).memory
+                  for count in (20, 32))
+    assert many - some == 4 * 12 * SIZE[0] * SIZE[1]
