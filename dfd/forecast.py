@@ -6,6 +6,7 @@ compiled loops, divided over the workers where a stage uses them: a rough guide,
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -20,9 +21,13 @@ from dfd.tiles import check_tile, cut, tile_size, worker_count
 _PROGRAM = 390e6
 """Bytes of the interpreter, its packages and the compiled loops."""
 
-_PYRAMID, _FRAME, _STACK, _COARSE = 22, 0.6e6, 20e6, 1.2e6
-"""Bytes per pixel of a pyramid, whose finest level has at most so many pixels per frame and in all; bytes of the small
-image of a frame that brightness is matched on."""
+_PYRAMID, _ALIGNED, _FRAME, _STACK = 8, 14, 0.6e6, 20e6
+"""Bytes per pixel of a pyramid, and more while it is aligned; its finest level has at most so many pixels per frame and in
+all."""
+
+_CELLS, _SMALL, _AROUND, _CHOICE, _GROUPS = 0.3e6, 8, 4, 44, 16
+"""Most pixels of the small image of a frame that brightness is matched on; bytes of one, twice; of what is kept of it until
+the all-in-focus image is made; and of the choice between at most so many groups of frames, per group."""
 
 _DECODING, _PICTURE, _MAPS, _FUSING, _WRITING = 20, 12, 8, 32, 28
 """Bytes per pixel of a frame being decoded, its colours, depth and sigma, the all-in-focus image being made, and of what
@@ -68,13 +73,15 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
         check_tile(tile, solver.halo)
     side = tile_size(count, shape, solver, workers) if tile is None else min(tile, max(shape))
     room = 4 * count * pixels if in_memory((count, *shape)) else 0
-    pyramids = _PYRAMID * min(count * pixels, count * _FRAME, _STACK) + _COARSE * count
+    moved, stack, cells = align != "none", source.kind == "focal-stack", _cells(shape)
+    pyramids = (_PYRAMID + _ALIGNED * moved) * min(count * pixels, count * _FRAME, _STACK) + _SMALL * count * cells
+    around = _AROUND * count * cells if stack else 0
     tiles = _tiles(count, shape, solver, side, workers, whole=tile is None)
-    stack = source.kind == "focal-stack"
-    peak = max(room + pyramids + workers * _DECODING * full, room + tiles + _MAPS * pixels,
-               (_MAPS + _FUSING) * pixels + 2 * _PICTURE * full if stack else 0, (_MAPS + _FUSING + _WRITING) * pixels)
+    choice, pictures = _CHOICE * min(count, _GROUPS) * cells, 2 * _PICTURE * full
+    peak = max(room + pyramids + workers * _DECODING * full, room + tiles + around + _MAPS * pixels,
+               (_MAPS + _FUSING) * pixels + around + max(choice, pictures) if stack else 0,
+               (_MAPS + _FUSING + _WRITING) * pixels + around)
     cores = min(workers, os.cpu_count() or 1)
-    moved = align != "none"
     seconds = {"decode": _DECODE_NS * full * count / 1e9 / cores, "align": _ALIGN_S * count if moved else 0,
                "register": _REGISTER_NS * pixels * count / 1e9 / cores if moved else 0,
                "solve": (_SOLVE_NS * count + _SOLVE_PIXEL_NS) * pixels * (1 + 2 * solver.halo / side) ** 2 / 1e9 / cores,
@@ -84,6 +91,12 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     disk = scratch_bytes((count, *shape))
     memory = _PROGRAM + peak + (disk if disk and lies_in_memory(scratch_folder()) else 0)
     return Forecast(count, shape, memory, disk, most, least, seconds, side, workers)
+
+
+def _cells(shape):
+    """Pixels of the small image of a frame of this shape: sides are reduced by a whole factor."""
+    factor = max(1, math.ceil(math.sqrt(shape[0] * shape[1] / _CELLS)))
+    return (shape[0] // factor) * (shape[1] // factor)
 
 
 def _tiles(count, shape, solver, side, workers, *, whole):

@@ -59,7 +59,8 @@ def sharpness_around(images) -> np.ndarray:
 
 
 class AllInFocus:
-    """Fusion of pictures that come one at a time, so that memory does not grow with their number; NumPy only.
+    """Fusion of pictures that come one at a time: beyond `around`, which the caller holds, memory does not grow with their
+    number; at most 16 groups of frames are compared at once.
 
     Only the pixels that come from a picture are resampled, from the picture as it was decoded.
     values        (H, W) depth map in the unit of `coordinates`, NaN = unknown
@@ -83,17 +84,29 @@ class AllInFocus:
         if around is None:
             labels, factor = _by_depth(rank, len(sweep)), min(_BLOCK, *values.shape)
         else:
-            labels, factor = _by_agreement(rank, around[:, self._order], matrices, size, group)
+            labels, factor = _by_agreement(rank, around, self._order, matrices, size, group)
         rank = imaging.gaussian(agreed(rank, labels, factor, _TRUSTED * group), _SMOOTHING)
         self._chosen = choose(rank, labels, factor, matrices, size, _SEAM, group)
-        self._total = None
+        self._size, self._total = size, None
 
     def add(self, number: int, picture, *, gain: float = 1.0) -> None:
-        """Blend in frame `number`: (h, w, C) float32 linear, of the size of a frame, times `gain`."""
+        """Blend in frame `number`: (h, w, C) float32 linear, 1 = white, of the size of a frame, times `gain`.
+
+        White stays at least white whatever the gain.  Grey among colour counts as that grey in every channel.
+        Raises ValueError for a picture of another size, or of channels that do not fit.
+        """
         from dfd.kernels.fusion import add
 
+        if picture.ndim != 3 or picture.shape[:2] != self._size:
+            raise ValueError(f"picture of frame {number} (shape {picture.shape}) must be {self._size} and C "
+                             "channels, as all frames are; was it reduced like the others?")
         if self._total is None:
             self._total = np.zeros((*self._chosen[0].shape, picture.shape[2]), dtype=np.float32)
+        most = max(picture.shape[2], self._total.shape[2])
+        if {picture.shape[2], self._total.shape[2]} - {1, most}:
+            raise ValueError(f"picture of frame {number} ({picture.shape[2]} channels) must have 1 or the "
+                             f"{self._total.shape[2]} of the others; save all frames as grey or as RGB")
+        picture, self._total = _widened(picture, most), _widened(self._total, most)
         place = int(np.flatnonzero(self._order == number)[0])
         add(place, picture, gain, self._matrices[number], self._chosen, self._total)
 
@@ -101,6 +114,11 @@ class AllInFocus:
         """(image, index): (H, W, C) float32, and the (H, W) int32 number of the frame each pixel came from, -1 = none."""
         first = self._chosen[0]
         return self._total, np.where(first < 0, np.int32(-1), self._order[first].astype(np.int32))
+
+
+def _widened(picture, channels):
+    """(h, w, channels): one channel stands for every other, more are as they are."""
+    return picture if picture.shape[2] == channels else np.repeat(picture, channels, axis=2)
 
 
 def _by_depth(rank, count):
@@ -116,40 +134,57 @@ def _by_depth(rank, count):
     return np.rint(fill(np.take_along_axis(cells, np.maximum(known - 1, 0) // 2, axis=-1)[..., 0])).astype(np.int64)
 
 
-def _by_agreement(rank, around, matrices, size, group):
-    """((h, w) int64 frame of every cell, side [px] of a cell); all in the order of the sweep."""
+def _by_agreement(rank, around, order, matrices, size, group):
+    """((h, w) int64 place of the frame of every cell, side [px] of a cell).
+
+    rank, matrices   in the order of the sweep;   order   number in `around` of each of its frames;   group   frames in one
+    Frames are looked at one by one: a group keeps the least cost of its own, which of them has it, and their mean light.
+    """
     from dfd.kernels.seams import assign, votes
 
-    shape = around.shape[2:]
+    shape, starts = around.shape[2:], range(0, len(order), group)
     factor = max(rank.shape[0] // shape[0], 1)
-    cost = _costs(around, _inside(matrices, shape, factor, size))
-    cost -= np.float32(_DEPTH) * votes(rank, factor, len(cost), _DEPTH_REACH, shape)
-    light = np.nan_to_num(around[1].astype(np.float32), nan=1.0)
-    if group == 1:
-        return assign(cost, _CONTRAST / 2 * light, step=_STEP, rounds=_ROUNDS), factor
-    starts = np.arange(0, len(cost), group)
-    light = np.add.reduceat(light, starts) / np.diff(np.append(starts, len(cost)))[:, None, None]
-    chosen = assign(np.minimum.reduceat(cost, starts), _CONTRAST / 2 * light, step=_STEP, rounds=_ROUNDS)
-    inside = np.arange(len(cost))[:, None, None] // group == chosen
-    return np.argmin(np.where(inside, cost, np.inf), axis=0), factor
+    least, light = np.full((len(starts), *shape), np.inf, np.float32), np.zeros((len(starts), *shape), np.float32)
+    best = np.zeros(least.shape, np.int16) + np.int16(starts)[:, None, None]
+    most, scale, mean = _reference(around, order)
+    for start, cost, frame, bright in zip(starts, least, best, light, strict=True):
+        stop = min(start + group, len(order))
+        for k, vote in zip(range(start, stop), votes(rank, factor, (start, stop), _DEPTH_REACH, shape), strict=True):
+            own = _cost(around[:, order[k]], most, scale, mean, _inside(matrices[k], shape, factor, size))
+            own -= np.float32(_DEPTH) * vote
+            better = own < cost
+            cost[better], frame[better] = own[better], k
+            bright += np.nan_to_num(around[1, order[k]].astype(np.float32), nan=1.0)
+        bright *= _CONTRAST / 2 / (stop - start)
+    chosen = assign(least, light, step=_STEP, rounds=_ROUNDS)
+    return np.take_along_axis(best, chosen[None], axis=0)[0].astype(np.int64), factor
 
 
-def _costs(around, inside):
-    """(K, h, w) float32 cost of taking a frame for a cell, from its sharpness alone."""
-    sharp, known = around[0].astype(np.float32), np.isfinite(around[1])
-    most = sharp.max(axis=0)
+def _reference(around, order):
+    """What the sharpness of a frame is held against, (h, w) each: the most of all frames, what counts as 1 below it, and the
+    mean cost of the frames that are not saturated."""
+    most = np.zeros(around.shape[2:], np.float32)
+    for sharp in around[0]:
+        np.maximum(most, sharp, out=most)
     usual = max(0.5 * float(np.median(most)), 1e-6)
-    cost = (most - sharp) / np.sqrt(usual * (usual + most))
-    mean = np.sum(np.where(known, cost, 0), axis=0) / np.maximum(known.sum(axis=0), 1)
-    cost = np.where(known | ~inside, cost, np.float32(_SATURATED) * mean)
+    scale = np.sqrt(usual * (usual + most))
+    total, count = np.zeros_like(most), np.zeros(most.shape, np.int64)
+    for number in order:
+        known = np.isfinite(around[1, number])
+        total += np.where(known, (most - around[0, number].astype(np.float32)) / scale, np.float32(0))
+        count += known
+    return most, scale, total / np.maximum(count, 1)
+
+
+def _cost(around, most, scale, mean, inside):
+    """(h, w) float32 cost of taking a frame for a cell, from its own sharpness and light alone; `inside` see `_inside`."""
+    cost = (most - around[0].astype(np.float32)) / scale
+    cost = np.where(np.isfinite(around[1]) | ~inside, cost, np.float32(_SATURATED) * mean)
     return (cost + np.float32(_OUTSIDE) * ~inside).astype(np.float32)
 
 
-def _inside(matrices, shape, factor, size):
-    """(K, h, w) bool: the middle of a cell lies inside the frame."""
+def _inside(matrix, shape, factor, size):
+    """(h, w) bool: the middle of a cell lies inside the frame."""
     y, x = ((np.arange(length) + 0.5) * factor - 0.5 for length in shape)
-    inside = np.empty((len(matrices), *shape), bool)
-    for found, matrix in zip(inside, matrices, strict=True):
-        u, v, w = (row[0] * x[None, :] + row[1] * y[:, None] + row[2] for row in matrix)
-        found[:] = (w > 0) & (u >= 0) & (u <= w * (size[1] - 1)) & (v >= 0) & (v <= w * (size[0] - 1))
-    return inside
+    u, v, w = (row[0] * x[None, :] + row[1] * y[:, None] + row[2] for row in matrix)
+    return (w > 0) & (u >= 0) & (u <= w * (size[1] - 1)) & (v >= 0) & (v <= w * (size[0] - 1))

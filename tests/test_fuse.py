@@ -1,5 +1,6 @@
 """The all-in-focus image: each pixel from its sharpest frame, in any order, without holes."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import cv2
@@ -8,8 +9,9 @@ import pytest
 from textures import blurred, plane_stack, texture
 
 from dfd.depthmap import DepthMap
-from dfd.fuse import AllInFocus, sharpness_around
-from dfd.imaging import reduce
+from dfd.fuse import AllInFocus, _by_agreement, _inside, sharpness_around
+from dfd.imaging import gaussian, reduce
+from dfd.kernels.seams import assign, votes
 from dfd.pipeline import _fuse
 from dfd.psf import Psf
 
@@ -67,7 +69,7 @@ def test_a_pixel_that_no_frame_has_is_marked():
     assert (index == -1).all() and (image == 0).all()
 
 
-@pytest.mark.parametrize("right, down", [(2.0, 1.0), (0.4, -0.7)])
+@pytest.mark.parametrize("right, down", [(2.0, 1.0), (0.4, -0.7), (0.4, 2.0), (-1.0, 0.4)])
 def test_a_frame_is_resampled_through_its_map(right, down):
     y, x = np.mgrid[:31, :47].astype(np.float32)
     picture = np.stack([3 * x + 5 * y, 200 - x - y], axis=-1)
@@ -232,3 +234,223 @@ def test_frames_that_were_left_out_shift_neither_brightness_nor_numbers(tmp_path
     for column, number in ((5, 0), (30, 2), (55, 3)):
         assert (index[:, column] == number).all()
         np.testing.assert_allclose(image[:, column], gains[number] * 0.1 * (number + 1), rtol=1e-5)
+
+
+# -- pictures that differ in channels, size and white
+
+
+def pieced(channels, order=(0, 1, 2), shape=(41, 60)):
+    """(image, index) of a sweep of three frames in equal parts; frame k shows 0.2 (k + 1), its channels as given."""
+    fusion = AllInFocus(np.repeat(np.arange(3.0), 20)[None].repeat(shape[0], 0).astype(np.float32), range(3))
+    for number in order:
+        fusion.add(number, np.full((*shape, channels[number]), 0.2 * (number + 1), np.float32))
+    return fusion.result()
+
+
+@pytest.mark.parametrize("channels", [(1, 3, 3), (3, 1, 3), (3, 3, 1), (1, 1, 3)])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_grey_among_colour_is_that_grey_in_every_channel(channels, order):
+    image, _ = pieced(channels, order)
+    expected, _ = pieced((3, 3, 3), order)
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_a_picture_of_another_size_or_of_two_channels_is_refused_before_it_is_read():
+    fusion = AllInFocus(np.ones((40, 50), np.float32), range(3), size=(42, 50))
+    fusion.add(0, np.ones((42, 50, 3), np.float32))
+    for shape in ((40, 50, 3), (42, 51, 3), (43, 50, 3), (42, 50)):
+        with pytest.raises(ValueError, match=r"picture of frame 1 \(shape .* must be \(42, 50\) and C channels, .*; was it"):
+            fusion.add(1, np.ones(shape, np.float32))
+    with pytest.raises(ValueError, match=r"frame 1 \(2 channels\) must have 1 or the 3 of the others; save all"):
+        fusion.add(1, np.ones((42, 50, 2), np.float32))
+
+
+@pytest.mark.parametrize("right", [0.0, 0.4])
+def test_white_stays_white_whatever_the_gain(right):
+    """A lamp at white in every frame is 1 although the frames were matched by 1 and 0.8; what is below white follows."""
+    picture = np.full((40, 60, 3), 0.5, np.float32)
+    picture[10:30, 15:45] = 1.0
+    picture[10:30, 15:45, 2] = 0.9
+    values = np.repeat([0.0, 1.0], 30)[None].repeat(40, 0).astype(np.float32)
+    fusion = AllInFocus(values, range(2), matrices=[shifted(right)] * 2)
+    for number, gain in enumerate((1.0, 0.8)):
+        fusion.add(number, picture, gain=gain)
+    image, _ = fusion.result()
+    np.testing.assert_allclose(image[14:26, 20:40, :2], 1, atol=1e-3)
+    np.testing.assert_allclose(image[14:26, 34:40, 2], 0.72, atol=1e-3)
+    np.testing.assert_allclose(image[14:26, 50:, 0], 0.4, atol=1e-3)
+
+
+# -- the labels of cells, and the memory that they take
+
+
+def agreement_in_arrays(rank, around, order, matrices, size):
+    """Labels of at most 16 frames as whole arrays over all of them: the reference."""
+    around, cells = around[:, order], around.shape[2:]
+    factor, count = rank.shape[0] // cells[0], len(order)
+    sharp, known = around[0].astype(np.float32), np.isfinite(around[1])
+    y, x = (((np.arange(length) + 0.5) * factor - 0.5) for length in cells)
+    inside = np.stack([(m[0, 0] * x + m[0, 2] >= 0) & (m[0, 0] * x + m[0, 2] <= size[1] - 1)
+                       & ((m[1, 1] * y + m[1, 2] >= 0) & (m[1, 1] * y + m[1, 2] <= size[0] - 1))[:, None] for m in matrices])
+    most = sharp.max(axis=0)
+    usual = max(0.5 * float(np.median(most)), 1e-6)
+    cost = (most - sharp) / np.sqrt(usual * (usual + most))
+    mean = np.sum(np.where(known, cost, 0), axis=0) / np.maximum(known.sum(axis=0), 1)
+    cost = np.where(known | ~inside, cost, np.float32(0.3) * mean) + np.float32(2) * ~inside
+    cost = cost.astype(np.float32) - np.float32(0.15) * votes(rank, factor, (0, count), 1.5, cells)
+    light = np.nan_to_num(around[1].astype(np.float32), nan=1.0)
+    return assign(cost, np.float32(125) * light, step=0.1, rounds=2)
+
+
+def random_sweep(rng, count, cells=(31, 47), factor=3):
+    """(rank, around, order, matrices): frames in any order, shifted and zoomed, saturated in places."""
+    smooth = [gaussian(rng.random(cells, dtype=np.float32), 2.0) for _ in range(2 * count)]
+    around = np.reshape(smooth, (2, count, *cells)).astype(np.float16)
+    around[0] = 40 * abs(around[0] - around[0].mean(axis=0))
+    around[1] = 0.5 + 0.1 * (around[1] - 0.5)
+    around[1, :, 5:12, 20:30] = np.nan
+    around[1][rng.random((count, *cells)) < 0.02] = np.nan
+    rank = (rng.random((cells[0] * factor, cells[1] * factor)) * (count - 1)).astype(np.float32)
+    rank[rng.random(rank.shape) < 0.3] = np.nan
+    matrices = np.stack([np.diag([zoom, zoom, 1.0]) for zoom in 1 + 0.1 * rng.random(count)])
+    matrices[:, 0, 2], matrices[:, 1, 2] = 9 * (rng.random((2, count)) - 0.5)
+    return rank, around, rng.permutation(count), matrices
+
+
+@pytest.mark.parametrize("count", [3, 7, 16])
+def test_labels_from_one_frame_at_a_time_equal_those_of_whole_arrays(rng, count):
+    rank, around, order, matrices = random_sweep(rng, count)
+    labels, factor = _by_agreement(rank, around, order, matrices, rank.shape, 1)
+    expected = agreement_in_arrays(rank, around, order, matrices, rank.shape)
+    np.testing.assert_array_equal(labels, expected)
+    assert factor == 3 and len(np.unique(labels)) > count / 2
+
+
+def test_memory_beyond_what_comes_in_does_not_grow_with_the_frames(rng):
+    """From 32 to 160 frames, beyond `around`: less than 16 float32 planes of cells, one for every eighth frame."""
+    shape, cells, peaks = (360, 480), (120, 160), []
+    for count in (32, 160):
+        around = rng.random((2, count, *cells)).astype(np.float16)
+        values = (rng.random(shape) * count).astype(np.float32)
+        AllInFocus(values[:8, :8], range(3))  # loops are compiled before
+        tracemalloc.start()
+        AllInFocus(values, range(count), around=around)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 16 * 4 * cells[0] * cells[1]
+
+
+def still(count):
+    return np.stack([np.eye(3)] * count)
+
+
+def cells_of(sharp, light):
+    """`around` of (K, h, w) sharpness and root of light."""
+    return np.stack(np.broadcast_arrays(sharp, light)).astype(np.float16)
+
+
+def unknown(cells, factor=3):
+    return np.full((cells[0] * factor, cells[1] * factor), np.nan, np.float32)
+
+
+@pytest.mark.parametrize("count", [2, 32])
+@pytest.mark.parametrize("white", [False, True])
+def test_a_seam_runs_where_frames_or_groups_look_alike(count, white):
+    """The first frame is sharp left, the last right, both between; their light is the same in two columns only, and may be
+    white there, which is saturated in the one and just below in the other."""
+    sharp, light = np.zeros((count, 30, 41)), np.zeros((count, 30, 41))
+    sharp[0, :, :33] = sharp[-1, :, 8:] = 10
+    light[count // 2:] = 0.6
+    light[:, :, 19:21] = 0.98 if white else 0.3
+    if white:
+        light[:count // 2, :, 19:21] = np.nan
+    labels, _ = _by_agreement(unknown((30, 41)), cells_of(sharp, light), np.arange(count), still(count), (90, 123),
+                              -(-count // 16))
+    assert (labels[:, :20] == 0).all() and (labels[:, 20:] == count - 1).all()
+
+
+@pytest.mark.parametrize("count, sharpest, depth, expected",
+                         [(16, 8, 8.6, 9), (16, 8, 8.9, 8), (32, 10, 11.2, 11), (32, 10, 11.8, 10)])
+def test_depth_is_believed_up_to_three_quarters_of_a_frame_or_group_beside_the_chosen(count, sharpest, depth, expected):
+    """More than 16 frames are chosen from in groups, here of two."""
+    sharp = np.zeros((count, 12, 16))
+    sharp[sharpest] = 10
+    fusion = AllInFocus(np.full((36, 48), depth, np.float32), range(count), around=cells_of(sharp, 0.5))
+    fusion.add(0, np.zeros((36, 48, 1), np.float32))
+    assert (fusion.result()[1] == expected).all()
+
+
+def test_a_cell_outside_a_frame_does_not_choose_it():
+    sharp = np.zeros((2, 20, 30))
+    sharp[1] = 10
+    matrices = np.stack([np.eye(3), shifted(12)])
+    labels, _ = _by_agreement(unknown((20, 30)), cells_of(sharp, 0.5), np.arange(2), matrices, (60, 90), 1)
+    assert (labels[:, :4] == 0).all() and (labels[:, 4:] == 1).all()
+
+
+def test_depth_may_choose_a_saturated_frame_where_others_see_nothing_sharper():
+    """A saturated cell costs a share of the mean of the others, not what its lack of sharpness would."""
+    sharp, light, rank = np.zeros((3, 24, 30)), np.ones((3, 24, 30)), unknown((24, 30))
+    sharp[0] = 10
+    block = np.s_[6:18, 8:22]
+    sharp[2][block], light[1][block] = 10, np.nan
+    rank[18:54, 24:66] = 1
+    labels, _ = _by_agreement(rank, cells_of(sharp, light), np.arange(3), still(3), (72, 90), 1)
+    assert (labels[block] == 1).all() and (labels != 0).sum() == labels[block].size
+
+
+def test_the_middle_of_a_cell_decides_whether_it_lies_inside_a_frame():
+    """Cells of 4 px have their middles at 1.5, 5.5, ... px; a frame ends at its last pixel, and begins at its first."""
+    for right, down, columns, rows in ((0, 0, slice(0, 5), slice(0, 3)), (1.5, 0, slice(0, 5), slice(0, 3)),
+                                       (2.0, 2.0, slice(1, 5), slice(1, 4)), (-0.6, -1.0, slice(0, 4), slice(0, 3))):
+        matrix = shifted(right)
+        matrix[1, 2] = -down
+        expected = np.zeros((6, 7), bool)
+        expected[rows, columns] = True
+        np.testing.assert_array_equal(_inside(matrix, (6, 7), 4, (13, 19)), expected)
+
+
+def test_a_seam_between_cells_lies_on_their_border():
+    """Cells of 4 px, the first of seven frames chosen left of pixel 40 and the last from there on; and the same turned."""
+    for turn in (lambda array: array, lambda array: array.swapaxes(-1, -2)):
+        sharp = np.zeros((7, 15, 20))
+        sharp[0, :, :10] = sharp[6, :, 10:] = 10
+        values = turn(np.full((60, 80), np.nan, np.float32))
+        fusion = AllInFocus(values, range(7), around=cells_of(turn(sharp), 0.5))
+        for number, frame in enumerate(constant_frames(7, values.shape)):
+            fusion.add(number, frame)
+        image, index = fusion.result()
+        image, index = turn(image[..., 0]), turn(index)
+        assert (index[:, :40] == 0).all() and (index[:, 40:] == 6).all()
+        np.testing.assert_allclose(image[:, 39::-1] + image[:, 40:], 6, atol=1e-4)
+        assert (image[:, 39] > 0.5).all()
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_the_last_pixel_of_a_picture_counts(turns):
+    """A line of light along any border reaches the pixels between it and its neighbour."""
+    picture = np.zeros((30, 40), np.float32)
+    picture[:, -1] = 1
+    picture = np.ascontiguousarray(np.rot90(picture, turns))
+    matrix = np.eye(3)
+    matrix[0, 2], matrix[1, 2] = ((0.4, 0), (0, -0.4), (-0.4, 0), (0, 0.4))[turns]
+    fusion = AllInFocus(np.zeros(picture.shape, np.float32), range(2), matrices=[matrix] * 2)
+    fusion.add(0, picture[..., None])
+    image = np.rot90(fusion.result()[0][..., 0], -turns)
+    assert (image[4:-4, -2] > 0.3).all() and abs(image[4:-4, :-5]).max() < 1e-6
+
+
+def test_frames_larger_than_the_map_are_used_to_their_own_border():
+    """A frame of 45 x 72 px, seen 6 px further down and 10 px further right, holds all of a map of 39 x 60 px."""
+    sharp = np.zeros((2, 13, 20))
+    sharp[1] = 10
+    matrix = shifted(-10)
+    matrix[1, 2] = 6
+    fusion = AllInFocus(np.full((39, 60), np.nan, np.float32), range(2), matrices=[np.eye(3), matrix], size=(45, 72),
+                        around=cells_of(sharp, 0.5))
+    y, x = np.mgrid[:45, :72].astype(np.float32)
+    fusion.add(0, np.zeros((45, 72, 1), np.float32))
+    fusion.add(1, (x + 100 * y)[..., None])
+    image, index = fusion.result()
+    assert (index == 1).all()
+    np.testing.assert_array_equal(image[..., 0], (x + 100 * y)[6:, 10:70])

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from conftest import shared_data
 from test_cli import dfd
 
 from dfd.forecast import forecast
+from dfd.imaging import gaussian
 from dfd.io import scratch
 from dfd.io.scratch import Scratch
 from dfd.io.sources import open_source
@@ -78,8 +80,6 @@ def test_the_forecast_of_memory_follows_the_frame_and_of_disk_the_stack(stack, m
 
     def foreseen(count, shape):
         monkeypatch.setattr("dfd.forecast.image_size", lambda _: shape)
-        from dataclasses import replace
-
         frames = (source.frames * (count // len(source.frames) + 1))[:count]
         return forecast(replace(source, frames=frames), solver, workers=2)
 
@@ -241,18 +241,56 @@ def test_the_times_of_the_stages_add_up_and_are_those_of_the_progress(stack, tmp
         assert done == 0 and last - first == pytest.approx(outcome.timings[stage], abs=0.15)
 
 
-@pytest.mark.parametrize("words", [[], ["--tile", "512", "--workers", "1"]], ids=["default", "one worker"])
-def test_the_forecast_of_memory_holds_on_a_real_stack(tmp_path, capsys, words):
-    """Largest resident size of a process of its own: not above the forecast, and not below 1 / 1.35 of it."""
-    stack = shared_data("stacks/focus_stack_pcb")
+def largest_memory(*arguments):
+    """Largest resident size [bytes] of a process of its own that runs `dfd` with these arguments."""
     if not Path("/proc/self/status").exists():
         pytest.skip("only Linux tells the largest resident size of a program")
     code = ("import sys\nfrom dfd.cli import main\ntry:\n    main()\nfinally:\n"
             "    line = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
             "    print(line, file=sys.stderr)\n")
-    done = subprocess.run([sys.executable, "-c", code, "depth", str(stack), "-o", str(tmp_path / "out"), *words],
-                          capture_output=True, text=True, check=True)
-    measured = 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", done.stderr)[1])
+    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True)
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", done.stderr)[1])
+
+
+@pytest.mark.parametrize("words", [[], ["--tile", "512", "--workers", "1"]], ids=["default", "one worker"])
+def test_the_forecast_of_memory_holds_on_a_real_stack(tmp_path, words):
+    """Largest resident size of a process of its own: not above the forecast, and not below 1 / 1.35 of it."""
+    stack = shared_data("stacks/focus_stack_pcb")
+    measured = largest_memory("depth", stack, "-o", tmp_path / "out", *words)
     options = {"tile": 512, "workers": 1} if words else {}
     expected = forecast(open_source([stack]), SOLVERS["focus-measure"], **options).memory
     assert measured <= expected <= 1.35 * measured
+
+
+def test_the_forecast_of_memory_holds_for_many_small_frames(tmp_path, rng):
+    """60 frames of 0.5 Mpx, taken as registered: not above the forecast, and not below 1 / 1.5 of it."""
+    sharp = rng.random((600, 840), dtype=np.float32)
+    softer = [gaussian(sharp, blur) for blur in (0.4, 1.0, 2.0, 3.0)]
+    (tmp_path / "in").mkdir()
+    for k in range(60):
+        np.save(tmp_path / "in" / f"{k:02d}.npy", softer[min(abs(k - 30) // 5, 3)] * np.float32(0.9 + 0.001 * k))
+    measured = largest_memory("depth", tmp_path / "in", "-o", tmp_path / "out", "--align", "none")
+    expected = forecast(open_source([tmp_path / "in"]), SOLVERS["focus-measure"], align="none").memory
+    assert measured <= expected <= 1.5 * measured
+
+
+def test_the_forecast_counts_two_pictures_in_colour(stack, monkeypatch):
+    """In a preview frames are small, but pictures are decoded whole: 2 x 12 bytes per pixel."""
+    source, solver, found = open_source(stack), SOLVERS["focus-measure"], []
+    for shape in ((4096, 4096), (8192, 8192)):
+        for place in ("dfd.forecast.image_size", "dfd.assemble.reader.image_size"):
+            monkeypatch.setattr(place, lambda _, shape=shape: shape)
+        few = replace(source, frames=source.frames[:3])
+        found.append(forecast(few, solver, align="none", preview=True, workers=1).memory)
+    assert found[1] - found[0] == pytest.approx(24 * (8192**2 - 4096**2), abs=1e6)
+
+
+def test_the_forecast_counts_what_is_kept_around_every_frame(stack, monkeypatch):
+    """From 20 to 32 frames that wait on disk, fusion needs 4 bytes more per pixel of the small images, here whole ones."""
+    source, solver = open_source(stack), SOLVERS["focus-measure"]
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(scratch, "_mounts", list)
+    options = {"align": "none", "workers": 1, "tile": 64}
+    some, many = (forecast(replace(source, frames=(source.frames * 5)[:count]), solver, **options).memory
+                  for count in (20, 32))
+    assert many - some == 4 * 12 * SIZE[0] * SIZE[1]

@@ -53,7 +53,8 @@ def test_votes_are_shares_of_a_cell():
     rank = np.full((9, 13), np.nan, np.float32)
     rank[:4, :4] = 2
     rank[:2, 4:8] = 2.75
-    found = votes(rank, 4, 5, 1.5, (2, 3))
+    found = votes(rank, 4, (0, 5), 1.5, (2, 3))
     np.testing.assert_allclose(found[:, 0, 0], [0, 1 / 3, 1, 1 / 3, 0], atol=1e-6)
     np.testing.assert_allclose(found[:, 0, 1], [0, 0, 0.25, 5 / 12, 1 / 12], atol=1e-6)
     assert (found[:, 1] == 0).all() and (found[:, 0, 2] == 0).all()
+    np.testing.assert_array_equal(votes(rank, 4, (2, 4), 1.5, (2, 3)), found[2:4])

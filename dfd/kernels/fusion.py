@@ -20,6 +20,9 @@ _TAPS, _PHASES = 6, 1024
 _SMOOTHED = 8
 """Pixels over which the rank was smoothed: within them of a jump it names frames that lie between."""
 
+_WHITE = np.float32(0.9995)
+"""A channel from here on is saturated: its light is white or more, however the brightness of frames was matched."""
+
 _FEATHER = 0.5
 """Width of a seam between two labels, in cells."""
 
@@ -187,16 +190,16 @@ def _add(place, picture, gain, matrix, table, first, second, share, total, start
     for y in range(start, stop):
         for x in range(total.shape[1]):
             if first[y, x] == place:
-                weight = share[y, x] * gain
+                weight = share[y, x]
             elif second[y, x] == place:
-                weight = (1 - share[y, x]) * gain
+                weight = 1 - share[y, x]
             else:
                 continue
             u, v, _ = _position(matrix, x, y, height, width)
             left, top = math.floor(u + BORDER_TOLERANCE), math.floor(v + BORDER_TOLERANCE)
             if still:
                 for channel in range(channels):
-                    total[y, x, channel] += weight * picture[top, left, channel]
+                    total[y, x, channel] += weight * _lit(picture[top, left, channel], gain)
                 continue
             across = table[min(max(int((u - left) * _PHASES + 0.5), 0), _PHASES)]
             down = table[min(max(int((v - top) * _PHASES + 0.5), 0), _PHASES)]
@@ -208,4 +211,10 @@ def _add(place, picture, gain, matrix, table, first, second, share, total, start
                     for i in range(_TAPS):
                         line += across[i] * picture[row, min(max(left + i - 2, 0), width - 1), channel]
                     value += down[j] * line
-                total[y, x, channel] += weight * value
+                total[y, x, channel] += weight * _lit(value, gain)
+
+
+@numba.njit(nogil=True, cache=True)
+def _lit(value, gain):
+    """A channel times the gain of its frame; what is white stays white."""
+    return max(value * gain, np.float32(1)) if value >= _WHITE else value * gain

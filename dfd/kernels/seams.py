@@ -89,18 +89,20 @@ def _seam(near_a, near_b, far_a, far_b, step, total_a, total_b, ahead_a, ahead_b
 
 
 @numba.njit(nogil=True, cache=True)
-def votes(rank, factor, count, reach, shape):
-    """(count, h, w) float32: share of the known pixels of a cell, all its pixels counted, whose rank is near each frame.
+def votes(rank, factor, frames, reach, shape):
+    """(n, h, w) float32: share of the known pixels of a cell, all its pixels counted, whose rank is near each frame.
 
-    rank    (H, W) float32 place among the frames, NaN = unknown;   factor   side [px] of a cell
-    reach   distance [frames] at which a vote has fallen to 0;      shape    (h, w) cells
+    rank     (H, W) float32 place among the frames, NaN = unknown;   factor   side [px] of a cell
+    frames   places of the first of n frames and of the one after the last
+    reach    distance [frames] at which a vote has fallen to 0;      shape    (h, w) cells
     """
-    found = np.zeros((count, shape[0], shape[1]), np.float32)
+    first, last = frames
+    found = np.zeros((last - first, shape[0], shape[1]), np.float32)
     one = np.float32(1 / factor**2)
     for y in range(min(rank.shape[0], shape[0] * factor)):
         for x in range(min(rank.shape[1], shape[1] * factor)):
             place = rank[y, x]
             if place == place:
-                for k in range(max(int(np.ceil(place - reach)), 0), min(int(place + reach), count - 1) + 1):
-                    found[k, y // factor, x // factor] += one * np.float32(1 - abs(k - place) / reach)
+                for k in range(max(int(np.ceil(place - reach)), first), min(int(place + reach), last - 1) + 1):
+                    found[k - first, y // factor, x // factor] += one * np.float32(1 - abs(k - place) / reach)
     return found
