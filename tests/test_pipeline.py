@@ -544,7 +544,7 @@ def test_a_preview_of_one_row_or_column_has_a_depth_and_says_that_it_is_not_alig
     (tmp_path / "in" / "capture.toml").write_text("[camera]\ngain_e_per_dn = 1000.0\nread_noise_e = 2.0\n")
     outcome = run(tmp_path / "in", tmp_path / "out", preview=True)
     assert outcome.result.shape == small and outcome.result.valid.any()
-    assert any("too little texture to be aligned" in text for text in outcome.warnings)
+    assert any("is recognised to align it" in text for text in outcome.warnings)
 
 
 def test_nothing_beside_the_output_is_written_and_the_input_stays(stack, tmp_path):
