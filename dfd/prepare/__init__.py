@@ -2,7 +2,7 @@
 
 from dfd.prepare.alignment import Alignment, align
 from dfd.prepare.brightness import brightness_factors, coarse, residual_gains
-from dfd.prepare.motions import at_level
+from dfd.prepare.motions import at_centre, at_level
 from dfd.prepare.order import order_jumps, order_note, scale_jumps
 from dfd.prepare.pyramids import Pyramid, pyramid
 from dfd.prepare.transforms import describe, from_json, predicted_breathing
@@ -11,6 +11,7 @@ __all__ = [
     "Alignment",
     "Pyramid",
     "align",
+    "at_centre",
     "at_level",
     "brightness_factors",
     "coarse",

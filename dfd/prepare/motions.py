@@ -65,6 +65,19 @@ def corner_shift(matrix: np.ndarray, shape: tuple[int, int]) -> float:
     return float(np.hypot(*(moved[:2] / moved[2] - corners[:2])).max()) if (moved[2] > 0).all() else math.inf
 
 
+def at_centre(matrix, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """((2,) shift [px] of the centre of an image of `shape`, (2, 2) Jacobian of the map there); NaN where w <= 0.
+
+    The root of the Jacobian's determinant is the magnification: px of the frame per px of the output.
+    """
+    matrix, centre = np.asarray(matrix, dtype=float), (np.array(shape[::-1]) - 1) / 2
+    *place, w = matrix @ (*centre, 1)
+    if not w > 0:
+        return np.full(2, math.nan), np.full((2, 2), math.nan)
+    place = np.array(place) / w
+    return place - centre, (matrix[:2, :2] - np.outer(place, matrix[2, :2])) / w
+
+
 def corner_sigma(covariance: np.ndarray, shape: tuple[int, int]) -> float:
     """1-sigma [px] of the displacement of the worst corner."""
     x, y = np.array([shape[1], shape[0]]) / np.hypot(*shape)

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from dfd.prepare.motions import at_centre
+
 _STEP = 2.0
 """A step is suspicious beyond this many times the median step; real sweeps, however uneven, stay below or ..."""
 
@@ -47,7 +49,7 @@ def scale_jumps(matrices, shape) -> tuple[tuple[int, int], ...]:
     """
     if len(matrices) < _LEAST_FRAMES:
         return ()
-    steps = np.diff([math.log(_magnification(matrix, shape)) for matrix in matrices])
+    steps = np.diff([math.log(np.linalg.det(at_centre(matrix, shape)[1])) / 2 for matrix in matrices])
     usual = float(np.median(np.abs(steps)))
     steps = steps * np.sign(np.sum(np.sign(steps)))
     if usual < _LEAST_SCALE or np.mean(steps < 0) > _BACK:
@@ -74,10 +76,3 @@ def _distance(one, other):
     difference = np.abs(one - other)
     known = np.isfinite(difference)
     return float(difference[known].mean()) if known.any() else float("nan")
-
-
-def _magnification(matrix, shape):
-    """How many px of the frame one px of the output spans in the middle: root of the Jacobian there."""
-    height, width = shape
-    depth = matrix[2] @ ((width - 1) / 2, (height - 1) / 2, 1)
-    return math.sqrt(abs(np.linalg.det(matrix)) / abs(depth) ** 3)

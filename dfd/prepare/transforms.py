@@ -9,7 +9,7 @@ import numpy as np
 
 from dfd.imaging import full_matrix
 from dfd.prepare.alignment import Alignment
-from dfd.prepare.motions import corner_shift, covered
+from dfd.prepare.motions import at_centre, corner_shift, covered
 
 SCHEMA = "dfd-transforms 1"
 
@@ -153,13 +153,10 @@ def _rows(matrix):
 
 def _check_map(matrix, shape):
     """Refuse a map that no two frames of one capture have."""
-    height, width = shape
-    x, y = (width - 1) / 2, (height - 1) / 2
-    u, v, w = matrix @ (x, y, 1)
-    jacobian = (matrix[:2, :2] - np.outer((u / w, v / w), matrix[2, :2])) / w if w > 0 else np.zeros((2, 2))
-    least, most = np.linalg.svd(jacobian, compute_uv=False)[::-1]
-    if np.linalg.det(jacobian) <= 0 or not math.isfinite(corner_shift(matrix, shape)):
+    _, jacobian = at_centre(matrix, shape)
+    if not np.linalg.det(jacobian) > 0 or not math.isfinite(corner_shift(matrix, shape)):
         raise ValueError("its map mirrors the image or folds it up")
+    least, most = np.linalg.svd(jacobian, compute_uv=False)[::-1]
     if not _SCALES[0] <= least <= most <= _SCALES[1]:
         raise ValueError(f"its map scales by {least:.3g} to {most:.3g}, {_SCALES[0]:g} to {_SCALES[1]:g} is possible")
     cover = covered(matrix, shape)

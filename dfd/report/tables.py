@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from dfd.io.wording import CAMERA, INFINITY, metre_unit, spoken
+from dfd.prepare import at_centre
 from dfd.report.markup import Html, group, table, text, with_note
 
 _STATISTICS = {
@@ -87,33 +90,28 @@ def alignment_parts(transforms, record) -> tuple:
     if transforms is None:
         return ()
     size = record["size_px"]
-    centre = (size["width"] - 1) / 2, (size["height"] - 1) / 2
-    rows = [_alignment_row(index, item, centre) for index, item in enumerate(transforms)]
+    rows = [_alignment_row(index, item, (size["height"], size["width"])) for index, item in enumerate(transforms)]
     head = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[_printed(name, row.get(name)) for name in head] for row in rows]
     names = [_ALIGNMENT[name][0] if name in _ALIGNMENT else name.replace("_", " ") for name in head]
     return Html(f'<p class="hint">{text(ALIGNMENT_HINT)}</p>'), table(cells, head=names, kind="numbers frames")
 
 
-def _alignment_row(index, item, centre):
+def _alignment_row(index, item, shape):
     row = {"frame": index}
     for name, value in item.items():
         if name == "matrix":
-            row |= _similarity(value, centre)
+            row |= _similarity(value, shape)
         elif not isinstance(value, (list, tuple, dict)):
             row[name] = value
     return row
 
 
-def _similarity(matrix, centre):
+def _similarity(matrix, shape):
     """Shift of the picture's centre [px], and scale and rotation [degree] there, of the map reference px -> frame px."""
-    (a, b, right), (c, d, down), (e, f, one) = matrix
-    x, y = centre
-    w = e * x + f * y + one
-    u, v = (a * x + b * y + right) / w, (c * x + d * y + down) / w
-    a, b, c, d = (a - u * e) / w, (b - u * f) / w, (c - v * e) / w, (d - v * f) / w
-    return {"shift_x_px": u - x, "shift_y_px": v - y, "scale": math.sqrt(abs(a * d - b * c)),
-            "rotation_deg": math.degrees(math.atan2(c, a))}
+    (right, down), jacobian = at_centre(matrix, shape)
+    return {"shift_x_px": float(right), "shift_y_px": float(down), "scale": math.sqrt(abs(np.linalg.det(jacobian))),
+            "rotation_deg": math.degrees(math.atan2(jacobian[1, 0], jacobian[0, 0]))}
 
 
 def _printed(name, value):
