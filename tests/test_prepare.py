@@ -1,53 +1,18 @@
-import json
+"""Alignment: known maps come back, and what cannot be aligned is told."""
+
 import math
-from dataclasses import replace
 from itertools import pairwise
 
 import cv2
 import numpy as np
 import pytest
 from conftest import shared_data
-from textures import blurred, texture
+from moving import SHAPE, corner_error, frame, scene, similarity
 
 from dfd import imaging, prepare
-from dfd.io.record import strict
 from dfd.optics import ThinLens
 from dfd.prepare.evidence import supported
-from dfd.prepare.pairs import register_pair
-from dfd.psf import Psf
-from dfd.settings import CameraSettings, Value
 from dfd.simulate import simulate_capture
-
-SHAPE = (421, 587)
-PAD = 64
-PLACE = np.array([[1, 0, PAD], [0, 1, PAD], [0, 0, 1.0]])
-
-
-def similarity(scale=0.0, degrees=0.0, right=0.0, down=0.0, shape=SHAPE):
-    """Reference px -> frame px about the image centre."""
-    c, s = (1 + scale) * math.cos(math.radians(degrees)), (1 + scale) * math.sin(math.radians(degrees))
-    matrix = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
-    centre = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
-    matrix[:2, 2] = centre - matrix[:2, :2] @ centre + (right, down)
-    return matrix
-
-
-def corner_error(found, true, shape=SHAPE):
-    """Largest distance [px] between where two maps send a corner."""
-    corners = np.array([[x, y, 1.0] for x in (0, shape[1] - 1) for y in (0, shape[0] - 1)]).T
-    return float(np.hypot(*((found - true) @ corners)[:2]).max())
-
-
-def scene(rng):
-    return texture((SHAPE[0] + 2 * PAD, SHAPE[1] + 2 * PAD), rng)
-
-
-def frame(scene, matrix, rng, coc=0.0, noise=0.005):
-    """The scene defocused by `coc` [px], seen by a frame that lies at `matrix` on the reference grid."""
-    soft = blurred(scene, coc, Psf("disk", 0.6))
-    seen = imaging.warp(soft.astype(np.float32), PLACE @ np.linalg.inv(matrix), shape=SHAPE)
-    assert np.isfinite(seen).all()
-    return seen + noise * rng.standard_normal(SHAPE).astype(np.float32)
 
 
 def jpeg_stack(name, count, step=1):
@@ -70,7 +35,6 @@ def neighbour_correlation(images, maps):
                     zip(pairwise(bands), both, strict=True)])
 
 
-# --- alignment -------------------------------------------------------------------------------------------------------
 
 
 def test_a_known_similarity_of_a_textured_plane_is_recovered_to_0_1_px_at_the_corners(rng):
@@ -300,211 +264,3 @@ def test_misaligned_plant_has_the_known_cumulative_scale():
     scale = math.sqrt(np.linalg.det(found.matrices[0][:2, :2]))
     assert found.aligned.all() and abs(scale - 1.095) < 0.02
     assert len(found.notes) == 1 and "parallax" in found.notes[0]  # held by hand: the camera moved
-
-
-# --- brightness ------------------------------------------------------------------------------------------------------
-
-
-def settings(exposure=None, iso=None, f_number=None, focal_length=None, pupil=None):
-    values = {"exposure": exposure, "iso": iso, "f_number": f_number, "focal_length": focal_length,
-              "pupil_diameter": pupil}
-    return CameraSettings(**{name: None if value is None else Value(value) for name, value in values.items()})
-
-
-def test_time_iso_and_pupil_area_are_divided_out():
-    frames = [settings(0.01, 100, 2.8), settings(0.02, 200, 2.8), settings(0.01, 100, 5.6)]
-    assert np.abs(prepare.brightness_factors(frames) - [1, 0.25, 4]).max() < 1e-12
-    assert np.abs(prepare.brightness_factors(frames, reference=1) - [4, 1, 16]).max() < 1e-12
-
-
-def test_the_pupil_comes_from_the_lens_before_the_f_number():
-    lenses = [ThinLens(0.05, 0.02, 0.055, 6e-6), ThinLens(0.05, 0.01, 0.055, 6e-6)]
-    frames = [settings(0.01, None, 2.8), settings(0.01, None, 2.8)]
-    assert np.abs(prepare.brightness_factors(frames, lenses) - [1, 4]).max() < 1e-12
-    assert np.abs(prepare.brightness_factors(frames, [None, None]) - 1).max() == 0
-    zoomed = [settings(0.01, None, 4, 0.05), settings(0.01, None, 4, 0.1)]
-    assert np.abs(prepare.brightness_factors(zoomed) - [1, 0.25]).max() < 1e-12
-
-
-def test_one_frame_without_exposure_makes_all_count_as_equal():
-    frames = [settings(0.01, 100, 2.8), settings(None, 100, 5.6)]
-    assert prepare.brightness_factors(frames).tolist() == [1, 1]
-
-
-def test_an_iso_that_some_frame_lacks_is_not_used():
-    assert prepare.brightness_factors([settings(0.01, 100), settings(0.02)]).tolist() == [1, 0.5]
-
-
-def test_a_residual_gain_is_found_to_half_a_percent_whatever_the_blur(rng):
-    still = scene(rng)
-    images = [frame(still, np.eye(3), rng, 9) * np.float32(1 / 1.07), frame(still, np.eye(3), rng, 0),
-              frame(still, np.eye(3), rng, -6) * np.float32(1 / 0.8)]
-    images[0] = imaging.warp(images[0], similarity(0.004, 0, 3.3, 0))
-    assert np.abs(prepare.residual_gains(images, 1) - [1.07, 1, 0.8]).max() < 0.005
-
-
-def test_equal_frames_have_a_gain_of_exactly_1(rng):
-    still = scene(rng)
-    images = [frame(still, np.eye(3), rng, coc) for coc in (-3, 0, 3)]
-    assert prepare.residual_gains([images[1]] * 3, 1).tolist() == [1, 1, 1]
-    assert np.abs(prepare.residual_gains(images, 1) - 1).max() < 0.003
-
-
-def test_constant_images_have_an_exact_gain_and_dark_ones_none():
-    flat = [np.full(SHAPE, level, np.float32) for level in (0.2, 0.4, 0.0)]
-    assert prepare.residual_gains(flat, 1) == pytest.approx([2, 1, math.nan], abs=1e-6, nan_ok=True)
-    assert prepare.residual_gains(flat, 2) == pytest.approx([math.nan, math.nan, 1], nan_ok=True)
-
-
-def test_dark_blocks_say_nothing_of_brightness(rng):
-    """Stray light on black: two thirds of the image hold 1/30 of the light, and another ratio."""
-    still = (0.5 + 0.05 * rng.standard_normal(SHAPE)).astype(np.float32)
-    still[:, 200:] *= np.float32(1 / 30)
-    other = 0.8 * still
-    other[:, 200:] += np.float32(0.01)
-    assert abs(prepare.residual_gains([still, other], 0)[1] - 1.25) < 0.005
-
-
-def test_a_coarse_pixel_is_the_mean_of_what_is_known_of_it():
-    image = np.full((6, 9), 0.4, np.float32)
-    image[0, 0], image[0, 3:6], image[1, 3:5] = 1.0, np.nan, np.nan
-    small = prepare.coarse(image, 3)
-    assert np.isnan(small[0, 1]) and np.abs(np.delete(small.ravel(), 1) - 0.4).max() < 1e-6
-
-
-def test_saturated_pixels_do_not_count(rng):
-    still = np.clip(scene(rng), 0, None).astype(np.float32)[:SHAPE[0], :SHAPE[1]]
-    bright = np.minimum(still * 1.5, 1)
-    assert (bright == 1).mean() > 0.05
-    assert abs(prepare.residual_gains([still, bright], 0)[1] - 1 / 1.5) < 0.003
-
-
-@pytest.mark.parametrize("factor", [2, 3])
-def test_scattered_glints_and_a_lamp_do_not_hide_flicker(factor, rng):
-    shape = (361, 541)
-    still = (0.3 + 0.05 * rng.standard_normal(shape)).astype(np.float32)
-    glints, lamp = rng.random(shape) < 0.02, np.s_[30:90, 100:220]
-
-    def seen(gain, value):
-        image = gain * still
-        image[glints], image[lamp] = value, value
-        return image
-
-    for value in (1.0, np.nan):  # as TIFFs have them; as decoded RAWs have them
-        small = [prepare.coarse(seen(gain, value), factor) for gain in (1.0, 1.07)]
-        assert 0.02 < np.isnan(small[0]).mean() < 0.06
-        warped = [imaging.warp(image, similarity(0, 0, 0.4, 0.3, image.shape)) for image in small]
-        assert abs(prepare.residual_gains(warped, 0)[1] - 1 / 1.07) < 0.002
-
-
-# --- breathing and transforms ----------------------------------------------------------------------------------------
-
-
-def test_predicted_breathing_scales_about_the_centre_by_the_ratio_of_fx():
-    lenses = [ThinLens(0.05, 0.02, image_distance, 6e-6) for image_distance in (0.054, 0.055)]
-    maps = prepare.predicted_breathing(lenses, 1, SHAPE)
-    centre = np.array([(SHAPE[1] - 1) / 2, (SHAPE[0] - 1) / 2, 1])
-    assert np.array_equal(maps[1], np.eye(3))
-    assert np.abs(maps[0] @ centre - centre).max() < 1e-9
-    moved = maps[0] @ (centre + np.array([100, 0, 0])) - centre
-    assert abs(moved[0] - 100 * 0.054 / 0.055) < 1e-9 and abs(moved[1]) < 1e-9
-
-
-def test_unknown_optics_predict_no_breathing():
-    assert np.array_equal(prepare.predicted_breathing([None, None], 0, SHAPE), np.stack([np.eye(3)] * 2))
-
-
-@pytest.fixture
-def alignment():
-    return prepare.Alignment(np.stack([similarity(0.01, 0.2, 3, 1), np.eye(3)]), np.array([0.7, 1.0]),
-                             np.array([4.2, 0.0]), np.array([np.nan, 0.0]), np.array([True, False]),
-                             np.array([True, True]), "similarity", np.array([0.4, 0.0]))
-
-
-def content(alignment, names=("a.jpg", "b.jpg")):
-    """What transforms.json holds, through strict JSON (NaN becomes null)."""
-    frames = prepare.describe(names, alignment)
-    frames[0]["sigma_px"] = None
-    text = json.dumps({"schema": "dfd-transforms 1", "size_px": {"width": SHAPE[1], "height": SHAPE[0]},
-                       "frames": frames}, allow_nan=False)
-    return json.loads(text)
-
-
-def test_stored_transforms_come_back_for_the_same_files_in_any_order(alignment):
-    found = prepare.from_json(content(alignment), ["x/b.jpg", "x/a.jpg"], SHAPE, reference=0)
-    for name in ("matrices", "quality", "corner_shift_px", "sigma_px", "applied"):
-        assert np.array_equal(getattr(found, name), getattr(alignment, name)[::-1], equal_nan=True)
-    twice = content(alignment, ("a.jpg", "a.jpg"))
-    assert np.array_equal(prepare.from_json(twice, ["p/a.jpg", "q/a.jpg"], SHAPE).matrices, alignment.matrices)
-
-
-@pytest.mark.parametrize("name", ["quality", "corner_shift_px", "sigma_px", "parallax_px"])
-@pytest.mark.parametrize("number", [math.inf, -math.inf])
-def test_infinite_numbers_come_back_as_they_are_written(alignment, name, number):
-    alignment = replace(alignment, **{name: np.array([number, 0.5])})
-    table = {"schema": "dfd-transforms 1", "size_px": {"width": SHAPE[1], "height": SHAPE[0]},
-             "frames": prepare.describe(["a.jpg", "b.jpg"], alignment)}
-    stored = json.loads(json.dumps(strict(table), allow_nan=False))
-    assert stored["frames"][0][name] == str(number)
-    found = prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE, reference=1)
-    np.testing.assert_array_equal(getattr(found, name), [number, 0.5])
-
-
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda c: c["frames"][0].update(aligned="inf"), "aligned is 'inf'"),
-    (lambda c: c.update(schema="other"), "schema 'other'"),
-    (lambda c: c.update(size_px={"width": 10, "height": 10}), "size_px"),
-    (lambda c: c.update(frames=7), "'frames' must be a list"),
-    (lambda c: c["frames"].pop(), "1 entry for 2 frames; without an entry: .'b.jpg'"),
-    (lambda c: c["frames"][0].update(file="c.jpg"), "without a frame: .'c.jpg'"),
-    (lambda c: c["frames"][0].pop("matrix"), "frame 'a.jpg' needs a 3 x 3"),
-    (lambda c: c["frames"][0].update(matrix=[[1, 0], [0, 1]]), "2 x 3 or 3 x 3"),
-    (lambda c: c["frames"][0].update(matrix="no"), "frame 'a.jpg' needs"),
-    (lambda c: c["frames"][0].update(quality="high"), "frame 'a.jpg' needs"),
-    (lambda c: c["frames"][0].update(quality="0.5"), "quality is '0.5'"),
-    (lambda c: c["frames"][0].update(aligned="no"), "aligned is 'no'"),
-    (lambda c: c["frames"][0].update(applied=1), "applied is 1"),
-    (lambda c: c["frames"][0].update(file=["a.jpg"]), "without an entry: .'a.jpg'"),
-    (lambda c: c["frames"][0].update(matrix=similarity(0, 0, 500, 0).tolist()), "shows 16% of the reference"),
-    (lambda c: c["frames"][0].update(matrix=[[-1, 0, 586], [0, 1, 0], [0, 0, 1]]), "mirrors"),
-    (lambda c: c["frames"][0].update(matrix=[[1, 0, 0], [0, 1, 0], [-1 / 400, 0, 1]]), "mirrors the image or folds"),
-    (lambda c: c["frames"][0].update(matrix=similarity(1.1).tolist()), "scales by 2.1 to 2.1"),
-    (lambda c: c["frames"][0].update(matrix=similarity(-0.55).tolist()), "scales by 0.45 to 0.45"),
-    (lambda c: c["frames"][0].update(matrix=[[1, 0, 0], [3, 1, 0], [0, 0, 1]]), "scales by 0.303 to 3.3"),
-    (lambda c: [frame.update(aligned=False) for frame in c["frames"]], "all 2 frames are left out .*; align anew"),
-])
-def test_transforms_that_do_not_fit_are_refused_with_the_reason(alignment, change, words):
-    stored = content(alignment)
-    change(stored)
-    with pytest.raises(ValueError, match=words) as caught:
-        prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE)
-    assert str(caught.value).startswith("transforms: ")
-    assert str(caught.value).endswith(("align anew", "use the transforms.json of a dfd run"))
-
-
-def test_a_reference_that_is_left_out_is_refused_and_another_frame_stays_left_out(alignment):
-    stored = content(alignment)
-    stored["frames"][1]["aligned"] = False
-    with pytest.raises(ValueError, match=r"the reference b\.jpg is left out .* choose another with --reference"):
-        prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE, reference=1)
-    stored["frames"][1]["aligned"], stored["frames"][0]["aligned"] = True, False
-    stored["frames"][0]["matrix"] = similarity(0, 0, 5000, 0).tolist()  # nobody looks at it
-    assert prepare.from_json(stored, ["a.jpg", "b.jpg"], SHAPE, reference=1).aligned.tolist() == [False, True]
-
-
-def test_transforms_of_another_reference_are_refused(alignment):
-    with pytest.raises(ValueError, match=r"a\.jpg was not the reference"):
-        prepare.from_json(content(alignment), ["a.jpg", "b.jpg"], SHAPE, reference=0)
-
-
-def test_transforms_that_are_no_table_are_refused():
-    with pytest.raises(ValueError, match="schema 'list'"):
-        prepare.from_json([], ["a.jpg"], SHAPE)
-
-
-@pytest.mark.parametrize("shape", [(1, 750), (640, 1), (2, 300), (1, 1)])
-def test_a_strip_too_thin_to_be_correlated_keeps_its_start(rng, shape):
-    """Within 0.01 px of where it was; there is nothing to see across it."""
-    one = prepare.pyramid(rng.random(shape, dtype=np.float32), frames=2)
-    found = register_pair(one, one, np.eye(3), np.eye(3), finest=0)
-    assert corner_error(found, np.eye(3), shape) < 0.01
