@@ -16,6 +16,7 @@ from dfd.fuse import sharpness_around
 from dfd.io import frames as reader
 from dfd.io.folders import read_json
 from dfd.io.sources import Source
+from dfd.noise import Noise
 from dfd.tiles import worker_count
 
 PREVIEW_PX = 1024
@@ -91,9 +92,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     Raises OSError for files and the disk, ValueError for values.
     """
     frames, clock = source.frames, Clock()
-    if source.scale == "affine" and source.kind != "dual-pixel":
-        raise ValueError(f"{frames[0].path.parent}: kind {source.kind} needs the optics of every frame; add "
-                         + "; ".join(source.missing))
+    _need_optics(source)
     report = (lambda *_: None) if progress is None else progress
     reduction = reduction_of(source, preview)
     shape = tuple(length // reduction for length in reader.image_size(frames[0].path))
@@ -130,9 +129,26 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
                     decoded.noise_from, notes, clock.stages)
 
 
+def outline(source: Source, reduction: int = 1) -> Capture:
+    """What `prepare_capture` will make of a source, before anything is decoded: its images are zeros that take no memory,
+    its views as they will be but for the noise."""
+    _need_optics(source)
+    lenses = [_lens(source, frame, reduction) for frame in source.frames] if source.scale == "metric" else None
+    views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), source.psf, Noise(1e4, 0.0),
+                  _coordinate(source, lenses, k)) for k in range(len(source.frames))]
+    shape = tuple(length // reduction for length in reader.image_size(source.frames[0].path))
+    return _capture(source, np.broadcast_to(np.float32(0), (len(views), *shape)), views)
+
+
 def reduction_of(source: Source, preview: bool) -> int:
     """Whole factor by which images are made smaller."""
     return math.ceil(max(reader.image_size(source.frames[0].path)) / PREVIEW_PX) if preview else 1
+
+
+def _need_optics(source):
+    if source.scale == "affine" and source.kind != "dual-pixel":
+        raise ValueError(f"{source.frames[0].path.parent}: kind {source.kind} needs the optics of every frame; add "
+                         + "; ".join(source.missing))
 
 
 def _registered(decoded, matrices, exposure):

@@ -10,12 +10,12 @@ import math
 import os
 from dataclasses import dataclass
 
-from dfd.assemble import reduction_of
+from dfd.assemble import outline, reduction_of
 from dfd.io.frames import image_size
 from dfd.io.results import output_bytes
 from dfd.io.scratch import in_memory, lies_in_memory, scratch_bytes, scratch_folder
 from dfd.io.sources import Source
-from dfd.solvers import Solver
+from dfd.solvers import Limits, Solver
 from dfd.tiles import check_tile, cut, tile_size, worker_count
 
 _PROGRAM = 390e6
@@ -63,20 +63,22 @@ class Forecast:
 
 
 def forecast(source: Source, solver: Solver, *, align="auto", preview=False, tile: int | None = None,
-             workers: int | None = None) -> Forecast:
+             workers: int | None = None, limits: Limits = None) -> Forecast:
     """What solving this source will take; nothing is decoded.  Raises ValueError for a tile or workers that cannot be."""
     count, size = len(source.frames), image_size(source.frames[0].path)
     reduction, workers = reduction_of(source, preview), worker_count(workers)
     height, width = shape = tuple(length // reduction for length in size)
     full, pixels = size[0] * size[1], height * width
+    capture = outline(source, reduction)
+    halo = solver.halo(capture, limits)
     if tile is not None:
-        check_tile(tile, solver.halo)
-    side = tile_size(count, shape, solver, workers) if tile is None else min(tile, max(shape))
+        check_tile(tile, halo)
+    side = tile_size(capture, solver, workers, limits) if tile is None else min(tile, max(shape))
     room = 4 * count * pixels if in_memory((count, *shape)) else 0
     moved, stack, cells = align != "none", source.kind == "focal-stack", _cells(shape)
     pyramids = (_PYRAMID + _ALIGNED * moved) * min(count * pixels, count * _FRAME, _STACK) + _SMALL * count * cells
     around = _AROUND * count * cells if stack else 0
-    tiles = _tiles(count, shape, solver, side, workers, whole=tile is None)
+    tiles = _tiles(capture, solver, side, workers, limits, whole=tile is None)
     choice, pictures = _CHOICE * min(count, _GROUPS) * cells, 2 * _PICTURE * full
     peak = max(room + pyramids + workers * _DECODING * full, room + tiles + around + _MAPS * pixels,
                (_MAPS + _FUSING) * pixels + around + max(choice, pictures) if stack else 0,
@@ -84,7 +86,7 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     cores = min(workers, os.cpu_count() or 1)
     seconds = {"decode": _DECODE_NS * full * count / 1e9 / cores, "align": _ALIGN_S * count if moved else 0,
                "register": _REGISTER_NS * pixels * count / 1e9 / cores if moved else 0,
-               "solve": (_SOLVE_NS * count + _SOLVE_PIXEL_NS) * pixels * (1 + 2 * solver.halo / side) ** 2 / 1e9 / cores,
+               "solve": (_SOLVE_NS * count + _SOLVE_PIXEL_NS) * pixels * (1 + 2 * halo / side) ** 2 / 1e9 / cores,
                "all-in-focus": _PICTURE_NS * full * count / 1e9 if stack else 0,
                "start and write": _START_S + _WRITE_NS * pixels / 1e9}
     least, most = output_bytes(pixels, metric=source.scale == "metric", pictures=stack)
@@ -99,8 +101,8 @@ def _cells(shape):
     return (shape[0] // factor) * (shape[1] // factor)
 
 
-def _tiles(count, shape, solver, side, workers, *, whole):
+def _tiles(capture, solver, side, workers, limits, *, whole):
     """Bytes of the tiles that are in work at once."""
-    pieces = cut(shape, side, solver.halo, workers, whole=whole)
+    pieces = cut(capture.shape, side, solver.halo(capture, limits), workers, whole=whole)
     sizes = {tuple(part.stop - part.start for part in outer) for outer, _, _ in pieces}
-    return min(workers, len(pieces)) * max(solver.memory(count, size) for size in sizes)
+    return min(workers, len(pieces)) * max(solver.memory(capture, size, limits) for size in sizes)

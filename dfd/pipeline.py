@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dfd.assemble import Clock, Prepared, prepare_capture
+from dfd.assemble import Clock, Prepared, outline, prepare_capture, reduction_of
 from dfd.backend import array_module, to_device
-from dfd.capture import CAPTURES, Capture, FocalStack
+from dfd.capture import Capture, FocalStack
 from dfd.depthmap import DepthMap
 from dfd.forecast import Forecast, forecast
 from dfd.fuse import AllInFocus
@@ -66,9 +66,8 @@ def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None,
     Raises ValueError for an unknown solver, a device that is not there, a tile that is too small or a range that does not
     fit, TypeError for a solver that does not take this kind.
     """
-    row = choose(type(capture), solver)
     limits = None if near is None and far is None else _limits(capture.scale, near, far, 0.0)
-    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device,
+    result = solve_tiled(capture, choose(capture, solver, limits), tile=tile, workers=workers, device=device, limits=limits,
                          progress=None if progress is None else lambda *at: progress("solve", *at))
     return result if limits is None else _within(result, limits)
 
@@ -89,12 +88,13 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     check_target(folder, force=force)
     clock = Clock()
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
-    row = choose(CAPTURES[source.kind], solver)
-    used = _check_options(source, folder, row, min_confidence, device, tile, workers)
-    _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers))
-    keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
     offset = _offset(source, origin)
     limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
+    planned = outline(source, reduction_of(source, preview))
+    row = choose(planned, solver, limits)
+    used = _check_options(source, folder, row.halo(planned, limits), min_confidence, device, tile, workers)
+    _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits))
+    keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
     inputs = _digests(source, worker_count(workers))
     clock.stop("open")
     if opened is not None:
@@ -103,8 +103,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock.stages |= prepared.timings
     clock.stop()
     capture, views = prepared.capture, prepared.capture.views
-    result = estimate_depth(capture, solver=row.name, device=device, tile=tile, workers=workers, progress=progress)
-    result = result.numpy()
+    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=limits,
+                         progress=None if progress is None else lambda *at: progress("solve", *at)).numpy()
     confidence = result.confidence
     result = result.keep(confidence >= min_confidence)
     clock.stop("solve")
@@ -138,16 +138,19 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
 
 
 def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_distances=None, align="auto", reference=None,
-            side=None, preview=False, tile=None, workers=None, force=False) -> tuple[Source, Forecast]:
+            side=None, near=None, far=None, origin="pupil", preview=False, tile=None, workers=None,
+            force=False) -> tuple[Source, Forecast]:
     """What `run` with these options would start from, and what it would need; nothing is decoded or written.
 
     Raises what `run` raises before it decodes.
     """
     check_target(folder, force=force)
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
-    row = choose(CAPTURES[source.kind], solver)
-    _check_options(source, folder, row, 0.0, "cpu", tile, workers)
-    expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers)
+    limits = None if near is None and far is None else _limits(source.scale, near, far, _offset(source, origin))
+    planned = outline(source, reduction_of(source, preview))
+    row = choose(planned, solver, limits)
+    _check_options(source, folder, row.halo(planned, limits), 0.0, "cpu", tile, workers)
+    expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits)
     _check_room(folder, expected)
     return source, expected
 
@@ -169,14 +172,13 @@ def _fuse(prepared: Prepared, coordinates, result, progress):
     return image, np.where(index < 0, np.int32(-1), np.asarray(kept, np.int32)[index])
 
 
-def _check_options(source, folder, solver, min_confidence, device, tile, workers):
+def _check_options(source, folder, halo, min_confidence, device, tile, workers):
     """What can be refused before the minutes of decoding is refused here; "cpu" or "cuda", what `device` amounts to."""
     if not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence ({min_confidence:g}) must lie between 0 and 1; 0 keeps everything")
     worker_count(workers)
     if tile is not None:
-        check_tile(tile, solver.halo)
-    solver.check(len(source.frames))
+        check_tile(tile, halo)
     for frame in source.frames:
         if Path(os.path.realpath(frame.path)).is_relative_to(os.path.realpath(folder)):
             raise OSError(f"{folder}: holds the input {frame.path}, which would be deleted; choose another -o DIR")

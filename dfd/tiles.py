@@ -19,7 +19,7 @@ import numpy as np
 from dfd.backend import array_module, to_device
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
-from dfd.solvers import Solver
+from dfd.solvers import Limits, Solver
 
 TILE_BYTES = 320e6
 """Memory that all tiles in work may take together."""
@@ -29,23 +29,25 @@ LEAST_TILE_PX = 64
 
 
 def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, workers: int | None = None,
-                device: str = "cpu", progress=None) -> DepthMap:
+                device: str = "cpu", limits: Limits = None, progress=None) -> DepthMap:
     """The depth map of a capture by a row of `solvers.SOLVERS`; the arrays are where the capture's images are, or on
     the device.
 
     tile       side [px] of a tile without its halo, at least LEAST_TILE_PX; None: what fits TILE_BYTES
     workers    threads; None: all cores (one on a GPU, whose memory the tiles share)
     device     "cpu", "cuda" or "auto": where each tile is solved
+    limits     (nearest, farthest) inverse depth [dioptre]: the solver may leave out what lies beyond
     progress   called as progress(done, total) pixels
     Raises ValueError for a tile below LEAST_TILE_PX px or fewer than one worker, and what the solver raises.
     """
     xp = array_module(capture.images)
     owner = array_module(to_device(np.zeros(1, np.float32), device)) if xp is np else xp
     workers = worker_count(workers) if owner is np else 1
+    halo = solver.halo(capture, limits)
     if tile is not None:
-        check_tile(tile, solver.halo)
-    side = tile_size(len(capture), capture.shape, solver, workers) if tile is None else tile
-    pieces = cut(capture.shape, side, solver.halo, workers, whole=tile is None)
+        check_tile(tile, halo)
+    side = tile_size(capture, solver, workers, limits) if tile is None else tile
+    pieces = cut(capture.shape, side, halo, workers, whole=tile is None)
     values, sigma = (owner.empty(capture.shape, dtype=np.float32) for _ in range(2))
     done, total = 0, capture.shape[0] * capture.shape[1]
 
@@ -54,7 +56,7 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         images = capture.images[:, *outer]
         if xp is np:
             images = to_device(np.ascontiguousarray(images, dtype=np.float32), device)
-        part = solver.function(replace(capture, images=images))
+        part = solver.function(replace(capture, images=images), limits=limits)
         values[place], sigma[place] = part.values[inner], part.sigma[inner]
         return values[place].size
 
@@ -83,18 +85,20 @@ def check_tile(tile: int, halo: int) -> None:
                          "give a larger one, or leave it out for what fits the memory")
 
 
-def tile_size(frames: int, shape: tuple[int, int], solver: Solver, workers: int) -> int:
+def tile_size(capture: Capture, solver: Solver, workers: int, limits: Limits = None) -> int:
     """Side [px] of the largest tiles, without their halo, that fit TILE_BYTES with so many in work; at least
     LEAST_TILE_PX, at most the longer side of the image.
     """
+    shape = capture.shape
     sides = range(min(LEAST_TILE_PX, max(shape)), max(shape) + 1)
-    fitting = bisect.bisect_right(sides, TILE_BYTES, key=lambda side: workers * tile_bytes(frames, shape, solver, side))
+    fitting = bisect.bisect_right(sides, TILE_BYTES, key=lambda side: workers * tile_bytes(capture, solver, side, limits))
     return sides[max(fitting - 1, 0)]
 
 
-def tile_bytes(frames: int, shape: tuple[int, int], solver: Solver, side: int) -> int:
+def tile_bytes(capture: Capture, solver: Solver, side: int, limits: Limits = None) -> int:
     """Bytes that solving one tile with its halo takes."""
-    return solver.memory(frames, tuple(min(side + 2 * solver.halo, length) for length in shape))
+    halo = solver.halo(capture, limits)
+    return solver.memory(capture, tuple(min(side + 2 * halo, length) for length in capture.shape), limits)
 
 
 def cut(shape: tuple[int, int], tile: int, halo: int, workers: int = 1, *, whole: bool = False):

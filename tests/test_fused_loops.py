@@ -30,10 +30,10 @@ def test_sharpness_in_bands_is_that_of_whole_arrays(rng, monkeypatch, holes):
     monkeypatch.setattr(sharpness, "_BAND_PIXELS", 64 * SHAPE[1])
     capture, order = stack(rng, holes), [2, 0, 1, 3]
     volumes, deviations = np.full((3, 4, *SHAPE), np.inf, np.float32), np.full((3, *SHAPE), np.inf, np.float32)
-    for rows, volume, deviation in sharpness.sharpness_in_bands(capture, order, lambda *_: None, room=1e9):
+    for rows, volume, deviation in sharpness.sharpness_in_bands(capture, order, room=1e9):
         volumes[:, :, rows], deviations[:, rows] = volume, deviation
     for number, scale in enumerate(sharpness.SCALES):
-        volume, deviation = sharpness.sharpness_curves(capture, order, scale, lambda: None)
+        volume, deviation = sharpness.sharpness_curves(capture, order, scale)
         np.testing.assert_allclose(volumes[number], volume, atol=1e-6)  # NaN at the same pixels
         np.testing.assert_allclose(deviations[number], deviation, atol=1e-7)
     assert np.isfinite(volumes).mean() > 0.7
@@ -47,9 +47,9 @@ def test_the_noise_beside_a_hole_is_that_of_its_surroundings(path):
     capture = FocalStack(images, [View(None, Psf(), Noise(1e4, 5.0), float(k)) for k in range(3)], "steps")
     for number, scale in enumerate(sharpness.SCALES):
         if path == "arrays":
-            _, deviation = sharpness.sharpness_curves(capture, [0, 1, 2], scale, lambda: None)
+            _, deviation = sharpness.sharpness_curves(capture, [0, 1, 2], scale)
         else:
-            ((_, _, deviations),) = sharpness.sharpness_in_bands(capture, [0, 1, 2], lambda *_: None, room=1e9)
+            ((_, _, deviations),) = sharpness.sharpness_in_bands(capture, [0, 1, 2], room=1e9)
             deviation = deviations[number]
         np.testing.assert_allclose(deviation[np.isfinite(images[0])], deviation[0, 0], rtol=1e-5)
 

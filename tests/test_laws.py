@@ -24,7 +24,7 @@ def find_peaks(request):
 def curves_of(capture, scale):
     """(volume, deviation) of one scale, frames in the order of their coordinates."""
     order = sorted(range(len(capture)), key=lambda k: capture.views[k].coordinate)
-    return sharpness_curves(capture, order, scale, lambda: None)
+    return sharpness_curves(capture, order, scale)
 
 
 # -- ghosts
@@ -75,7 +75,7 @@ def test_the_deviation_is_that_of_repeated_exposures(rng, scale, taps):
     exposures = np.stack([cv2.sepFilter2D(clean + rng.standard_normal(SHAPE) * np.sqrt(noise.variance(clean)), -1,
                                           kernel, kernel) for _ in range(60)]).astype(np.float32)
     stack = SimpleNamespace(images=exposures, views=[SimpleNamespace(noise=noise.filtered(taps))] * 60)
-    volume, deviation = sharpness_curves(stack, list(range(60)), scale, lambda: None)
+    volume, deviation = sharpness_curves(stack, list(range(60)), scale)
     measured = np.sqrt(np.mean(np.std([sharpness(image, scale) for image in exposures], axis=0) ** 2))
     assert volume.shape == exposures.shape
     assert np.sqrt(np.mean(deviation**2)) == pytest.approx(measured, rel=0.35)

@@ -44,10 +44,10 @@ def ghost_reach():
 
 def test_the_halo_of_tiles_is_as_wide_as_all_steps_look_together(rng):
     def curves(capture):
-        return next(iter(sharpness_in_bands(capture, range(3), lambda *_: None, room=1e9)))[1][2][0]
+        return next(iter(sharpness_in_bands(capture, range(3), room=1e9)))[1][2][0]
 
     bands = sharpness_reach(curves, rng)
-    arrays = sharpness_reach(lambda capture: sharpness_curves(capture, range(3), SCALES[2], lambda: None)[0][0], rng)
+    arrays = sharpness_reach(lambda capture: sharpness_curves(capture, range(3), SCALES[2])[0][0], rng)
     assert bands == arrays == SHARPNESS_REACH == 17
     assert SHARPNESS_REACH + plane_reach(rng) + ghost_reach() == REACH
-    assert SOLVERS["focus-measure"].halo == REACH
+    assert SOLVERS["focus-measure"].halo(None, None) == REACH

@@ -62,7 +62,7 @@ def test_tiles_give_the_depth_of_the_whole(capture, solver, tile, workers):
 def test_a_halo_that_is_too_narrow_would_show(capture):
     """Guards the test above: with a narrow one the seams are seen."""
     solver = SOLVERS["focus-measure"]
-    odd, difference = differences(solve_tiled(capture, replace(solver, halo=3), tile=64, workers=1),
+    odd, difference = differences(solve_tiled(capture, replace(solver, halo=lambda *_: 3), tile=64, workers=1),
                                   solver.function(capture))
     assert odd > 0 or difference > 1e-4  # dioptre
 
@@ -91,11 +91,12 @@ def test_every_pixel_is_in_one_tile_and_has_its_halo(shape, tile, halo):
 @pytest.mark.parametrize("frames", [3, 10, 44, 300])
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_memory_follows_the_tile_not_the_number_of_frames(frames, workers):
-    shape, solver = (4000, 6000), SOLVERS["focus-measure"]
-    side = tile_size(frames, shape, solver, workers)
+    solver, views = SOLVERS["focus-measure"], [View(None, Psf(), NOISE, float(k)) for k in range(frames)]
+    stack = FocalStack(np.broadcast_to(np.float32(0), (frames, 4000, 6000)), views, "steps")
+    side = tile_size(stack, solver, workers)
     if side > LEAST_TILE_PX:
-        assert workers * tile_bytes(frames, shape, solver, side) <= TILE_BYTES
-    assert workers * tile_bytes(frames, shape, solver, side + 20) > TILE_BYTES
+        assert workers * tile_bytes(stack, solver, side) <= TILE_BYTES
+    assert workers * tile_bytes(stack, solver, side + 20) > TILE_BYTES
     assert LEAST_TILE_PX <= side <= 6000
 
 
@@ -116,8 +117,8 @@ def test_measured_memory_of_the_tiles_is_what_was_declared(rng, monkeypatch, fra
         peak = tracemalloc.get_traced_memory()[1] - 8 * shape[0] * shape[1]
     finally:
         tracemalloc.stop()
-    pieces = cut(shape, tile_size(frames, shape, solver, workers), solver.halo, workers, whole=True)
-    declared = workers * max(solver.memory(frames, images[0][outer].shape) for outer, _, _ in pieces)
+    pieces = cut(shape, tile_size(stack, solver, workers), solver.halo(stack, None), workers, whole=True)
+    declared = workers * max(solver.memory(stack, images[0][outer].shape, None) for outer, _, _ in pieces)
     assert len(pieces) >= workers and peak < 1.2 * declared and peak < 1.2 * tiles.TILE_BYTES
     assert workers > 1 or peak > 0.8 * declared  # of one tile: what is declared is not far too much either
 
@@ -187,4 +188,4 @@ def test_what_cannot_be_is_refused(call, message):
 def test_an_image_below_the_least_tile_is_solved_whole_when_nobody_asks_for_tiles(shape, rng):
     stack = plane_stack(rng, foci=np.linspace(1.8, 1.05, 5), shape=shape)
     assert solve_tiled(stack, SOLVERS["focus-measure"]).values.shape == shape
-    assert tile_size(5, shape, SOLVERS["focus-measure"], 2) <= LEAST_TILE_PX
+    assert tile_size(stack, SOLVERS["focus-measure"], 2) <= LEAST_TILE_PX

@@ -10,17 +10,22 @@ from dataclasses import dataclass
 
 from dfd.capture import Capture, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers.focus_measure import REACH, bytes_needed, check_images, solve_focus_measure
+from dfd.solvers import focus_measure
+
+Limits = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class Solver:
     """One row: what `dfd solvers` lists, and the captures that the function takes.
 
-    halo        px around a pixel that its value may depend on
-    memory      (K, (H, W)) -> bytes that solving so many images of this size takes, a copy of them included
-    check       refuses a number of images that is too small, with a ValueError
+    function    (capture, *, limits=None) -> DepthMap; limits are (nearest, farthest) inverse depth [dioptre], of a metric
+                capture: what lies outside need not be looked for
     tolerance   error [px of coc] within which the contract tests must find a well textured plane
+    halo        (capture, limits) -> px around a pixel that its value may depend on
+    memory      (capture, (H, W), limits) -> bytes that solving its images cut to this size takes, a copy of them included
+    check       (capture, limits): raises ValueError for a capture or limits that it cannot solve
+    Images are not looked at by the last three: they serve before anything is decoded.
     """
 
     name: str
@@ -29,9 +34,9 @@ class Solver:
     summary: str
     paper: str
     tolerance: float
-    halo: int
-    memory: Callable[[int, tuple[int, int]], int]
-    check: Callable[[int], None]
+    halo: Callable[[Capture, Limits], int]
+    memory: Callable[[Capture, tuple[int, int], Limits], int]
+    check: Callable[[Capture, Limits], None]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -43,27 +48,39 @@ SOLVERS: dict[str, Solver] = {
     row.name: row
     for row in (
         Solver(
-            "focus-measure", solve_focus_measure, (FocalStack,),
+            "focus-measure", focus_measure.solve_focus_measure, (FocalStack,),
             "sharpest frame at three scales, refined between the frames; needs no optics and at least 3 frames",
-            "Nayar and Nakagawa 1994 (SML, Gaussian peak); Pertuz et al. 2013", 1.0, REACH, bytes_needed, check_images,
+            "Nayar and Nakagawa 1994 (SML, Gaussian peak); Pertuz et al. 2013", 1.0, focus_measure.reach,
+            focus_measure.bytes_needed, focus_measure.check,
         ),
     )
 }
 
 
-def choose(capture: type[Capture], name: str = "auto") -> Solver:
-    """The solver `name`, or the first row that takes this class of captures.
+def choose(capture: Capture, name: str = "auto", limits: Limits = None) -> Solver:
+    """The solver `name`, or the first row that takes a capture like this one; its images are not looked at.
 
-    Raises ValueError for an unknown name or a kind that no solver takes, TypeError when the solver does not take it.
+    Raises ValueError for an unknown name, a kind that no solver takes, or what the solver's check refuses, TypeError when
+    the solver does not take the kind.
     """
     if name == "auto":
-        fitting = [solver for solver in SOLVERS.values() if issubclass(capture, solver.captures)]
-        if not fitting:
-            raise ValueError(f"no solver for kind {capture.kind!r} in this version; `dfd solvers` lists what there is")
-        return fitting[0]
+        return _first_that_fits(capture, limits)
     if name not in SOLVERS:
         raise ValueError(f"solver ({name!r}) must be auto or one of {', '.join(SOLVERS)}")
     solver = SOLVERS[name]
-    if not issubclass(capture, solver.captures):
+    if not isinstance(capture, solver.captures):
         raise TypeError(f"solver {name!r} takes {' or '.join(solver.kinds)}, not {capture.kind}; use --solver auto")
+    solver.check(capture, limits)
     return solver
+
+
+def _first_that_fits(capture, limits):
+    refused = None
+    for solver in SOLVERS.values():
+        if isinstance(capture, solver.captures):
+            try:
+                solver.check(capture, limits)
+                return solver
+            except ValueError as error:
+                refused = refused or error
+    raise refused or ValueError(f"no solver for kind {capture.kind!r} in this version; `dfd solvers` lists what there is")

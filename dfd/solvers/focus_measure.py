@@ -18,8 +18,6 @@ above one frame spacing.  Coordinates are dioptres, metres on a rail or frame nu
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from dfd import imaging
@@ -73,20 +71,20 @@ _BAND_SHARE = 0.5
 """Bytes of a band of curves over those of the images and the planes; so smaller tiles have smaller bands."""
 
 
-def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
+def solve_focus_measure(capture: FocalStack, *, limits=None) -> DepthMap:
     """Depth of a focal stack, in the unit of its sweep, from the sharpest frame of every pixel.
 
     capture    FocalStack of at least 3 images, frames in any order
-    progress   called with (done, total) pieces of work
+    limits     looked for everywhere in the sweep all the same, see `solvers.Solver`
     Raises ValueError for fewer than 3 images.
     """
-    check_images(len(capture))
+    check(capture, limits)
     xp = array_module(capture.images)
     order = sorted(range(len(capture)), key=lambda index: capture.views[index].coordinate)
     coordinates = np.array([capture.views[index].coordinate for index in order])
     spacing = float(np.median(np.diff(coordinates)))
     places = (coordinates - coordinates.mean()) / spacing
-    joined, predicted, doubt, window, strength = _find_peaks(capture, order, places, progress or (lambda *_: None))
+    joined, predicted, doubt, window, strength = _find_peaks(capture, order, places)
     value, scatter = fit_plane(joined, predicted, std=_PLANE_STD)
     seen = scatter * xp.maximum((window / _CORRELATED) ** _GROWTH, _AVERAGED)
     sigma = xp.sqrt(seen**2 + (_UNSEEN * predicted) ** 2 + doubt**2)
@@ -101,15 +99,21 @@ def solve_focus_measure(capture: FocalStack, *, progress=None) -> DepthMap:
     )
 
 
-def check_images(count: int) -> None:
+def check(capture: FocalStack, limits) -> None:
     """Raises ValueError for fewer images than a peak needs."""
-    if count < LEAST_IMAGES:
-        raise ValueError(f"focus-measure needs at least {LEAST_IMAGES} images of a sweep, this stack has {count}; "
+    if len(capture) < LEAST_IMAGES:
+        raise ValueError(f"focus-measure needs at least {LEAST_IMAGES} images of a sweep, this stack has {len(capture)}; "
                          "take more frames between or beyond them")
 
 
-def bytes_needed(frames: int, shape: tuple[int, int]) -> int:
-    """Bytes that solving (frames, *shape) images on the CPU takes, a copy of the images included."""
+def reach(capture: FocalStack, limits) -> int:
+    """Px around a pixel that its value may depend on."""
+    return REACH
+
+
+def bytes_needed(capture: FocalStack, shape: tuple[int, int], limits) -> int:
+    """Bytes that solving the images cut to `shape` takes on the CPU, a copy of them included."""
+    frames = len(capture)
     pixels, rows = shape[0] * shape[1], band_rows(frames, shape, _band_room(frames, shape))
     return 4 * frames * pixels + max(_PLANES * pixels, _PEAKS * pixels + band_bytes(frames, shape, rows))
 
@@ -118,19 +122,17 @@ def _band_room(frames, shape):
     return _BAND_SHARE * (4 * frames + _PLANES) * shape[0] * shape[1]
 
 
-def _find_peaks(capture, order, places, report):
+def _find_peaks(capture, order, places):
     """What each pixel's own curves say, (H, W) float32 each: by fused loops on the CPU, by arrays on a GPU.
 
     Returns (place, its predicted std, its doubt, mean window [px], strength of the middle scale); place NaN where there is
     no peak inside the sweep that stands out of the noise.
     """
     if array_module(capture.images) is not np:
-        steps, total = itertools.count(1), len(SCALES) * len(order)
-        volumes = [sharpness_curves(capture, order, scale, lambda: report(next(steps), total)) for scale in SCALES]
-        return find_peaks_arrays(volumes, places)
+        return find_peaks_arrays([sharpness_curves(capture, order, scale) for scale in SCALES], places)
     found = np.empty((5, *capture.shape), np.float32)
     room = _band_room(len(order), capture.shape)
-    for rows, volumes, deviations in sharpness_in_bands(capture, order, report, room=room):
+    for rows, volumes, deviations in sharpness_in_bands(capture, order, room=room):
         found[:, rows] = find_peaks_fused(list(zip(volumes, deviations, strict=True)), places)
         del volumes, deviations  # before the next band is measured
     return found

@@ -69,7 +69,7 @@ def _band_pixel(frames):
     return 4 * len(SCALES) * frames + _BAND_PLANES
 
 
-def sharpness_in_bands(capture, order, report, *, room: float):
+def sharpness_in_bands(capture, order, *, room: float):
     """Yield (rows, volumes, deviations): `sharpness_curves` of all SCALES by the fused loop, a band of rows at a time.
 
     room   bytes that a band may take
@@ -93,12 +93,11 @@ def sharpness_in_bands(capture, order, report, *, room: float):
         inner = slice(start - top, stop - top)
         return slice(start, stop), volumes[:, :, inner], deviations[:, inner]
 
-    for number, start in enumerate(starts):
+    for start in starts:
         yield measured(start, min(start + rows, height))  # kept by no name here while the next one is measured
-        report(number + 1, len(starts))
 
 
-def sharpness_curves(capture, order, scale, report):
+def sharpness_curves(capture, order, scale):
     """Sharpness of every frame at a row of SCALES, (K, H, W), and its standard deviation under noise, (H, W).
 
     In whole-array operations, for NumPy and CuPy: the reference of the fused loop, and the path of the GPU.
@@ -114,7 +113,6 @@ def sharpness_curves(capture, order, scale, report):
         floor = 2 * math.sqrt(2 / math.pi) * std
         volume[place] = xp.sqrt(xp.maximum(sharpness(image, scale) ** 2 - floor**2, 0))
         deviation = deviation + std * (math.sqrt(2 / independent) / len(order))
-        report()
     return volume, deviation
 
 
