@@ -55,7 +55,9 @@ def test_it_is_the_recursion_of_the_definition(rng, shape, labels, paths):
 def test_walls_are_those_of_the_definition(rng, paths):
     cost = rng.uniform(-1, 1, (13, 11, 9)).astype(np.float32)
     large = rng.uniform(0.3, 1.5, (13, 11)).astype(np.float32)
-    cost[rng.random((13, 11)) < 0.2] = np.nan
+    walls = rng.random((13, 11)) < 0.2
+    walls[[2, 5, 8], [3, 5, 2]] = False
+    cost[walls] = np.nan
     cost[2, 3, 4], cost[5, 5, 8], large[8, 2] = np.nan, np.inf, np.nan  # one label, or no price of a jump, is enough
     found = aggregate(cost, 0.2, large, paths=paths)
     np.testing.assert_allclose(found, by_hand(cost, 0.2, large, paths), atol=1e-5)
