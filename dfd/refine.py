@@ -138,7 +138,7 @@ def _check_smooth(values, sigma, guide, radius, tolerance, correlation):
     if not values.shape == sigma.shape == guide.shape:
         raise ValueError(f"values {values.shape}, sigma {sigma.shape} and guide {guide.shape} must have one shape, in px")
     if radius != int(radius) or radius < 1:
-        raise ValueError(f"radius ({radius} px) must be a whole number of 1 px or more; 3 px takes in 37 pixels")
+        raise ValueError(f"radius ({radius} px) must be a whole number of 1 px or more; 3 px takes in 45 pixels")
     if not tolerance > 0:
         raise ValueError(f"tolerance ({tolerance}, unit of the guide) must be above 0: a few times the noise of the guide")
     if not correlation >= 1:
