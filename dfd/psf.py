@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,6 +47,15 @@ class Psf:
         if self.model == "disk-gaussian" and self.core == 0:
             raise ValueError("psf 'disk-gaussian' needs psf_core_px, the std of its Gaussian core in px (about 0.6)")
 
+    @property
+    def radial(self) -> bool:
+        """The transfer function is real and depends on the length of the frequency alone."""
+        return MODELS[self.model].radial
+
+    def reduced(self, factor: int) -> Psf:
+        """The same model in pixels `factor` times as large."""
+        return replace(self, core=self.core / factor)
+
     def kernel(self, coc: float, *, size: int | None = None) -> np.ndarray:
         """(n, n) float64 kernel of unit sum for a signed `coc` [px]; n odd, `size` or the smallest that holds it."""
         reach = math.ceil(abs(coc) * MODELS[self.model].reach + 4 * self.core + 0.5)
@@ -75,11 +84,12 @@ class Psf:
 
 @dataclass(frozen=True)
 class _Model:
-    """One row: the pupil's light per cell of a grid of edges [px], transfer function at (wy, wx), reach / coc."""
+    """One row: the pupil's light per cell of a grid of edges [px], transfer function at (wy, wx), reach / coc, radial."""
 
     pupil: Callable
     otf: Callable
     reach: float = 0.5
+    radial: bool = True
 
 
 def _disk_pupil(edges, coc):
@@ -157,6 +167,6 @@ MODELS: dict[str, _Model] = {
     "disk": _Model(_disk_pupil, _disk_otf),
     "gaussian": _Model(_gaussian_pupil, _gaussian_otf, 1.25),
     "disk-gaussian": _Model(_disk_pupil, _disk_otf),
-    "half-left": _Model(_left_pupil, _half_otf(+1.0)),
-    "half-right": _Model(_right_pupil, _half_otf(-1.0)),
+    "half-left": _Model(_left_pupil, _half_otf(+1.0), radial=False),
+    "half-right": _Model(_right_pupil, _half_otf(-1.0), radial=False),
 }

@@ -31,7 +31,7 @@ from dfd.solvers.grid import largest_coc, used_views
 HIGH_PASS = 6.0
 """Std [px] of the Gaussian that is taken off every frame."""
 
-_TABLE = 2048
+_TABLE = 1024
 """Entries of a table of a transfer function over |w|."""
 
 _RINGS = 48
@@ -44,6 +44,11 @@ _LEVEL = 4.0
 """Std [px] of the brightness that the noise is computed from."""
 
 
+def border_of(capture: Capture, labels) -> int:
+    """Px by which images are mirrored beyond their borders: the largest blur used reaches halfway across."""
+    return math.ceil(largest_coc(capture, labels) / 2) + 8
+
+
 class Sweep:
     """The spectra of a capture's images, weighted, and what they say at any inverse depth [dioptre].
 
@@ -54,7 +59,7 @@ class Sweep:
     def __init__(self, capture: Capture, labels):
         xp = array_module(capture.images)
         self.capture, self.shape = capture, capture.shape
-        border = math.ceil(largest_coc(capture, labels)) + 8
+        border = border_of(capture, labels)
         fast = scipy_module(capture.images).fft.next_fast_len
         self._size = tuple(fast(length + 2 * border) for length in self.shape)
         self._offset = tuple((size - length) // 2 for size, length in zip(self._size, self.shape, strict=True))
@@ -100,7 +105,7 @@ class Sweep:
         """
         used = used_views(self.capture, inverse_depth)
         total = 0.0
-        for channel in channels(self._of(used), self._transfers(used, inverse_depth)):
+        for channel in channels(self._of(used), self._transfers(used, inverse_depth, (0.0,))):
             total = total + self._back(channel) ** 2
         if self._all is not None and len(used) < len(self.capture):
             total = total + self._all - sum(self._squares[index] for index in used)
@@ -109,7 +114,7 @@ class Sweep:
     def slope(self, inverse_depth: float):
         """((H, W) float32 sum over the channels of (de/dq)^2 [1/dioptre^2], the part of its mean that noise makes)."""
         used = used_views(self.capture, inverse_depth)
-        parts, power = slopes(self._of(used), self._transfers(used, inverse_depth))
+        parts, power = slopes(self._of(used), self._transfers(used, inverse_depth, (-0.5, 0.0, 0.5)))
         total = 0.0
         for part in parts:
             total = total + self._back(part) ** 2
@@ -118,11 +123,11 @@ class Sweep:
     def _of(self, used):
         return self._spectra if len(used) == len(self._spectra) else self._spectra[used]
 
-    def _transfers(self, used, inverse_depth):
-        """Transfer functions over noise of the views used, around a hypothesis."""
+    def _transfers(self, used, inverse_depth, shifts):
+        """Transfer functions over noise of the views used, at a hypothesis and so many steps beside it."""
         views = [self.capture.views[index] for index in used]
         step = 0.25 / max(view.lens.blur_rate for view in views)
-        places = inverse_depth - step / 2, inverse_depth, inverse_depth + step / 2
+        places = [inverse_depth + shift * step for shift in shifts]
         if all(view.psf.radial for view in views):
             grid = np.linspace(0, math.pi * math.sqrt(2) * (_TABLE - 1) / (_TABLE - 2), _TABLE)
             tables = [[view.psf.otf(float(view.lens.coc(place)), grid, 0 * grid) / self._std[index]
