@@ -50,7 +50,7 @@ _BATCH = 8
 _APART_PX, _AMBIGUOUS = 3.0, 9.0
 """A basin so far [px of coc] from the best is another; less likely by less than this (-2 log likelihood) it may be right."""
 
-_TEXTURE = 3.0
+_TEXTURE = 1.0
 """Standard deviations of the noise by which the slope of the channels must stand out of it."""
 
 _LEAST_SHARE = 0.05

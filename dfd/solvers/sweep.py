@@ -3,7 +3,7 @@
 At inverse depth q image k is the texture through its transfer function h_k(w; q), plus white noise of std s_k.  With
 g_k = h_k / s_k and n = g / |g| the channels
 
-    e_k = F^-1[ Y_k - n_k sum_j conj(n_j) Y_j ]        (two images: n_2 Y_1 - n_1 Y_2, which is Tang et al. 2017 for s_1 = s_2)
+    e_k = F^-1[ Y_k - n_k sum_j conj(n_j) Y_j ]        (two images: n_2 Y_1 - n_1 Y_2; Tang et al. 2017 for s_1 = s_2)
 
 hold noise alone at the true depth, whatever the texture (Favaro and Soatto 2005 in the limit of whole frames; Zhou, Lin
 and Nayar 2009 without the prior).  Order is everything: frames are filtered whole, then squared, then summed in windows;
@@ -39,6 +39,9 @@ _RINGS = 48
 
 _WHITENED = 3.0
 """Noise that a filter made smaller than 1 / this at a frequency is not brought back to white there."""
+
+_DOUBT, _LEAST_SNR = 3.0, 1e-3
+"""Standard deviations of a ring's mean that are not taken for texture; least ratio that any ring is given."""
 
 _LEVEL = 4.0
 """Std [px] of the brightness that the noise is computed from."""
@@ -181,7 +184,9 @@ class Sweep:
         count = xp.maximum(xp.bincount(ring.ravel(), self._twice.ravel()), 1e-30)
         signal = xp.bincount(ring.ravel(), (power * self._twice).ravel()) / count
         noise = xp.bincount(ring.ravel(), (passed**2 * self._twice).ravel()) / count
-        return xp.maximum(signal / xp.maximum(noise, 1e-6) - len(spectra), 0)[ring].astype(np.float32)
+        doubt = _DOUBT * xp.sqrt(len(spectra) / xp.maximum(count * (self._size[0] * self._size[1]), 1))
+        snr = signal / xp.maximum(noise, 1e-6) - len(spectra) - doubt
+        return xp.maximum(snr, _LEAST_SNR)[ring].astype(np.float32)
 
 
 def _white_std(noise, level):
