@@ -74,7 +74,8 @@ class Setup:
         for name, (unit, size, likely) in _POSITIVE.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} ({value / size:g} {unit}) must be positive and finite; {likely}")
+                shown = f"{value / size:g} {unit}".strip()
+                raise ValueError(f"{name} ({shown}) must be positive and finite; {likely}")
         for name, unit in (("read_noise", "electrons"), ("core", "px")):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
