@@ -137,17 +137,9 @@ class Sweep:
                        for index, view in zip(used, views, strict=True)] for place in places]
             return Radial(self._at, tables, step)
         xp = array_module(self._radius)
-        return Sampled(xp.stack([xp.stack([self._kernel(view, place) / np.float32(self._std[index])
-                                           for index, view in zip(used, views, strict=True)]) for place in places]), step)
-
-    def _kernel(self, view, place):
-        """Transfer function of a view with the pixel box, by transforming its kernel."""
-        xp = array_module(self._radius)
-        kernel = view.psf.kernel(float(view.lens.coc(place))).astype(np.float32)
-        padded = np.zeros(self._size, np.float32)
-        padded[:kernel.shape[0], :kernel.shape[1]] = kernel
-        padded = np.roll(padded, [-(length // 2) for length in kernel.shape], axis=(0, 1))
-        return scipy_module(self._radius).fft.rfft2(xp.asarray(padded))
+        values = [[view.psf.otf(float(view.lens.coc(place)), self._wy, self._wx) / self._std[index]
+                   for index, view in zip(used, views, strict=True)] for place in places]
+        return Sampled(xp.stack([xp.stack(row) for row in values]).astype(np.complex64), step)
 
     def _spectrum(self, image):
         """Spectrum of an image with mirrored borders, without its mean."""
