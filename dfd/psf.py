@@ -92,11 +92,7 @@ class Psf:
 
 @dataclass(frozen=True)
 class _Model:
-    "disk": _Model(_disk_pupil, _disk_otf, _disk_slope),
-    "gaussian": _Model(_gaussian_pupil, _gaussian_otf, _gaussian_slope, 1.25),
-    "disk-gaussian": _Model(_disk_pupil, _disk_otf, _disk_slope),
-    "half-left": _Model(_left_pupil, _half_otf(+1.0), _half_slope(+1.0), radial=False),
-    "half-right": _Model(_right_pupil, _half_otf(-1.0), _half_slope(-1.0), radial=False),
+    """One row: the pupil's light per cell of a grid of edges [px], transfer function at (wy, wx), its slope, reach / coc, radial."""
 
     pupil: Callable
     otf: Callable
@@ -217,17 +213,9 @@ def _half_slope(side):
 
 
 MODELS: dict[str, _Model] = {
-<<<<<<< HEAD
-    "disk": _Model(_disk_pupil, _disk_otf),
-    "gaussian": _Model(_gaussian_pupil, _gaussian_otf, 1.25),
-    "disk-gaussian": _Model(_disk_pupil, _disk_otf),
-    "half-left": _Model(_left_pupil, _half_otf(+1.0), radial=False),
-    "half-right": _Model(_right_pupil, _half_otf(-1.0), radial=False),
-=======
     "disk": _Model(_disk_pupil, _disk_otf, _disk_slope),
     "gaussian": _Model(_gaussian_pupil, _gaussian_otf, _gaussian_slope, 1.25),
     "disk-gaussian": _Model(_disk_pupil, _disk_otf, _disk_slope),
-    "half-left": _Model(_left_pupil, _half_otf(+1.0), _half_slope(+1.0)),
-    "half-right": _Model(_right_pupil, _half_otf(-1.0), _half_slope(-1.0)),
->>>>>>> plan
+    "half-left": _Model(_left_pupil, _half_otf(+1.0), _half_slope(+1.0), radial=False),
+    "half-right": _Model(_right_pupil, _half_otf(-1.0), _half_slope(-1.0), radial=False),
 }
