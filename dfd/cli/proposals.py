@@ -23,9 +23,9 @@ def setup_of(lens, *, focal_length, f_number, pixel_pitch, **options) -> Setup:
     Raises ValueError for a number that neither has.
     """
     profile = LensProfile.nominal() if lens is None else LensProfile.load(lens)
-    given = {"--focal-length": focal_length or profile.focal_nominal, "--pixel-pitch": pixel_pitch or profile.pixel_pitch,
-             "--f-number": f_number}
-    missing = [option for option, value in given.items() if value is None]
+    given = {"--focal-length": (focal_length, profile.focal_nominal), "--pixel-pitch": (pixel_pitch, profile.pixel_pitch),
+             "--f-number": (f_number,)}
+    missing = [option for option, values in given.items() if all(value is None for value in values)]
     if missing:
         also = "" if lens is not None or missing == ["--f-number"] else ", or a profile of the lens by --lens"
         raise ValueError(f"no {', no '.join(missing)}: a plan needs focal length, f-number and pixel pitch; give what is "
