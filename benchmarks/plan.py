@@ -1,8 +1,8 @@
 """What `dfd plan` predicts against what comes out: predicted sigma over the RMSE of simulated textured planes.
 
-    python benchmarks/plan.py [--solver likelihood|frames] [--pixels 225]
+    python benchmarks/plan.py [--solver likelihood|frames] [--pixels 225] [--share 0.5]
 
-Three cameras per kind; frames as the plan proposes them, a plane in the middle of the range, 1/f texture through the
+Three cameras per kind; frames as the plan proposes them, a plane at a share of the range in dioptres, 1/f texture through the
 library's own transfer functions, Poisson-Gaussian noise.  "likelihood" is the solver of that name on whole images;
 "frames" is the plain statistic that the prediction describes, written down here: whole frames filtered, squared and summed
 over 15 x 15 px, within 2 px of blur around the truth.
@@ -87,13 +87,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--solver", default="likelihood" if "likelihood" in SOLVERS else "frames")
     parser.add_argument("--pixels", type=float, default=WINDOW**2, help="effective pixels that the solver averages over")
+    parser.add_argument("--share", type=float, default=0.5, help="where the plane lies: 0 the far end, 1 the near end")
     arguments = parser.parse_args()
     header("kind", "camera", "frames", "predicted sigma, mm", "RMSE, mm", "predicted / RMSE", "68 % of errors, mm",
            "known", "s")
     for kind in KINDS:
         for seed, (name, setup) in enumerate(CAMERAS.items()):
             (proposal,) = plan(setup, kinds=(kind,))
-            views, truth = setup.views(proposal.frames), sum(setup.inverse_range) / 2
+            views, truth = setup.views(proposal.frames), float(np.interp(arguments.share, (0, 1), setup.inverse_range))
             images = rendered(views, truth, setup.texture, np.random.default_rng(seed))
             start = time.perf_counter()
             found = by_frames(images, views, truth, setup.inverse_range) if arguments.solver == "frames" else \
