@@ -2,8 +2,8 @@
 
     python benchmarks/plan.py [--solver likelihood|frames] [--pixels 225] [--share 0.5]
 
-Three cameras per kind; frames as the plan proposes them, a plane at a share of the range in dioptres, 1/f texture through the
-library's own transfer functions, Poisson-Gaussian noise.  "likelihood" is the solver of that name on whole images;
+Three cameras per kind; frames as the plan proposes them, a plane at a share of the range in dioptres, 1/f texture through
+the library's own transfer functions, Poisson-Gaussian noise.  "likelihood" is the solver of that name on whole images;
 "frames" is the plain statistic that the prediction describes, written down here: whole frames filtered, squared and summed
 over 15 x 15 px, within 2 px of blur around the truth.
 """
