@@ -1,16 +1,18 @@
 """What `dfd plan` predicts against what comes out: predicted sigma over the RMSE of simulated textured planes.
 
-    python benchmarks/plan.py [--solver likelihood|frames] [--pixels 225] [--share 0.5]
+    python benchmarks/plan.py [--solver likelihood|frames] [--share 0.5] [--fit]
 
 Three cameras per kind; frames as the plan proposes them; a slanted plane, 3 px of blur from edge to edge around a share of
 the range, 1/f texture through the library's own transfer functions, Poisson-Gaussian noise; the prediction is the root mean
-square over the plane.  "likelihood" is the solver of that name on whole images; "frames" is the plain statistic that the
-prediction describes, written down here: whole frames filtered, squared and summed over 15 x 15 px.
+square over the plane.  "likelihood" is the solver of that name on whole images; "frames" is the plain statistic at the noise
+limit, written down here: whole frames filtered, squared and summed over 15 x 15 px.
+--fit: also the Estimator that would have predicted best.
 """
 
 import argparse
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import scipy.fft
@@ -19,7 +21,7 @@ from common import header, row
 
 from dfd.bound import expected_sigma, response, white_std
 from dfd.capture import CAPTURES
-from dfd.plan import KINDS, Setup, plan
+from dfd.plan import KINDS, LIKELIHOOD, PLAIN, Estimator, Setup, plan
 from dfd.psf import IDEAL_KAPPA
 from dfd.solvers import SOLVERS
 
@@ -91,7 +93,10 @@ def by_solver(name, images, views, proposal, bounds):
 
 
 def case(kind, setup, seed, arguments):
-    """Cells of one row: frames, predicted sigma, RMSE, their ratio, 68 % of errors, bias [mm], share known, seconds."""
+    """(cells of one row, (sigmas of one window along the plane, RMSE), px of coc).
+
+    Cells: frames, predicted sigma, RMSE, their ratio, 68 % of errors, bias [mm], share known, seconds.
+    """
     (proposal,) = plan(setup, kinds=(kind,))
     views = setup.views(proposal.frames)
     middle = float(np.interp(arguments.share, (0, 1), setup.inverse_range))
@@ -109,25 +114,50 @@ def case(kind, setup, seed, arguments):
     inner = slice(BORDER, -BORDER)
     known = np.isfinite(found[inner, inner])
     error = ((found - places)[inner, inner] / places[inner] ** 2 * 1e3)[known]
-    expected = [1e3 / at**2 * expected_sigma(views, at, pixels=arguments.pixels, texture=setup.texture)
-                for at in places[inner][::8]]
-    sigma, rmse = math.sqrt(np.mean(np.square(expected))), math.sqrt(np.mean(error**2)) if error.size else math.nan
+    expected = np.array([expected_sigma(views, at, pixels=setup.solver.pixels, texture=setup.texture)
+                         for at in places[inner][::8]]) * rate_of(views)
+    size = 1e3 / places[inner][::8] ** 2 / rate_of(views)
+    sigma = root_mean_square([setup.solver.reached(noise) for noise in expected] * size)
+    rmse = root_mean_square(error)
     return (len(views), f"{sigma:.3f}", f"{rmse:.3f}", f"{sigma / rmse:.2f}", f"{np.percentile(np.abs(error), 68.3):.3f}",
-            f"{error.mean():+.3f}", f"{known.mean():.0%}", f"{seconds:.1f}")
+            f"{error.mean():+.3f}", f"{known.mean():.0%}", f"{seconds:.1f}"), (expected, rmse / size.mean())
+
+
+def root_mean_square(values):
+    """Of any numbers; NaN without any."""
+    return math.sqrt(np.mean(np.square(values))) if len(values) else math.nan
+
+
+def fitted(seen, pixels):
+    """The Estimator of least squared log ratio to what was `seen`: sigmas of one window and RMSE, px of coc each."""
+    def ratios(estimator):
+        return np.array([root_mean_square([*map(estimator.reached, expected)]) / rmse for expected, rmse in seen])
+
+    tried = [Estimator(pixels, floor, joined) for floor in np.arange(0, 0.081, 0.0025).tolist()
+             for joined in (*np.geomspace(0.01, 1, 60).tolist(), math.inf)]
+    best = min(tried, key=lambda estimator: np.sum(np.log(ratios(estimator)) ** 2))
+    return best, ratios(best)
 
 
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--solver", default="likelihood" if "likelihood" in SOLVERS else "frames")
-    parser.add_argument("--pixels", type=float, default=WINDOW**2, help="effective pixels that the solver averages over")
     parser.add_argument("--share", type=float, default=0.5, help="where its middle lies: 0 the far end, 1 the near end")
+    parser.add_argument("--fit", action="store_true", help="also the numbers that would have predicted best")
     arguments = parser.parse_args()
+    estimator = PLAIN if arguments.solver == "frames" else LIKELIHOOD
     header("kind", "camera", "frames", "predicted sigma, mm", "RMSE, mm", "predicted / RMSE", "68 % of errors, mm",
            "bias, mm", "known", "s")
+    seen = []
     for kind in KINDS:
         for seed, (name, setup) in enumerate(CAMERAS.items()):
-            row(kind, name, *case(kind, setup, seed, arguments))
+            cells, measured = case(kind, replace(setup, solver=estimator), seed, arguments)
+            seen.append(measured)
+            row(kind, name, *cells)
+    if arguments.fit:
+        best, ratios = fitted(seen, estimator.pixels)
+        print(f"best: {best}, predicted / RMSE {ratios.min():.2f} to {ratios.max():.2f}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def test_first_what_was_assumed_then_a_row_per_kind_then_what_to_set(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("assumed: 50 mm at f/8, pixels of 6 um; depth 0.8 to 0.83 m, 2.5 px of blur from end to end")
     assert "full well 20000 electrons, read noise 3; the frames of a kind share the time of two full exposures" in lines[1]
-    assert "texture of contrast 0.15" in lines[2] and "windows of 15 x 15 px" in lines[2]
+    assert "texture of contrast 0.15" in lines[2] and lines[2].endswith("registered frames; solver likelihood")
     assert re.split(r"  +", lines[4]) == ["kind", "frames", "sigma at 0.8 m", "sigma at 0.8147 m", "sigma at 0.83 m", "rms",
                                           "worst", "blur up to"]
     rows = dict(re.match(r"(\S+)(?: \(focus pair\))? +(\d+) +[\d.]+ [mu]m", line).groups() for line in lines[5:10])

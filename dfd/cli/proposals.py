@@ -41,14 +41,13 @@ def proposal_lines(setup: Setup, proposals: tuple[Proposal, ...]) -> list[str]:
 
 
 def _assumed(setup):
-    side = round(setup.pixels**0.5)
     name = "" if setup.profile.name == "nominal" else f" ({setup.profile.name})"
     return [
         f"assumed: {setup.focal_length * 1e3:g} mm at f/{setup.f_number:g}{name}, pixels of {setup.pixel_pitch * 1e6:g} um; "
         f"depth {setup.near:g} to {setup.far:g} m, {setup.span:.1f} px of blur from end to end",
         f"         full well {setup.full_well:g} electrons, read noise {setup.read_noise:g}; {_LIGHT[setup.exposure]}",
-        f"         texture of contrast {setup.contrast:g} on a plane; disk blur, core {setup.core:g} px; windows of "
-        f"{side} x {side} px; registered frames",
+        f"         texture of contrast {setup.contrast:g} on a plane; disk blur, core {setup.core:g} px; "
+        "registered frames; solver likelihood",
     ]
 
 
@@ -89,7 +88,8 @@ def json_text(setup: Setup, proposals: tuple[Proposal, ...]) -> str:
     assumed = {"focal_length_m": setup.focal_length, "f_number": setup.f_number, "pixel_pitch_m": setup.pixel_pitch,
                "near_m": setup.near, "far_m": setup.far, "full_well_e": setup.full_well, "read_noise_e": setup.read_noise,
                "contrast": setup.contrast, "exposure": setup.exposure, "psf": "disk", "psf_core_px": setup.core,
-               "window_pixels": setup.pixels, "blur_rate_px_per_dpt": setup.blur_rate, "span_px": setup.span,
+               "solver": "likelihood", "window_pixels": setup.solver.pixels, "solver_floor_px": setup.solver.floor,
+               "solver_joined_px": setup.solver.joined, "blur_rate_px_per_dpt": setup.blur_rate, "span_px": setup.span,
                "lens_profile": setup.profile.name}
     return json.dumps(strict({"assumed": assumed, "proposals": [_content(item) for item in proposals]}), indent=2,
                       allow_nan=False)

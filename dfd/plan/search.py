@@ -1,4 +1,5 @@
-"""The best capture of every kind: a small search for the least root mean square of sigma / depth over the range.
+"""The best capture of every kind: a small search for the least root mean square of sigma / depth over the range, at the
+noise limit; what the solver makes of that is told of the result.
 
 A row of _FAMILIES turns a few numbers into frames; a coarse grid of these numbers is followed by steps along each of them
 that are halved where none helps.  Sigma comes from `bound.expected_sigma`; no rule of thumb enters.
@@ -132,7 +133,9 @@ def _proposal(setup, kind, frames, respond) -> Proposal:
     views = setup.views(frames)
     shares = np.linspace(1, 0, DEPTHS).tolist()
     depths = tuple(1 / _between(setup, share) for share in shares)
-    sigma = tuple(depth * _relative(setup, views, share, respond) for depth, share in zip(depths, shares, strict=True))
+    rate = max(view.lens.blur_rate for view in views)
+    sigma = tuple(depth**2 * setup.solver.reached(_relative(setup, views, share, respond) / depth * rate) / rate
+                  for depth, share in zip(depths, shares, strict=True))
     blur = max(min(abs(view.lens.coc(1 / depth)) for view in views) for depth in depths)
     side = None if kind != "aperture-pair" else "far" if frames[0].focus > 1 / setup.near else "near"
     return Proposal(kind, frames, depths, sigma, blur, side)
@@ -152,9 +155,9 @@ def _score(setup, family, numbers, respond, limit):
 
 
 def _relative(setup, views, share, respond):
-    """Sigma over depth at a share of the range in dioptres, 0 = far."""
+    """Sigma of one window over depth at a share of the range in dioptres, 0 = far."""
     at = _between(setup, share)
-    return expected_sigma(views, at, pixels=setup.pixels, texture=setup.texture, respond=respond) / at
+    return expected_sigma(views, at, pixels=setup.solver.pixels, texture=setup.texture, respond=respond) / at
 
 
 def _focus(setup, inverse_depth):
