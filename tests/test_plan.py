@@ -71,7 +71,9 @@ def test_a_solver_leaves_its_floor_and_gains_where_noise_is_large(proposals):
     places = [0.0, 0.01, 0.1, 1.0, 4.0]
     errors = [LIKELIHOOD.reached(sigma) for sigma in places]
     assert errors[0] == LIKELIHOOD.floor and errors == sorted(errors) and LIKELIHOOD.reached(math.inf) == math.inf
-    assert errors[4] / errors[3] == pytest.approx(2.0, rel=0.01)
+    free = replace(LIKELIHOOD, floor=0.0)
+    assert free.reached(4.0) / free.reached(1.0) == pytest.approx(2.0, rel=1e-3)
+    assert math.hypot(LIKELIHOOD.floor, free.reached(0.1)) == pytest.approx(errors[2], rel=1e-12)
     assert [PLAIN.reached(sigma) for sigma in places] == places
     found = proposed(replace(SETUP, solver=LIKELIHOOD), "views")
     assert min(found.sigma) * SETUP.blur_rate > LIKELIHOOD.floor * SETUP.near**2

@@ -32,5 +32,5 @@ class Estimator:
 PLAIN = Estimator()
 """Whole frames filtered, squared and summed over 15 x 15 px, nothing else."""
 
-LIKELIHOOD = Estimator(pixels=141.0, floor=0.035, joined=0.04)
+LIKELIHOOD = Estimator(pixels=141.0, floor=0.0475, joined=0.02)
 """The solver `likelihood`: a window of 141 px by its two Gaussians, labels half a pixel apart, semi-global aggregation."""
