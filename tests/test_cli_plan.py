@@ -27,7 +27,7 @@ def test_first_what_was_assumed_then_a_row_per_kind_then_what_to_set(capsys):
     assert "full well 20000 electrons, read noise 3; the frames of a kind share the time of two full exposures" in lines[1]
     assert "texture of contrast 0.15" in lines[2] and lines[2].endswith("registered frames; solver likelihood")
     assert re.split(r"  +", lines[4]) == ["kind", "frames", "sigma at 0.8 m", "sigma at 0.8147 m", "sigma at 0.83 m", "rms",
-                                          "worst", "blur up to"]
+                                          "worst", "noise limit", "blur up to"]
     rows = dict(re.match(r"(\S+)(?: \(focus pair\))? +(\d+) +[\d.]+ [mu]m", line).groups() for line in lines[5:10])
     assert list(rows) == list(KINDS)
     assert [rows[kind] for kind in KINDS[1:]] == ["2", "2", "2", "4"]

@@ -77,6 +77,7 @@ def test_a_solver_leaves_its_floor_and_gains_where_noise_is_large(proposals):
     assert [PLAIN.reached(sigma) for sigma in places] == places
     found = proposed(replace(SETUP, solver=LIKELIHOOD), "views")
     assert min(found.sigma) * SETUP.blur_rate > LIKELIHOOD.floor * SETUP.near**2
+    assert proposals["views"].limit == pytest.approx(proposals["views"].rms, rel=1e-12)
 
 
 def test_interpolated_transfer_functions_are_exact_within_1e_4():

@@ -56,10 +56,10 @@ def _table(proposals):
     places = (0, len(depths) // 2, -1)
     largest = max(item.sigma[place] for item in proposals for place in places)
     size, unit = metre_unit(min(largest, 0.099))
-    head = ("kind", "frames", *(f"sigma at {depths[place]:.4g} m" for place in places), "rms", "worst", "blur up to")
+    head = ("kind", "frames", *(f"sigma at {depths[place]:.4g} m" for place in places), "rms", "worst", "noise limit", "blur up to")
     rows = [(_NAMES.get(item.kind, item.kind), str(len(item.frames)),
              *(f"{item.sigma[place] / size:.3g} {unit}" for place in places), f"{item.rms:.3%}", f"{item.worst:.3%}",
-             f"{item.blur:.3g} px")
+             f"{item.limit:.3%}", f"{item.blur:.3g} px")
             for item in proposals]
     return [plain(line) for line in columns([head, *rows], indent="")]
 
@@ -99,7 +99,7 @@ def _content(item):
     frames = [{"focus_distance_m": frame.focus_distance, "focus_dpt": frame.focus, "f_number": frame.f_number,
                "electrons_at_white": frame.electrons, "psf": frame.pupil} for frame in item.frames]
     return {"kind": item.kind, "side": item.side, "frames": frames, "depth_m": item.depths, "sigma_m": item.sigma,
-            "blur_px": item.blur, "rms_relative": item.rms, "worst_relative": item.worst}
+            "limit_relative": item.limit, "blur_px": item.blur, "rms_relative": item.rms, "worst_relative": item.worst}
 
 
 def plot_path(path) -> Path:

@@ -42,6 +42,7 @@ class Proposal:
     frames   as they are to be taken; left then right, power minus, plus, aperture minus, plus; a stack from near to far
     depths   m from the entrance pupil, near to far
     sigma    m, 1-sigma of depth at each of them
+    limit    root mean square of sigma / depth of one window at the noise limit, every dioptre alike: what the search minimises
     blur     px: coc of the sharpest frame at the depth where that is largest
     side     aperture pair: where the scene lies, "near" or "far" of focus; else None
     """
@@ -50,6 +51,7 @@ class Proposal:
     frames: tuple[Frame, ...]
     depths: tuple[float, ...]
     sigma: tuple[float, ...]
+    limit: float
     blur: float
     side: str | None = None
 
@@ -60,7 +62,7 @@ class Proposal:
 
     @property
     def rms(self) -> float:
-        """Root mean square relative error over the range, every dioptre of it alike: what the search minimises."""
+        """Root mean square relative error over the range, every dioptre of it alike."""
         return float(np.sqrt(np.mean((np.array(self.sigma) / np.array(self.depths)) ** 2)))
 
 
@@ -134,11 +136,13 @@ def _proposal(setup, kind, frames, respond) -> Proposal:
     shares = np.linspace(1, 0, DEPTHS).tolist()
     depths = tuple(1 / _between(setup, share) for share in shares)
     rate = max(view.lens.blur_rate for view in views)
-    sigma = tuple(depth**2 * setup.solver.reached(_relative(setup, views, share, respond) / depth * rate) / rate
-                  for depth, share in zip(depths, shares, strict=True))
+    alone = np.array([_relative(setup, views, share, respond) for share in shares])
+    sigma = tuple(depth**2 * setup.solver.reached(noise / depth * rate) / rate
+                  for depth, noise in zip(depths, alone.tolist(), strict=True))
+    limit = float(np.sqrt(np.mean(alone**2)))
     blur = max(min(abs(view.lens.coc(1 / depth)) for view in views) for depth in depths)
     side = None if kind != "aperture-pair" else "far" if frames[0].focus > 1 / setup.near else "near"
-    return Proposal(kind, frames, depths, sigma, blur, side)
+    return Proposal(kind, frames, depths, sigma, limit, blur, side)
 
 
 def _score(setup, family, numbers, respond, limit):
