@@ -56,7 +56,8 @@ def _table(proposals):
     places = (0, len(depths) // 2, -1)
     largest = max(item.sigma[place] for item in proposals for place in places)
     size, unit = metre_unit(min(largest, 0.099))
-    head = ("kind", "frames", *(f"sigma at {depths[place]:.4g} m" for place in places), "rms", "worst", "noise limit", "blur up to")
+    head = ("kind", "frames", *(f"sigma at {depths[place]:.4g} m" for place in places), "rms", "worst", "noise limit",
+            "blur up to")
     rows = [(_NAMES.get(item.kind, item.kind), str(len(item.frames)),
              *(f"{item.sigma[place] / size:.3g} {unit}" for place in places), f"{item.rms:.3%}", f"{item.worst:.3%}",
              f"{item.limit:.3%}", f"{item.blur:.3g} px")

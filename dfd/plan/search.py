@@ -42,7 +42,7 @@ class Proposal:
     frames   as they are to be taken; left then right, power minus, plus, aperture minus, plus; a stack from near to far
     depths   m from the entrance pupil, near to far
     sigma    m, 1-sigma of depth at each of them
-    limit    root mean square of sigma / depth of one window at the noise limit, every dioptre alike: what the search minimises
+    limit    root mean square of sigma / depth of one window at the noise limit: what the search minimises
     blur     px: coc of the sharpest frame at the depth where that is largest
     side     aperture pair: where the scene lies, "near" or "far" of focus; else None
     """
