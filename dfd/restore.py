@@ -33,7 +33,7 @@ _RARE = 1e-3
 _TILE = 512
 """Side [px] of a tile without its border."""
 
-_BORDER = 8
+_BORDER = 24
 """Border [px] of a tile beyond two of the longest blurs, that of a filter and that of its inverse."""
 
 _FILTER_BYTES = 300e6
@@ -111,6 +111,7 @@ class _Job:
         self._strength = self._texture(counts)
         fast = scipy_module(place).fft.next_fast_len
         self._size = tuple(fast(min(_TILE, length) + 2 * self._border, real=True) for length in place.shape)
+        self._inner = _ramp(xp, self._size[0], self._border)[:, None] * _ramp(xp, self._size[1], self._border)
         self._frequencies = _frequencies(xp, self._size)
         width = 8 if any(view.psf.model.startswith("half") for view in views) else 4
         kept = int(_FILTER_BYTES / (len(views) * self._size[0] * (self._size[1] // 2 + 1) * width))
@@ -121,12 +122,11 @@ class _Job:
         xp = self._xp
         fft = scipy_module(self._place).fft
         place, jumps, shape = self._place[piece], self._jumps[piece], self._place[piece].shape
-        blocks = xp.stack([self._block(picture, piece) for picture in self._pictures])
-        blocks = _covered(blocks)
-        spectra = fft.rfft2(blocks, axes=(2, 3))
-        inside = (slice(None), *(slice(self._border, self._border + length) for length in shape))
+        blocks = _covered(xp.stack([self._block(picture, piece) for picture in self._pictures]))
         low = xp.floor(place).astype(int)
         needed = sorted({*to_numpy(xp.unique(low)).tolist(), *to_numpy(xp.unique(xp.ceil(place))).astype(int).tolist()})
+        spectra = self._wrapped(blocks, needed[len(needed) // 2])
+        inside = (slice(None), *(slice(self._border, self._border + length) for length in shape))
         ranges = self._ranges(blocks, needed, inside)
         total = xp.zeros((blocks.shape[1], *shape), np.float32)
         for level in needed:
@@ -149,6 +149,16 @@ class _Job:
             wide.append((max(-start, 0), max(stop - length, 0)))
         block = self._xp.pad(picture[tuple(inside)], (*wide, (0, 0)), mode="symmetric")
         return self._xp.moveaxis(block, -1, 0).astype(np.float32, copy=False)
+
+    def _wrapped(self, blocks, level):
+        """(K, C, *half spectrum) of blocks whose ends meet as if they had been blurred together."""
+        fft = scipy_module(blocks).fft
+        otfs = [_otf(view, coc, self._frequencies) for view, coc in zip(self._views, self._cocs[level], strict=True)]
+        spectra = fft.rfft2(blocks, axes=(2, 3))
+        for spectrum, block, otf in zip(spectra, blocks, otfs, strict=True):
+            blurred = fft.irfft2(spectrum * otf, s=self._size, axes=(1, 2))
+            spectrum[:] = fft.rfft2(blurred + self._inner * (block - blurred), axes=(1, 2))
+        return spectra
 
     def _ranges(self, blocks, needed, inside):
         """view -> (least, most) (C, h, w) of each picture that is the sharpest at a level, within its blur there."""
@@ -200,6 +210,12 @@ def _levels(known, rate):
     low, high = (float(end) for end in xp.quantile(known, xp.asarray([_RARE, 1 - _RARE])))
     count = min(math.ceil(rate * (high - low) / _STEP) + 1, _LEVELS)
     return np.linspace(low, high, count) if count > 1 else np.array([low, low + _STEP / rate])
+
+
+def _ramp(xp, length, border):
+    """(length,) float32: 0 at both ends, 1 from half the border on."""
+    rise = xp.clip((xp.arange(length) + 0.5) / (border / 2), 0, 1).astype(np.float32)
+    return rise * rise[::-1]
 
 
 def _jumps(place, step):
