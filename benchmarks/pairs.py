@@ -27,7 +27,7 @@ BREAKFAST, OFFICE = "stacks/breakfast", "stacks/bet_office"
 _UNIT = 0.01
 """Metres per unit of bet_office."""
 
-_RANGE = {BREAKFAST: (0.45, 1.0), OFFICE: (1.5, 9.0)}
+_RANGE = {BREAKFAST: (0.4, 1.3), OFFICE: (1.5, 9.0)}
 """Metres in which depth is looked for."""
 
 
