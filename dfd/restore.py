@@ -39,6 +39,9 @@ _BORDER = 24
 _FILTER_BYTES = 300e6
 """Memory of the filters that are kept; beyond it they are made again."""
 
+_TABLE = 4096
+"""Entries of a table of a transfer function: its lobes, one per 4.4 / |coc|, are resolved beyond 1000 px of blur."""
+
 _COLOUR_NOISE = 2.0
 """Variance of a channel of colour per variance of the luminance that View.noise describes (Rec. 709: 1.8)."""
 
@@ -233,8 +236,13 @@ def _frequencies(xp, size):
 
 
 def _otf(view, coc, frequencies):
-    """Transfer function of a view at a blur of `coc` px."""
-    return view.psf.otf(float(coc), frequencies[0], frequencies[1])
+    """Transfer function of a view at a blur of `coc` px; what has no direction is looked up in a table."""
+    wy, wx, radial = frequencies
+    if not MODELS[view.psf.model].radial:
+        return view.psf.otf(float(coc), wy, wx)
+    xp = array_module(radial)
+    places = xp.linspace(0, math.sqrt(2) * math.pi, _TABLE)
+    return xp.interp(xp.sqrt(radial), places, view.psf.otf(float(coc), xp.zeros(1), places)).astype(np.float32)
 
 
 def _channel_variance(noise, picture):
