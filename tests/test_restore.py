@@ -7,6 +7,7 @@ the model does not know.  PSNR is in dB of a picture that runs from 0 to 1.
 import numpy as np
 import pytest
 import scipy.signal
+from fakegpu import device  # noqa: F401  (fixture)
 from textures import texture
 
 from dfd.capture import View
@@ -185,3 +186,15 @@ def test_what_does_not_belong_together_is_refused(change, told, rng):
     pictures, values = np.zeros((2, 40, 60, 3), np.float32), np.full((40, 60), 1.2, np.float32)
     with pytest.raises(ValueError, match=told):
         restore(*change(pictures, pair(), values))
+
+
+def test_a_gpu_gives_the_same_picture(device, rng):  # noqa: F811
+    views, wide = pair(noise=Noise(20000.0, 3.0)), sharp_picture(rng, 3)
+    pictures = taken(wide, views, 1.18, rng)
+    pictures[1, :9] = np.nan
+    values = np.where(np.arange(SHAPE[1]) < 200, 1.18, 1.10).astype(np.float32) * np.ones(SHAPE, np.float32)
+    values[40:50, 60:90] = np.nan
+    on_host = restore(pictures, views, values)
+    on_device = restore([device.put(picture) for picture in pictures], views, device.put(values))
+    assert device.owns(on_device)
+    np.testing.assert_allclose(device.get(on_device), on_host, atol=1e-4)
