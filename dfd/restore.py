@@ -33,8 +33,9 @@ _RARE = 1e-3
 _TILE = 512
 """Side [px] of a tile without its border."""
 
-_BORDER = 24
-"""Border [px] of a tile beyond two of the longest blurs, that of a filter and that of its inverse."""
+_BORDER, _MOST_BORDER = 24, 256
+"""Border [px] of a tile beyond two of the longest blurs, that of a filter and that of its inverse; and at most: of a picture
+more blurred than half of it only the slowest waves are used."""
 
 _FILTER_BYTES = 300e6
 """Memory of the filters that are kept; beyond it they are made again."""
@@ -89,7 +90,7 @@ def restore(pictures, views, values, *, workers: int | None = None, progress=Non
 
     if progress is not None:
         progress(0, values.size)
-    pieces = [place for _, _, place in cut(values.shape, _TILE, 0)]  # whatever the workers: tiles differ by 1e-3 at their seams
+    pieces = [place for _, _, place in cut(values.shape, _TILE, 0)]  # the same whatever the workers: seams show in digits
     for pixels in in_order(work, pieces, workers):
         done += pixels
         if progress is not None:
@@ -108,7 +109,7 @@ class _Job:
         reach = max(abs(coc) * 2 * MODELS[view.psf.model].reach + 8 * view.psf.core
                     for row in cocs for coc, view in zip(row, views, strict=True))
         self._jumps = _jumps(place, (levels[1] - levels[0]) * max(view.lens.blur_rate for view in views))
-        self._border = 2 * math.ceil(reach) + _BORDER
+        self._border = min(2 * math.ceil(reach) + _BORDER, _MOST_BORDER)
         noises = [_channel_variance(view.noise, picture) for view, picture in zip(views, pictures, strict=True)]
         self._noises = np.maximum(noises, 1e-12)
         counts = to_numpy(xp.bincount(xp.rint(place).astype(int).ravel(), minlength=len(levels)))
@@ -196,8 +197,7 @@ class _Job:
         xp, sharp = self._xp, int(np.bincount(self._sharp, weights=counts).argmax())
         picture = self._pictures[sharp]
         differences = [float(xp.nanmean(xp.square(xp.diff(picture, axis=axis)))) for axis in (0, 1)]
-        response = sum(self._views[sharp].noise.response((1.0, -1.0)) for _ in differences)
-        noise = self._noises[sharp] * response
+        noise = 2 * self._noises[sharp] * self._views[sharp].noise.response((1.0, -1.0))
         seen = max(sum(differences) - noise, _LEAST_TEXTURE * sum(differences), 1e-12)
         wy, wx, radial = _frequencies(np, (_GRID, _GRID))
         passed = sum(count * abs(_otf(self._views[sharp], coc, (wy, wx, radial))) ** 2

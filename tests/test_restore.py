@@ -198,3 +198,12 @@ def test_a_gpu_gives_the_same_picture(device, rng):  # noqa: F811
     on_device = restore([device.put(picture) for picture in pictures], views, device.put(values))
     assert device.owns(on_device)
     np.testing.assert_allclose(device.get(on_device), on_host, atol=1e-4)
+
+
+def test_a_view_blurred_beyond_use_does_not_matter(rng):
+    views, wide = pair(noise=Noise(20000.0, 3.0)), sharp_picture(rng, 1)
+    pictures, values = taken(wide, views, 1.18, rng), np.full(SHAPE, 1.18, np.float32)
+    veil = View(lens(1.18 + 10, 0.0125), Psf(), views[0].noise)  # 550 px of blur: its mean, and nothing else
+    grey = np.full((1, *SHAPE, 1), pictures.mean(), np.float32)
+    with_veil = restore(np.concatenate([pictures, grey]), (*views, veil), values)
+    np.testing.assert_allclose(with_veil, restore(pictures, views, values), atol=0.03)
