@@ -14,6 +14,7 @@ or a sigma above a pixel of blur.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -26,7 +27,7 @@ from dfd.kernels.aggregation import aggregate
 from dfd.kernels.basins import winner
 from dfd.refine import fit_plane
 from dfd.solvers import coarse
-from dfd.solvers.grid import check_optics, labels_of, largest_coc
+from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc
 from dfd.solvers.sweep import Sweep, border_of
 
 _WINDOW, _PLANE = 1.5, 3.0
@@ -50,8 +51,9 @@ _BATCH = 8
 _APART_PX, _AMBIGUOUS = 3.0, 9.0
 """A basin so far [px of coc] from the best is another; less likely by less than this (-2 log likelihood) it may be right."""
 
-_TEXTURE = 1.0
-"""Standard deviations of the noise by which the slope of the channels must stand out of it."""
+_TEXTURE, _TEXTURE_AROUND, _AROUND = 1.0, 4.0, 8.0
+"""Standard deviations of the noise by which the slope of the channels must stand out of it in the window of the plane, and
+in a wider one; std of that [px]."""
 
 _LEAST_SHARE = 0.05
 """Least share of the slope that is taken for texture, however strong the noise."""
@@ -109,9 +111,10 @@ def _solve(capture, labels):
     cost, slope, noise = _volumes(sweep, labels)
     label, offset, ambiguous = _choose(cost, labels, _rate(capture))
     del cost
+    offset = _unbent(offset, label, sweep.gaps(labels))
     value, sigma = _locate(label, offset, slope, noise, labels, sweep)
     known = xp.isfinite(value) & ~ambiguous & (sigma * _rate(capture) < _MOST_SIGMA_PX) & ~_missing(sweep)
-    known &= (value >= float(labels[1])) & (value <= float(labels[-2]))
+    known &= (value >= float(labels[MARGIN])) & (value <= float(labels[-1 - MARGIN]))
     nan = xp.float32(np.nan)
     return xp.where(known, value, nan).astype(np.float32), xp.where(known, sigma, nan).astype(np.float32)
 
@@ -125,8 +128,9 @@ def _volumes(sweep, labels):
     """((H, W, L) mean squares of the channels, (H, W, l) of their slopes [1/dioptre^2], (l,) the noise's part of those)."""
     xp = array_module(sweep.missing)
     cost = xp.empty((*sweep.shape, len(labels)), dtype=np.float32)
+    residuals = sweep.residuals(labels)
     for start in range(0, len(labels), _BATCH):
-        planes = [imaging.gaussian(sweep.residual(float(label)), _WINDOW) for label in labels[start:start + _BATCH]]
+        planes = [imaging.gaussian(plane, _WINDOW) for plane in itertools.islice(residuals, _BATCH)]
         cost[:, :, start:start + _BATCH] = xp.stack(planes).transpose(1, 2, 0)
     places = labels[_slope_places(len(labels))]
     slope = xp.empty((*sweep.shape, len(places)), dtype=np.float32)
@@ -156,6 +160,18 @@ def _choose(cost, labels, rate):
     return xp.where(inside, label, -1), offset, (second - least) * (independent / _PATHS) < _AMBIGUOUS
 
 
+def _unbent(offset, label, gaps):
+    """Offsets of a parabola in dioptres -> those of a parabola in the sum of the gaps, in labels again."""
+    xp = array_module(offset)
+    gaps = np.maximum(gaps, max(1e-3 * gaps.max(), 1e-30))
+    gaps = xp.asarray(np.concatenate([[1.0], gaps, [1.0]]).astype(np.float32))
+    chosen = xp.maximum(label, 0)
+    before, after = gaps[chosen], gaps[chosen + 1]
+    left, right = 0.5 + offset, 0.5 - offset  # how much the curve rises to either side, relatively
+    place = (left * after**2 - right * before**2) / (2 * (left * after + right * before))
+    return xp.clip(xp.where(place > 0, place / after, place / before), -1, 1)
+
+
 def _locate(label, offset, slope, noise, labels, sweep):
     """(inverse depth, its sigma), (H, W): planes through the places, weighted by their information."""
     xp = array_module(slope)
@@ -175,8 +191,15 @@ def _locate(label, offset, slope, noise, labels, sweep):
     seen, alone = imaging.gaussian(seen, _PLANE), imaging.gaussian(alone, _PLANE)
     scatter = scatter * (_SCATTER + _WIDENED * sweep.least_blur(value))
     sigma = xp.sqrt((_INFORMATION * _sandwich(seen, alone, window)) ** 2 + scatter**2 + (_QUANTISED * step) ** 2)
-    weak = (seen - alone <= _TEXTURE * alone * math.sqrt(2 / window)) | xp.isnan(place)
-    return xp.where(weak, np.nan, value), sigma
+    return xp.where(_weak(seen, alone, window) | xp.isnan(place), np.nan, value), sigma
+
+
+def _weak(seen, alone, window):
+    """(H, W) bool: the slope seen in a window of so many independent pixels may be noise, or that of a wider one around it."""
+    wide = 1 + _AROUND**2 / (_WINDOW**2 + _PLANE**2)
+    around, noise = imaging.gaussian(seen, _AROUND), imaging.gaussian(alone, _AROUND)
+    return ((seen - alone <= _TEXTURE * alone * math.sqrt(2 / window))
+            | (around - noise <= _TEXTURE_AROUND * noise * math.sqrt(2 / (wide * window))))
 
 
 def _sandwich(seen, alone, window):
