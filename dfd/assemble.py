@@ -69,8 +69,8 @@ class Prepared:
         return imaging.reduce(reader.read_colour(self.source.frames[index]), self.reduction)
 
     def pictures(self) -> list[np.ndarray]:
-        """(h, w, C) float32 linear colours of every kept frame, registered and equally bright, NaN = no data; C is 3 where one
-        of them has colours, else 1."""
+        """(h, w, C) float32 linear colours of every kept frame, registered and equally bright, NaN = no data; C is 3 where
+        any has colours, else 1."""
         found = []
         for index in self.kept:
             found.append(imaging.warp(self.picture(index), self.matrices[index]))
