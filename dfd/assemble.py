@@ -68,6 +68,16 @@ class Prepared:
         """(h, w, 3 or 1) float32 linear colours of source.frames[index], not registered; decoded anew, nothing is kept."""
         return imaging.reduce(reader.read_colour(self.source.frames[index]), self.reduction)
 
+    def pictures(self) -> list[np.ndarray]:
+        """(h, w, C) float32 linear colours of every kept frame, registered and equally bright, NaN = no data; C is 3 where
+        any has colours, else 1."""
+        found = []
+        for index in self.kept:
+            found.append(imaging.warp(self.picture(index), self.matrices[index]))
+            found[-1] *= np.float32(self.gains[index])
+        most = max(picture.shape[2] for picture in found)
+        return [np.broadcast_to(picture, (*picture.shape[:2], most)) for picture in found]
+
 
 class Clock:
     """Seconds per stage, in order."""
