@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dfd.capture import Capture, FocalStack
+from dfd.capture import AperturePair, Capture, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers import focus_measure
+from dfd.solvers import focus_measure, spatial_transform
 
 Limits = tuple[float, float] | None
 
@@ -43,6 +43,10 @@ class Solver:
         """Names of the capture kinds that it solves."""
         return tuple(capture.kind for capture in self.captures)
 
+    def takes(self, capture: Capture) -> bool:
+        """Whether it solves this kind; plain views are a kind of their own, not all kinds."""
+        return type(capture) in self.captures
+
 
 SOLVERS: dict[str, Solver] = {
     row.name: row
@@ -52,6 +56,12 @@ SOLVERS: dict[str, Solver] = {
             "sharpest frame at three scales, refined between the frames; needs no optics and at least 3 frames",
             "Nayar and Nakagawa 1994 (SML, Gaussian peak); Pertuz et al. 2013", 1.0, focus_measure.reach,
             focus_measure.bytes_needed, focus_measure.check,
+        ),
+        Solver(
+            "spatial-transform", spatial_transform.solve_spatial_transform, (AperturePair, FocalStack, Capture),
+            "two images: their difference over their Laplacian; the fastest, for blurs that differ by a few pixels",
+            "Subbarao and Surya 1994; Subbarao and Tyan 1997", 0.5, spatial_transform.reach,
+            spatial_transform.bytes_needed, spatial_transform.check,
         ),
     )
 }
@@ -68,7 +78,7 @@ def choose(capture: Capture, name: str = "auto", limits: Limits = None) -> Solve
     if name not in SOLVERS:
         raise ValueError(f"solver ({name!r}) must be auto or one of {', '.join(SOLVERS)}")
     solver = SOLVERS[name]
-    if not isinstance(capture, solver.captures):
+    if not solver.takes(capture):
         raise TypeError(f"solver {name!r} takes {' or '.join(solver.kinds)}, not {capture.kind}; use --solver auto")
     solver.check(capture, limits)
     return solver
@@ -77,7 +87,7 @@ def choose(capture: Capture, name: str = "auto", limits: Limits = None) -> Solve
 def _first_that_fits(capture, limits):
     refused = None
     for solver in SOLVERS.values():
-        if isinstance(capture, solver.captures):
+        if solver.takes(capture):
             try:
                 solver.check(capture, limits)
                 return solver

@@ -1,0 +1,194 @@
+"""What the spatial-domain transform answers, and how noise moves it, for one pair of lenses and PSFs: tables kept by a cache.
+
+The operator is d = g_1 - g_2 against L = laplacian of (g_1 + g_2) / 2, both images smoothed by p.  On a texture of power
+spectrum S it answers 2 sum(S p^2 d L) / sum(S p^2 L^2) with d = h_1 - h_2, L = lambda (h_1 + h_2) / 2, which is G only
+where G w^2 is small.  So its answer is tabled over the range for the usual spectrum of surfaces, 1 / f^2, and how far it
+moves for rougher and smoother ones, 1 / f and 1 / f^3, is its doubt.  Frequencies are angular, rad/px; G is in px^2.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from dfd.solvers.sharpness import gaussian_taps
+
+SMOOTHINGS = (0.7, 1.0, 1.4, 2.0, 2.8)
+"""Std [px] of the Gaussians to choose from: wider ones keep the parabola for more blur and pass less texture."""
+
+_SIDE = 96
+_SAMPLES = 97
+_CORNER = 1 / 64
+_SPECTRA = (1.0, 2.0, 3.0)
+_LEAST_SLOPE = 0.25
+_CONTRAST, _BRIGHTNESS, _WINDOW = 0.15, 0.5, 200.0
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """How to solve one pair.
+
+    smoothing        std [px] of the Gaussian that both images go through first
+    answer, g        what the operator answers and the G [px^2] that it stands for, both ascending
+    inverse_depth    [dioptre] of each;   doubt: 1-sigma [px^2] of the answer from the unknown spectrum
+    laplacian        variance of L that noise of variance 1 of each image adds, (2,)
+    cross            covariance of d and L, (2,);   difference: variance of d, (2,)
+    laplacian_spread variance of the variance of L for products of their variances, (2, 2)
+    with_texture     (2, 3) and noise_only (2, 2, 3): coefficients of 1, G, G^2 in `numerator_variance`
+    misfit           pixels that share one independent sample of the texture's square
+    """
+
+    smoothing: float
+    inverse_depth: np.ndarray
+    g: np.ndarray
+    answer: np.ndarray
+    doubt: np.ndarray
+    laplacian: np.ndarray
+    cross: np.ndarray
+    difference: np.ndarray
+    laplacian_spread: np.ndarray
+    with_texture: np.ndarray
+    noise_only: np.ndarray
+    misfit: float
+
+
+@functools.lru_cache(maxsize=32)
+def design(views, low: float, high: float) -> Design:
+    """The `Design` for two View over a range of inverse depth [dioptre], with the smoothing of least expected error.
+
+    The table holds the part of the range around the least |G| in which the answer still follows G.
+    """
+    best = min((_designed(views, low, high, smoothing) for smoothing in SMOOTHINGS), key=lambda pair: pair[0])
+    return best[1]
+
+
+def noise_constants(taps, smoothing: float) -> tuple[float, float]:
+    """(variance of L, covariance of L with d) that noise of image 1 adds, per variance of one of its pixels.
+
+    taps        the separable filter that its white noise has gone through, `Noise.taps`
+    smoothing   std [px] of the Gaussian that both images go through; 0 for none
+    5 and -2 for white noise without smoothing (Subbarao and Tyan 1997); image 2 has the covariance of other sign.
+    """
+    spectrum, steps = _noise_spectrum(taps, smoothing), _laplacian()
+    return float(np.mean(spectrum * steps**2)) / 4, float(np.mean(spectrum * steps)) / 2
+
+
+def numerator_variance(made: Design, variances, texture, answer):
+    """Variance of L (d - L answer / 2) of independent pixels under noise, by its correlations in space.
+
+    variances   noise of a pixel of each image, two numbers or (H, W);   texture: variance of L without noise
+    answer      of the operator [px^2]
+    """
+    powers = (1, answer, answer**2)
+    first = sum(variances[k] * _polynomial(made.with_texture[k], powers) for k in (0, 1))
+    second = sum(variances[k] * variances[l] * _polynomial(made.noise_only[k, l], powers) for k in (0, 1) for l in (0, 1))
+    return texture * first + second
+
+
+def _polynomial(coefficients, powers):
+    return sum(float(c) * power for c, power in zip(coefficients, powers, strict=True))
+
+
+def _designed(views, low, high, smoothing):
+    """(expected error [dioptre^2], Design) for one smoothing."""
+    places = np.linspace(low, high, _SAMPLES)
+    seen = [_transfer(view, places) for view in views]
+    steps, passed = _laplacian(), _passed(smoothing)
+    spectra = [_spectrum(power) * passed for power in _SPECTRA]
+    difference, mean = seen[0] - seen[1], steps * (seen[0] + seen[1]) / 2
+    answers = [2 * np.sum(s * difference * mean, (1, 2)) / np.sum(s * mean**2, (1, 2)) for s in spectra]
+    g = (views[0].lens.coc(places) ** 2 - views[1].lens.coc(places) ** 2) / 16
+    kept = _branch(g, answers[1])
+    if g[kept[-1]] < g[kept[0]]:
+        kept = kept[::-1]
+    texture = spectra[1] * mean[np.argmin(np.abs(g))] ** 2
+    made = Design(smoothing, places[kept], g[kept], answers[1][kept], (np.abs(answers[0] - answers[2]) / 4)[kept],
+                  **_constants([view.noise.taps for view in views], smoothing, texture / np.mean(texture)))
+    misfit = difference - answers[1][:, None, None] / 2 * mean
+    power = [_CONTRAST**2 * np.sum(spectra[1] * part**2, (1, 2))[kept] / np.sum(_spectrum(_SPECTRA[1]))
+             for part in (mean, misfit)]
+    return _expected_error(made, views, *power, high - low), made
+
+
+def _expected_error(made, views, texture, misfit, span):
+    """Mean square error [dioptre^2] over the range; what lies outside the table is unknown."""
+    variances = [float(view.noise.variance(np.float64(_BRIGHTNESS))) for view in views]
+    spread = numerator_variance(made, variances, texture, made.answer) + 2 * made.misfit * misfit * texture
+    answer = 4 / _WINDOW * spread / texture**2 + made.doubt**2
+    error = np.minimum(answer / np.gradient(made.answer, made.inverse_depth) ** 2, span**2 / 12)
+    return (np.sum(error) + (_SAMPLES - error.size) * span**2 / 12) / _SAMPLES
+
+
+def _branch(g, answer):
+    """Indices around the least |G| over which the answer keeps following G."""
+    slope = np.gradient(answer) / np.gradient(g)
+    middle = int(np.argmin(np.abs(g)))
+    bad = np.flatnonzero(~(slope > _LEAST_SLOPE))
+    first = bad[bad < middle].max() + 1 if np.any(bad < middle) else 0
+    last = bad[bad > middle].min() if np.any(bad > middle) else g.size
+    return np.arange(first, last)
+
+
+def _constants(taps, smoothing, texture):
+    """The fields of `Design` that tell what noise does, from the spectrum of L, of mean 1."""
+    steps, noises = _laplacian(), [_noise_spectrum(each, smoothing) for each in taps]
+    signs = (1, -1)
+    residual = [(1, -sign * steps / 2, steps**2 / 16) for sign in signs]
+    laplacian, cross = zip(*(noise_constants(each, smoothing) for each in taps), strict=True)
+    both = [[(sign * other * steps**2 / 4, -(sign + other) * steps**3 / 16, steps**4 / 64) for other in signs]
+            for sign in signs]
+    return {
+        "laplacian": np.array(laplacian), "cross": np.array(cross) * signs,
+        "laplacian_spread": np.array([[np.mean(n * m * steps**4) / 8 for m in noises] for n in noises]),
+        "with_texture": np.array([[np.mean(texture * n * part) for part in parts]
+                                  for n, parts in zip(noises, residual, strict=True)]),
+        "noise_only": np.array([[[np.mean(n * m * (steps**2 / 4 * alone + product))
+                                  for alone, product in zip(residual[j], both[i][j], strict=True)]
+                                 for j, m in enumerate(noises)] for i, n in enumerate(noises)]),
+        "difference": np.array([np.mean(noise) for noise in noises]),
+        "misfit": float(np.mean(texture**2)),
+    }
+
+
+def _frequencies():
+    steps = 2 * np.pi * np.fft.fftfreq(_SIDE)
+    return steps[:, None], steps[None]
+
+
+def _laplacian():
+    """The 5-point Laplacian, below or equal 0."""
+    wy, wx = _frequencies()
+    return 2 * np.cos(wy) + 2 * np.cos(wx) - 4
+
+
+def _spectrum(power):
+    """Power spectrum of a texture, 1 / f^power, flat below _CORNER [cycles/px], without its mean."""
+    wy, wx = _frequencies()
+    spectrum = ((wy**2 + wx**2) / (4 * np.pi**2) + _CORNER**2) ** (-power / 2)
+    spectrum[0, 0] = 0
+    return spectrum
+
+
+def _transfer(view, places):
+    """(n, H, W) transfer function of lens and pixel at n inverse depths."""
+    wy, wx = _frequencies()
+    box = np.sinc(wy / (2 * np.pi)) * np.sinc(wx / (2 * np.pi))
+    return np.stack([view.psf.otf(view.lens.coc(place), wy, wx) * box for place in places])
+
+
+def _passed(smoothing):
+    """Power that the Gaussian of the smoothing passes."""
+    return _separable(gaussian_taps(smoothing))
+
+
+def _noise_spectrum(taps, smoothing):
+    """Power spectrum of smoothed noise whose pixels had variance 1 before the smoothing."""
+    spectrum = _separable(np.asarray(taps, float))
+    return spectrum / np.mean(spectrum) * _passed(smoothing)
+
+
+def _separable(taps):
+    along = np.abs(np.fft.fft(taps, _SIDE)) ** 2
+    return along[:, None] * along[None]
