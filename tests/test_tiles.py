@@ -147,7 +147,7 @@ def test_progress_counts_pixels_to_the_last(capture):
 def test_a_fault_in_a_tile_stops_the_rest(capture):
     calls = []
 
-    def broken(part, *, progress=None):
+    def broken(part, *, limits=None):
         calls.append(threading.get_ident())
         raise MemoryError("no room")
 

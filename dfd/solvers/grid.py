@@ -1,0 +1,139 @@
+"""Where a sweep over inverse depth may look, and what it refuses: the range of a capture and its even grid of labels.
+
+    coc = blur_rate * (inverse_depth - focus)        px, signed diameter; labels are even in dioptres
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfd.capture import AperturePair, Capture
+
+STEP_PX = 0.5
+"""Distance of labels [px of coc of the view whose blur grows fastest]; the place between them is found afterwards."""
+
+MOST_COC_PX = 32.0
+"""Blur up to which a range that nobody gave reaches, where the foci do not tell it."""
+
+MOST_USED_PX = 30.0
+"""A view that is blurred more than this at a label shows nothing there that sharper ones do not show."""
+
+LEAST_USED = 4
+"""Views used at every label however blurred they are, the sharpest first."""
+
+_LIMIT_PX = 160.0
+_SAME_PX = 0.1
+_SPAN_PX = 2.0
+_AT_FOCUS_PX = 0.5
+
+
+def check_optics(capture: Capture, limits) -> None:
+    """Raises ValueError unless the optics of the views tell depth within the limits [(nearest, farthest) dioptre]."""
+    if capture.scale != "metric":
+        raise ValueError(f"a sweep over depth needs the optics of every image, this capture has scale {capture.scale}; give "
+                         "focal length, f-number, pixel pitch and focus distance of every frame, or use focus-measure")
+    low, high = grid_range(capture, limits)
+    ends = np.array([low, high])
+    blur = np.array([np.abs(view.lens.coc(ends)) for view in capture.views])
+    signed = np.array([view.lens.coc(ends) for view in capture.views])
+    psfs = {view.psf.model for view in capture.views}
+    if len(psfs) == 1 and np.ptp(blur, axis=0).max() < _SAME_PX and np.ptp(signed, axis=0).max() < _SAME_PX:
+        raise ValueError(f"all {len(capture)} images have the same optics (focus {capture.views[0].lens.focus:.4g} dioptre, "
+                         f"blur rate {capture.views[0].lens.blur_rate:.4g} px/dioptre, within {_SAME_PX:g} px of blur): depth "
+                         "shows in the difference of their blur; check focus_distance_m and f_number of each frame")
+    least = np.sort([np.abs(view.lens.coc(np.linspace(low, high, 65))) for view in capture.views], axis=0)[1]
+    if least.max() > _LIMIT_PX:
+        worst = np.linspace(low, high, 65)[int(np.argmax(least))]
+        raise ValueError(f"at {_metres(worst)} all images but one are blurred by {least.max():.0f} px or more, beyond the "
+                         f"{_LIMIT_PX:g} px that can be compared; narrow the range with --near and --far, or use --preview")
+
+
+def grid_range(capture: Capture, limits) -> tuple[float, float]:
+    """(smallest, largest) inverse depth [dioptre] that is looked at.
+
+    Without limits: between the foci where they differ, the declared side of an aperture pair, else MOST_COC_PX around
+    the focus; never beyond infinity.  Raises ValueError for limits that hold nothing of what the capture can tell.
+    """
+    low, high = _default_range(capture)
+    if limits is None:
+        return low, high
+    nearest, farthest = limits
+    if isinstance(capture, AperturePair):
+        _check_side(capture, nearest, farthest)
+        low, high = _side_range(capture)
+    else:
+        low, high = (0.0 if farthest <= 0 else -math.inf), math.inf
+    low, high = max(low, farthest), min(high, nearest)
+    if math.isinf(high):
+        high = max(_default_range(capture)[1], low + _span(capture))
+    if high <= low:
+        raise ValueError(f"the range {_metres(nearest)} to {_metres(farthest)} holds nothing that this {capture.kind} can "
+                         f"tell, {_metres(_default_range(capture)[1])} to {_metres(_default_range(capture)[0])}; check --near "
+                         "and --far, both in metres")
+    return low, high
+
+
+def labels_of(capture: Capture, limits) -> np.ndarray:
+    """Inverse depths [dioptre] of the sweep, even, ascending, one beyond either end of the range: an end tells nothing."""
+    low, high = grid_range(capture, limits)
+    step = STEP_PX / max(view.lens.blur_rate for view in capture.views)
+    count = max(4, math.ceil((high - low) / step))
+    step = (high - low) / count
+    return low + step * np.arange(-1, count + 2)
+
+
+def used_views(capture: Capture, inverse_depth: float) -> list[int]:
+    """Views that a label is judged by: those blurred up to MOST_USED_PX, and the LEAST_USED sharpest in any case."""
+    blur = np.array([abs(view.lens.coc(inverse_depth)) for view in capture.views])
+    order = np.argsort(blur, kind="stable")
+    count = max(min(LEAST_USED, len(blur)), int(np.sum(blur <= MOST_USED_PX)))
+    return sorted(int(index) for index in order[:count])
+
+
+def largest_coc(capture: Capture, labels) -> float:
+    """Largest blur [px] of a view that a label is judged by."""
+    return max(max(abs(capture.views[index].lens.coc(float(label))) for index in used_views(capture, float(label)))
+               for label in (labels[0], labels[len(labels) // 2], labels[-1]))
+
+
+def _default_range(capture):
+    if isinstance(capture, AperturePair):
+        return _side_range(capture)
+    foci = [view.lens.focus for view in capture.views]
+    rate = max(view.lens.blur_rate for view in capture.views)
+    if rate * (max(foci) - min(foci)) >= _SPAN_PX and capture.kind in ("focal-stack", "views"):
+        return min(foci), max(foci)
+    middle = (max(foci) + min(foci)) / 2
+    return max(middle - MOST_COC_PX / rate, 0.0), middle + MOST_COC_PX / rate
+
+
+def _side_range(capture):
+    lens = max((view.lens for view in capture.views), key=lambda lens: lens.blur_rate)
+    near_focus, reach = _AT_FOCUS_PX / lens.blur_rate, MOST_COC_PX / lens.blur_rate
+    if capture.side == "far":
+        return max(lens.focus - reach, 0.0), lens.focus - near_focus
+    return lens.focus + near_focus, lens.focus + reach
+
+
+def _span(capture):
+    low, high = _default_range(capture)
+    return high - low
+
+
+def _check_side(capture, nearest, farthest):
+    """Refuse limits on both sides of the focus of an aperture pair; an open end is cut at the focus."""
+    focus = capture.views[0].lens.focus
+    if capture.side == "far" and focus < nearest < math.inf:
+        raise ValueError(f"near ({_metres(nearest)}) lies before the focus ({_metres(focus)}), but side is far: two apertures "
+                         "cannot tell one side from the other; give a range on one side, or another side")
+    if capture.side == "near" and 0 < farthest < focus:
+        raise ValueError(f"far ({_metres(farthest)}) lies beyond the focus ({_metres(focus)}), but side is near: two "
+                         "apertures cannot tell one side from the other; give a range on one side, or another side")
+
+
+def _metres(inverse_depth):
+    if math.isinf(inverse_depth):
+        return "0 m"
+    return "infinity" if inverse_depth <= 0 else f"{1 / inverse_depth:.4g} m"

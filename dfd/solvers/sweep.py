@@ -1,0 +1,189 @@
+"""What K images leave unexplained at a hypothesis of depth: the relative channels of whole frames, ready to be summed.
+
+At inverse depth q image k is the texture through its transfer function h_k(w; q), plus white noise of std s_k.  With
+g_k = h_k / s_k and n = g / |g| the channels
+
+    e_k = F^-1[ Y_k - n_k sum_j conj(n_j) Y_j ]        (two images: n_2 Y_1 - n_1 Y_2, which is Tang et al. 2017 for s_1 = s_2)
+
+hold noise alone at the true depth, whatever the texture (Favaro and Soatto 2005 in the limit of whole frames; Zhou, Lin
+and Nayar 2009 without the prior).  Order is everything: frames are filtered whole, then squared, then summed in windows;
+a window cut out first leaks texture across its edge, an error 2 to 46 times the noise's.
+
+Every frequency counts by w = sqrt(snr / (1 + snr)), snr the power of the texture over the noise in all frames, a radial mean
+of the images' own spectrum: frequencies that are noise alone would add fluctuations without a depth in them.  (The
+likelihood with a texture prior has this weight on the explained part; here it does not depend on q, so it cannot bias.)
+Low frequencies (brightness that drifts, light veils of things far out of focus) are left out.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfd import imaging
+from dfd.backend import array_module, scipy_module, to_numpy
+from dfd.capture import Capture
+from dfd.kernels.channels import Radial, Sampled, channels, slopes
+from dfd.refine import fill
+from dfd.solvers.grid import largest_coc, used_views
+
+HIGH_PASS = 6.0
+"""Std [px] of the Gaussian that is taken off every frame."""
+
+_TABLE = 2048
+"""Entries of a table of a transfer function over |w|."""
+
+_RINGS = 48
+"""Rings of |w| over which the images' spectrum is averaged."""
+
+_WHITENED = 3.0
+"""Noise that a filter made smaller than 1 / this at a frequency is not brought back to white there."""
+
+_LEVEL = 4.0
+"""Std [px] of the brightness that the noise is computed from."""
+
+
+class Sweep:
+    """The spectra of a capture's images, weighted, and what they say at any inverse depth [dioptre].
+
+    labels   inverse depths [dioptre] that the borders must be wide enough for
+    Channels have unit noise power per pixel: sum over them is chi-square with len(capture) - 1 degrees.
+    """
+
+    def __init__(self, capture: Capture, labels):
+        xp = array_module(capture.images)
+        self.capture, self.shape = capture, capture.shape
+        border = math.ceil(largest_coc(capture, labels)) + 8
+        fast = scipy_module(capture.images).fft.next_fast_len
+        self._size = tuple(fast(length + 2 * border) for length in self.shape)
+        self._offset = tuple((size - length) // 2 for size, length in zip(self._size, self.shape, strict=True))
+        wy = 2 * math.pi * xp.fft.fftfreq(self._size[0])[:, None].astype(np.float32)
+        wx = 2 * math.pi * xp.fft.rfftfreq(self._size[1])[None].astype(np.float32)
+        self._wy, self._wx, self._radius = wy, wx, xp.sqrt(wy**2 + wx**2)
+        self._at = self._radius * np.float32((_TABLE - 2) / (math.pi * math.sqrt(2)))
+        self._twice = xp.full(self._radius.shape, np.float32(2))  # columns that stand for themselves and their mirror
+        self._twice[:, 0] = 1
+        if self._size[1] % 2 == 0:
+            self._twice[:, -1] = 1
+        self._twice /= self._size[0] * self._size[1]
+        self._prepare()
+
+    def _prepare(self):
+        xp, capture = array_module(self._radius), self.capture
+        level = xp.nanmean(capture.images, axis=(1, 2))
+        self._std = [_white_std(view.noise, float(mean)) for view, mean in zip(capture.views, to_numpy(level), strict=True)]
+        self.missing = xp.isnan(capture.images)
+        images = [fill(image) for image in capture.images]
+        self._noise_ratio = self._local_noise(images)
+        spectra = xp.stack([self._spectrum(image / np.float32(std)) for image, std in zip(images, self._std, strict=True)])
+        passed = self._passed_by(capture.views[0].noise.taps)
+        weight = xp.minimum(1 / xp.maximum(xp.abs(passed), 1e-6), _WHITENED) * xp.minimum(xp.abs(passed) * _WHITENED, 1)
+        weight = weight * (1 - xp.exp(-0.5 * (self._radius * HIGH_PASS) ** 2))
+        snr = self._snr(spectra, passed)
+        weight = weight * xp.sqrt(snr / (1 + snr))
+        self._noise = (weight * passed) ** 2
+        power = float(xp.sum(self._noise * self._twice))
+        self._noise = self._noise / max(power, 1e-30)
+        self._spectra = (spectra * (weight / math.sqrt(max(power, 1e-30)))).astype(np.complex64)
+        correlation = scipy_module(weight).fft.irfft2(self._noise, self._size)
+        self.correlation = float(xp.sum(correlation**2) / max(float(correlation[0, 0]) ** 2, 1e-30))
+        self._all, self._squares = None, None
+        if len(used_views(capture, capture.views[0].lens.focus)) < len(capture):
+            self._squares = [self._back(spectrum) ** 2 for spectrum in self._spectra]
+            self._all = sum(self._squares)
+
+    def residual(self, inverse_depth: float):
+        """(H, W) float32: sum over the channels of e^2 at a hypothesis [dioptre], over the local noise.
+
+        Views too blurred to be used there are taken as showing nothing but noise.
+        """
+        used = used_views(self.capture, inverse_depth)
+        total = 0.0
+        for channel in channels(self._of(used), self._transfers(used, inverse_depth)):
+            total = total + self._back(channel) ** 2
+        if self._all is not None and len(used) < len(self.capture):
+            total = total + self._all - sum(self._squares[index] for index in used)
+        return total / self._noise_ratio
+
+    def slope(self, inverse_depth: float):
+        """((H, W) float32 sum over the channels of (de/dq)^2 [1/dioptre^2], the part of its mean that noise makes)."""
+        used = used_views(self.capture, inverse_depth)
+        parts, power = slopes(self._of(used), self._transfers(used, inverse_depth))
+        total = 0.0
+        for part in parts:
+            total = total + self._back(part) ** 2
+        return total / self._noise_ratio, float(array_module(power).sum(power * self._noise * self._twice))
+
+    def _of(self, used):
+        return self._spectra if len(used) == len(self._spectra) else self._spectra[used]
+
+    def _transfers(self, used, inverse_depth):
+        """Transfer functions over noise of the views used, around a hypothesis."""
+        views = [self.capture.views[index] for index in used]
+        step = 0.25 / max(view.lens.blur_rate for view in views)
+        places = inverse_depth - step / 2, inverse_depth, inverse_depth + step / 2
+        if all(view.psf.radial for view in views):
+            grid = np.linspace(0, math.pi * math.sqrt(2) * (_TABLE - 1) / (_TABLE - 2), _TABLE)
+            tables = [[view.psf.otf(float(view.lens.coc(place)), grid, 0 * grid) / self._std[index]
+                       for index, view in zip(used, views, strict=True)] for place in places]
+            return Radial(self._at, tables, step)
+        xp = array_module(self._radius)
+        return Sampled(xp.stack([xp.stack([self._kernel(view, place) / np.float32(self._std[index])
+                                           for index, view in zip(used, views, strict=True)]) for place in places]), step)
+
+    def _kernel(self, view, place):
+        """Transfer function of a view with the pixel box, by transforming its kernel."""
+        xp = array_module(self._radius)
+        kernel = view.psf.kernel(float(view.lens.coc(place))).astype(np.float32)
+        padded = np.zeros(self._size, np.float32)
+        padded[:kernel.shape[0], :kernel.shape[1]] = kernel
+        padded = np.roll(padded, [-(length // 2) for length in kernel.shape], axis=(0, 1))
+        return scipy_module(self._radius).fft.rfft2(xp.asarray(padded))
+
+    def _spectrum(self, image):
+        """Spectrum of an image with mirrored borders, without its mean."""
+        xp = array_module(image)
+        pads = [(start, size - length - start) for start, size, length in
+                zip(self._offset, self._size, self.shape, strict=True)]
+        spectrum = scipy_module(image).fft.rfft2(xp.pad(image - image.mean(), pads, mode="symmetric"))
+        spectrum[0, 0] = 0
+        return spectrum
+
+    def _back(self, spectrum):
+        (top, left), (height, width) = self._offset, self.shape
+        return scipy_module(spectrum).fft.irfft2(spectrum, self._size)[top:top + height, left:left + width]
+
+    def _local_noise(self, images):
+        """(H, W) float32 variance of the noise over that at the mean brightness, mean of the views."""
+        xp = array_module(self._radius)
+        bright = imaging.gaussian(sum(images) / np.float32(len(images)), _LEVEL)
+        ratio = sum(view.noise.variance(bright) / np.float32(_variance(std, view.noise))
+                    for view, std in zip(self.capture.views, self._std, strict=True)) / len(images)
+        return xp.maximum(ratio, 1e-3).astype(np.float32)
+
+    def _passed_by(self, taps):
+        """Response of the separable filter that the noise went through."""
+        xp, middle = array_module(self._radius), (len(taps) - 1) / 2
+        along = [sum(tap * xp.cos((place - middle) * w) for place, tap in enumerate(taps)) for w in (self._wy, self._wx)]
+        return along[0] * along[1]
+
+    def _snr(self, spectra, passed):
+        """(h, w) power of the texture in all frames over the noise's, the mean over a ring of |w|."""
+        xp = array_module(spectra)
+        power = xp.sum(xp.abs(spectra) ** 2, axis=0) / (self._size[0] * self._size[1])
+        ring = (self._radius * (_RINGS / (math.pi * 1.5))).astype(np.int32)
+        count = xp.maximum(xp.bincount(ring.ravel(), self._twice.ravel()), 1e-30)
+        signal = xp.bincount(ring.ravel(), (power * self._twice).ravel()) / count
+        noise = xp.bincount(ring.ravel(), (passed**2 * self._twice).ravel()) / count
+        return xp.maximum(signal / xp.maximum(noise, 1e-6) - len(spectra), 0)[ring].astype(np.float32)
+
+
+def _white_std(noise, level):
+    """Std of the white noise that became this one by passing its taps, at a brightness."""
+    variance = float(noise.variance(np.float64(level)))
+    return max(math.sqrt(variance) / sum(tap**2 for tap in noise.taps), 1e-7)
+
+
+def _variance(std, noise):
+    return (std * sum(tap**2 for tap in noise.taps)) ** 2
