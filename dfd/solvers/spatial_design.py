@@ -1,4 +1,4 @@
-"""What the spatial-domain transform answers, and how noise moves it, for one pair of lenses and PSFs: tables kept by a cache.
+"""What the spatial-domain transform answers, and how noise moves it, for one pair of views: tables kept by a cache.
 
 The operator is d = g_1 - g_2 against L = laplacian of (g_1 + g_2) / 2, both images smoothed by p.  On a texture of power
 spectrum S it answers 2 sum(S p^2 d L) / sum(S p^2 L^2) with d = h_1 - h_2, L = lambda (h_1 + h_2) / 2, which is G only
@@ -18,12 +18,12 @@ from dfd.solvers.sharpness import gaussian_taps
 SMOOTHINGS = (0.7, 1.0, 1.4, 2.0, 2.8)
 """Std [px] of the Gaussians to choose from: wider ones keep the parabola for more blur and pass less texture."""
 
-_SIDE = 96
+_SIDE = 64
 _SAMPLES = 97
 _CORNER = 1 / 64
 _SPECTRA = (1.0, 2.0, 3.0)
 _LEAST_SLOPE = 0.25
-_CONTRAST, _BRIGHTNESS, _WINDOW = 0.15, 0.5, 200.0
+_CONTRAST, _NOISE, _WINDOW = 0.15, 0.01, 200.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +54,20 @@ class Design:
     misfit: float
 
 
-@functools.lru_cache(maxsize=32)
 def design(views, low: float, high: float) -> Design:
     """The `Design` for two View over a range of inverse depth [dioptre], with the smoothing of least expected error.
 
-    The table holds the part of the range around the least |G| in which the answer still follows G.
+    The table holds the part of the range around the least |G| in which the answer still follows G.  How loud the noise of
+    the views is does not matter, only how correlated: the smoothing is chosen for a usual loudness.
     """
-    best = min((_designed(views, low, high, smoothing) for smoothing in SMOOTHINGS), key=lambda pair: pair[0])
-    return best[1]
+    return _designs(tuple((view.lens, view.psf, view.noise.taps) for view in views), low, high)
+
+
+@functools.lru_cache(maxsize=32)
+def _designs(optics, low, high):
+    places = np.linspace(low, high, _SAMPLES)
+    seen = [_transfer(lens, psf, places) for lens, psf, _ in optics]
+    return min((_designed(optics, places, seen, smoothing) for smoothing in SMOOTHINGS), key=lambda pair: pair[0])[1]
 
 
 def noise_constants(taps, smoothing: float) -> tuple[float, float]:
@@ -83,7 +89,7 @@ def numerator_variance(made: Design, variances, texture, answer):
     """
     powers = (1, answer, answer**2)
     first = sum(variances[k] * _polynomial(made.with_texture[k], powers) for k in (0, 1))
-    second = sum(variances[k] * variances[l] * _polynomial(made.noise_only[k, l], powers) for k in (0, 1) for l in (0, 1))
+    second = sum(variances[i] * variances[j] * _polynomial(made.noise_only[i, j], powers) for i in (0, 1) for j in (0, 1))
     return texture * first + second
 
 
@@ -91,31 +97,28 @@ def _polynomial(coefficients, powers):
     return sum(float(c) * power for c, power in zip(coefficients, powers, strict=True))
 
 
-def _designed(views, low, high, smoothing):
-    """(expected error [dioptre^2], Design) for one smoothing."""
-    places = np.linspace(low, high, _SAMPLES)
-    seen = [_transfer(view, places) for view in views]
+def _designed(optics, places, seen, smoothing):
+    """(expected error [dioptre^2], Design) for one smoothing; seen: transfer functions of both images at all places."""
     steps, passed = _laplacian(), _passed(smoothing)
     spectra = [_spectrum(power) * passed for power in _SPECTRA]
     difference, mean = seen[0] - seen[1], steps * (seen[0] + seen[1]) / 2
     answers = [2 * np.sum(s * difference * mean, (1, 2)) / np.sum(s * mean**2, (1, 2)) for s in spectra]
-    g = (views[0].lens.coc(places) ** 2 - views[1].lens.coc(places) ** 2) / 16
+    g = (optics[0][0].coc(places) ** 2 - optics[1][0].coc(places) ** 2) / 16
     kept = _branch(g, answers[1])
     if g[kept[-1]] < g[kept[0]]:
         kept = kept[::-1]
     texture = spectra[1] * mean[np.argmin(np.abs(g))] ** 2
     made = Design(smoothing, places[kept], g[kept], answers[1][kept], (np.abs(answers[0] - answers[2]) / 4)[kept],
-                  **_constants([view.noise.taps for view in views], smoothing, texture / np.mean(texture)))
+                  **_constants([taps for _, _, taps in optics], smoothing, texture / np.mean(texture)))
     misfit = difference - answers[1][:, None, None] / 2 * mean
     power = [_CONTRAST**2 * np.sum(spectra[1] * part**2, (1, 2))[kept] / np.sum(_spectrum(_SPECTRA[1]))
              for part in (mean, misfit)]
-    return _expected_error(made, views, *power, high - low), made
+    return _expected_error(made, *power, float(np.ptp(places))), made
 
 
-def _expected_error(made, views, texture, misfit, span):
+def _expected_error(made, texture, misfit, span):
     """Mean square error [dioptre^2] over the range; what lies outside the table is unknown."""
-    variances = [float(view.noise.variance(np.float64(_BRIGHTNESS))) for view in views]
-    spread = numerator_variance(made, variances, texture, made.answer) + 2 * made.misfit * misfit * texture
+    spread = numerator_variance(made, (_NOISE**2, _NOISE**2), texture, made.answer) + 2 * made.misfit * misfit * texture
     answer = 4 / _WINDOW * spread / texture**2 + made.doubt**2
     error = np.minimum(answer / np.gradient(made.answer, made.inverse_depth) ** 2, span**2 / 12)
     return (np.sum(error) + (_SAMPLES - error.size) * span**2 / 12) / _SAMPLES
@@ -171,11 +174,11 @@ def _spectrum(power):
     return spectrum
 
 
-def _transfer(view, places):
+def _transfer(lens, psf, places):
     """(n, H, W) transfer function of lens and pixel at n inverse depths."""
     wy, wx = _frequencies()
     box = np.sinc(wy / (2 * np.pi)) * np.sinc(wx / (2 * np.pi))
-    return np.stack([view.psf.otf(view.lens.coc(place), wy, wx) * box for place in places])
+    return np.stack([psf.otf(lens.coc(place), wy, wx) * box for place in places])
 
 
 def _passed(smoothing):

@@ -8,9 +8,9 @@ defocus: a spatial domain approach", 1994)
 Least squares over a window gives G, with the part of noise taken out of both of its sums (Subbarao and Tyan 1997), and the
 parabola gives q: one root between the foci, one on each side of the focus of an aperture pair.
 
-Good only where |G| is small, below about 2 px^2: there a pixel costs some 60 operations.  Beyond it the answer depends on the
-spectrum of the texture: it is corrected for the usual one, 1 / f^2, the smoothing is chosen for the pair, and what is left
-enters sigma (see `spatial_design`), which grows with |G|.  Where the answer no longer follows G it is unknown.
+Good only where |G| is small, below about 2 px^2.  Beyond it the answer depends on the spectrum of the texture: it is
+corrected for the usual one, 1 / f^2, the smoothing is chosen for the pair, and what is left enters sigma (see
+`spatial_design`), which grows with |G|.  Where the answer no longer follows G it is unknown.
 
 Unknown (NaN): too little texture, outside the range, an answer that no depth explains, no data.
 """
@@ -25,23 +25,23 @@ from dfd import imaging
 from dfd.backend import array_module
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
-from dfd.solvers.ranges import check_pair
+from dfd.solvers.pairs import pair_range, root
 from dfd.solvers.sharpness import gaussian_taps
-from dfd.solvers.spatial_design import Design, design, numerator_variance
+from dfd.solvers.spatial_design import design, numerator_variance
 
 WINDOW = 4.0
 """Std [px] of the Gaussian window of the sums: as many pixels as a box of 14 x 14."""
 
-_SIGNIFICANT, _OFF = 4.0, 3.0
-"""Texture and distance from what depths can cause that count as significant [standard deviations]."""
+_SIGNIFICANT = 4.0
+"""Standard deviations of the noise in the mean square of the Laplacian above which there is texture."""
 
-_LEAST_SHARE = 0.3
+_LEAST_SHARE = 0.05
 """Share of a window that must hold data."""
 
 _UNCERTAIN = 0.5
 """Most sigma of a value that is still called known, as a share of the range."""
 
-_BYTES = 100
+_BYTES = 106
 """Bytes per pixel of the sums and of what follows from them."""
 
 
@@ -50,9 +50,9 @@ def solve_spatial_transform(capture: Capture, *, limits=None) -> DepthMap:
 
     capture   AperturePair, FocalStack of 2 images in dioptres, or 2 views
     limits    (nearest, farthest) inverse depth [dioptre] to look in; None: the declared side, else between the foci
-    Raises ValueError for what `check` refuses.
+    Raises ValueError as `pairs.pair_range` does.
     """
-    low, high = check_pair("spatial-transform", capture, limits)
+    low, high = pair_range("spatial-transform", capture, limits)
     xp = array_module(capture.images)
     made = design(capture.views, low, high)
     sums = _window_sums(capture, made)
@@ -67,12 +67,13 @@ def solve_spatial_transform(capture: Capture, *, limits=None) -> DepthMap:
 
 def check(capture: Capture, limits) -> None:
     """Raises ValueError unless these are two images of known optics that blur differently in a range with one answer."""
-    check_pair("spatial-transform", capture, limits)
+    pair_range("spatial-transform", capture, limits)
 
 
 def reach(capture: Capture, limits) -> int:
     """Px around a pixel that its value may depend on."""
-    return _edge(_made(capture, limits)) + math.ceil(4 * WINDOW)
+    smoothing = design(capture.views, *pair_range("spatial-transform", capture, limits)).smoothing
+    return math.ceil(4 * smoothing) + 1 + math.ceil(4 * WINDOW)
 
 
 def bytes_needed(capture: Capture, shape: tuple[int, int], limits) -> int:
@@ -80,37 +81,12 @@ def bytes_needed(capture: Capture, shape: tuple[int, int], limits) -> int:
     return (8 + _BYTES) * shape[0] * shape[1]
 
 
-def root(views, g, low: float, high: float):
-    """Inverse depth [dioptre] in the range low to high whose coc_1^2 - coc_2^2 is 16 g [px^2].
-
-    The range has one answer (see `ranges.pair_range`); a g that no depth causes gives the turning point of the parabola.
-    """
-    xp = array_module(g) if hasattr(g, "dtype") else np
-    (one, two), middle = [view.lens for view in views], (low + high) / 2
-    bend = one.blur_rate**2 - two.blur_rate**2
-    slope = 2 * (one.blur_rate * one.coc(middle) - two.blur_rate * two.coc(middle))
-    level = one.coc(middle) ** 2 - two.coc(middle) ** 2 - 16 * g
-    level = xp.minimum(level, slope**2 / (4 * bend)) if bend > 0 else level
-    level = xp.maximum(level, slope**2 / (4 * bend)) if bend < 0 else level
-    inner = xp.sqrt(xp.maximum(slope**2 - 4 * bend * level, 0))
-    return middle - 2 * level / (slope + math.copysign(1.0, slope) * inner)
-
-
-def _made(capture, limits) -> Design:
-    return design(capture.views, *check_pair("spatial-transform", capture, limits))
-
-
-def _edge(made):
-    """Px beside a border or a hole whose smoothed Laplacian is not that of the scene."""
-    return math.ceil(4 * made.smoothing) + 1
-
-
 def _window_sums(capture, made):
-    """Means over the window, (H, W) each: of d L and L^2 without their noise, of d^2, noise variances, share that is known."""
+    """Means over the window, (H, W) each: of d L, L^2 and d^2 without their noise; noise variances, share that is known."""
     xp = array_module(capture.images)
     first, second = (imaging.gaussian(image, made.smoothing) for image in capture.images)
     difference, detail = first - second, _laplacian((first + second) / 2)
-    known = _away_from_border(xp.isfinite(difference) & xp.isfinite(detail), _edge(made))
+    known = _away_from_border(xp.isfinite(difference) & xp.isfinite(detail), math.ceil(2 * made.smoothing) + 1)
     share = imaging.gaussian(known.astype(np.float32), WINDOW)
 
     def mean(values):
@@ -136,7 +112,7 @@ def _laplacian(image):
 
 
 def _away_from_border(known, width):
-    """`known` without what lies within `width` px of the border; all of it where nothing would be left."""
+    """`known` without what lies within `width` px of the border, where the mirrored image has a Laplacian of its own."""
     if min(known.shape) <= 2 * width:
         return known
     inner = array_module(known).zeros(known.shape, dtype=bool)
@@ -151,28 +127,19 @@ def _answer(made, numerator, laplacian, square, variances, share):
     answer = 2 * numerator / laplacian
     misfit = xp.maximum(square - answer * numerator / 2, 0)
     variance = numerator_variance(made, variances, laplacian, answer) + 2 * made.misfit * misfit * laplacian
-    spread = sum(variances[k] * variances[l] * float(made.laplacian_spread[k, l]) for k in (0, 1) for l in (0, 1))
+    spread = sum(variances[i] * variances[j] * float(made.laplacian_spread[i, j]) for i in (0, 1) for j in (0, 1))
     enough = laplacian > _SIGNIFICANT * xp.sqrt(spread * independent)
     return answer, xp.sqrt(4 * independent * variance) / laplacian, enough
 
 
 def _to_depth(views, made, answer, spread, limits):
-    """(inverse depth, its 1-sigma, bool: it lies in the range and a depth explains the answer), (H, W) each."""
+    """(inverse depth, its 1-sigma, bool: a depth in the range explains the answer), (H, W) each."""
     xp = array_module(answer)
     answers, table, doubts = (xp.asarray(part) for part in (made.answer, made.g, made.doubt))
     slope = xp.asarray(np.gradient(made.g) / np.gradient(made.answer))
     spread = xp.sqrt(spread**2 + xp.interp(answer, answers, doubts) ** 2)
-    inside = (answer >= made.answer[0] - _slack(made, views, 0) * spread)
-    inside &= (answer <= made.answer[-1] + _slack(made, views, -1) * spread)
+    inside = (answer >= made.answer[0]) & (answer <= made.answer[-1])
     g, spread = xp.interp(answer, answers, table), spread * xp.interp(answer, answers, slope)
     value = root(views, g, *limits)
     sides = [xp.abs(root(views, g + side * spread, *limits) - value) for side in (-1, 1)]
     return value, xp.maximum(*sides), inside
-
-
-def _slack(made, views, end):
-    """Sigmas by which an answer may pass this end of the table: some where the parabola turns, none at an end of the range."""
-    one, two = (view.lens for view in views)
-    place, reach = float(made.inverse_depth[end]), float(np.ptp(made.inverse_depth))
-    slope = one.blur_rate * one.coc(place) - two.blur_rate * two.coc(place)
-    return _OFF if abs(slope) < 1e-6 * max(one.blur_rate, two.blur_rate) ** 2 * reach else 0.0
