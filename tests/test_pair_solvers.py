@@ -222,7 +222,7 @@ def blank(lenses, cls=Capture, scale="metric", psf=None, **more):
     (blank([lens(1.4), lens(1.4)]), None, r"same optics .* within 0.1 px of blur.*; check focus_distance_m"),
     (blank([lens(1.45), lens(1.35)], psf=Psf("half-left")), None,
      r"needs symmetrical PSFs, not half-left and half-left; use"),
-    (blank([lens(1.45), lens(1.35)], FocalStack), (0.2, 0.1), r"holds nothing|between the foci"),
+    (blank([lens(1.45), lens(1.35)], FocalStack), (0.2, 0.1), r"lies outside the foci .*; use --solver spatial-transform"),
     (blank([lens(1.45), lens(1.35)], FocalStack), (1.36, 1.44), r"holds nothing"),
 ], ids=["three", "steps", "alike", "half", "outside", "exchanged"])
 def test_what_a_closed_form_cannot_solve_is_refused(name, capture, limits, message):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dfd.capture import AperturePair, Capture, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers import focus_measure, spatial_transform
+from dfd.solvers import focus_measure, rational, spatial_transform
 
 Limits = tuple[float, float] | None
 
@@ -62,6 +62,11 @@ SOLVERS: dict[str, Solver] = {
             "two images: their difference over their Laplacian; the fastest, for blurs that differ by a few pixels",
             "Subbarao and Surya 1994; Subbarao and Tyan 1997", 0.5, spatial_transform.reach,
             spatial_transform.bytes_needed, spatial_transform.check,
+        ),
+        Solver(
+            "rational", rational.solve_rational, (FocalStack, Capture),
+            "two foci: rational operators, filters designed for the pair's own blur; fast, whatever the texture",
+            "Watanabe and Nayar 1998; Raj and Staunton 2012", 0.5, rational.reach, rational.bytes_needed, rational.check,
         ),
     )
 }

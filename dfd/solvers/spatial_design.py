@@ -13,15 +13,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dfd.solvers.pair_spectra import (
+    ROUGH,
+    SMOOTH,
+    USUAL,
+    frequencies,
+    noise_spectrum,
+    passed,
+    texture_spectrum,
+    transfer,
+)
 from dfd.solvers.sharpness import gaussian_taps
 
 SMOOTHINGS = (0.7, 1.0, 1.4, 2.0, 2.8)
 """Std [px] of the Gaussians to choose from: wider ones keep the parabola for more blur and pass less texture."""
 
-_SIDE = 64
 _SAMPLES = 97
-_CORNER = 1 / 64
-_SPECTRA = (1.0, 2.0, 3.0)
 _LEAST_SLOPE = 0.25
 _CONTRAST, _NOISE, _WINDOW = 0.15, 0.01, 200.0
 
@@ -66,7 +73,7 @@ def design(views, low: float, high: float) -> Design:
 @functools.lru_cache(maxsize=32)
 def _designs(optics, low, high):
     places = np.linspace(low, high, _SAMPLES)
-    seen = [_transfer(lens, psf, places) for lens, psf, _ in optics]
+    seen = [transfer(lens, psf, places) for lens, psf, _ in optics]
     return min((_designed(optics, places, seen, smoothing) for smoothing in SMOOTHINGS), key=lambda pair: pair[0])[1]
 
 
@@ -77,7 +84,7 @@ def noise_constants(taps, smoothing: float) -> tuple[float, float]:
     smoothing   std [px] of the Gaussian that both images go through; 0 for none
     5 and -2 for white noise without smoothing (Subbarao and Tyan 1997); image 2 has the covariance of other sign.
     """
-    spectrum, steps = _noise_spectrum(taps, smoothing), _laplacian()
+    spectrum, steps = _smoothed_noise(taps, smoothing), _laplacian()
     return float(np.mean(spectrum * steps**2)) / 4, float(np.mean(spectrum * steps)) / 2
 
 
@@ -99,8 +106,8 @@ def _polynomial(coefficients, powers):
 
 def _designed(optics, places, seen, smoothing):
     """(expected error [dioptre^2], Design) for one smoothing; seen: transfer functions of both images at all places."""
-    steps, passed = _laplacian(), _passed(smoothing)
-    spectra = [_spectrum(power) * passed for power in _SPECTRA]
+    steps, through = _laplacian(), passed(gaussian_taps(smoothing))
+    spectra = [texture_spectrum(power) * through for power in (ROUGH, USUAL, SMOOTH)]
     difference, mean = seen[0] - seen[1], steps * (seen[0] + seen[1]) / 2
     answers = [2 * np.sum(s * difference * mean, (1, 2)) / np.sum(s * mean**2, (1, 2)) for s in spectra]
     g = (optics[0][0].coc(places) ** 2 - optics[1][0].coc(places) ** 2) / 16
@@ -111,8 +118,7 @@ def _designed(optics, places, seen, smoothing):
     made = Design(smoothing, places[kept], g[kept], answers[1][kept], (np.abs(answers[0] - answers[2]) / 4)[kept],
                   **_constants([taps for _, _, taps in optics], smoothing, texture / np.mean(texture)))
     misfit = difference - answers[1][:, None, None] / 2 * mean
-    power = [_CONTRAST**2 * np.sum(spectra[1] * part**2, (1, 2))[kept] / np.sum(_spectrum(_SPECTRA[1]))
-             for part in (mean, misfit)]
+    power = [_CONTRAST**2 * np.mean(spectra[1] * part**2, (1, 2))[kept] for part in (mean, misfit)]
     return _expected_error(made, *power, float(np.ptp(places))), made
 
 
@@ -136,7 +142,7 @@ def _branch(g, answer):
 
 def _constants(taps, smoothing, texture):
     """The fields of `Design` that tell what noise does, from the spectrum of L, of mean 1."""
-    steps, noises = _laplacian(), [_noise_spectrum(each, smoothing) for each in taps]
+    steps, noises = _laplacian(), [_smoothed_noise(each, smoothing) for each in taps]
     signs = (1, -1)
     residual = [(1, -sign * steps / 2, steps**2 / 16) for sign in signs]
     laplacian, cross = zip(*(noise_constants(each, smoothing) for each in taps), strict=True)
@@ -155,43 +161,12 @@ def _constants(taps, smoothing, texture):
     }
 
 
-def _frequencies():
-    steps = 2 * np.pi * np.fft.fftfreq(_SIDE)
-    return steps[:, None], steps[None]
-
-
 def _laplacian():
     """The 5-point Laplacian, below or equal 0."""
-    wy, wx = _frequencies()
+    wy, wx = frequencies()
     return 2 * np.cos(wy) + 2 * np.cos(wx) - 4
 
 
-def _spectrum(power):
-    """Power spectrum of a texture, 1 / f^power, flat below _CORNER [cycles/px], without its mean."""
-    wy, wx = _frequencies()
-    spectrum = ((wy**2 + wx**2) / (4 * np.pi**2) + _CORNER**2) ** (-power / 2)
-    spectrum[0, 0] = 0
-    return spectrum
-
-
-def _transfer(lens, psf, places):
-    """(n, H, W) transfer function of lens and pixel at n inverse depths."""
-    wy, wx = _frequencies()
-    box = np.sinc(wy / (2 * np.pi)) * np.sinc(wx / (2 * np.pi))
-    return np.stack([psf.otf(lens.coc(place), wy, wx) * box for place in places])
-
-
-def _passed(smoothing):
-    """Power that the Gaussian of the smoothing passes."""
-    return _separable(gaussian_taps(smoothing))
-
-
-def _noise_spectrum(taps, smoothing):
+def _smoothed_noise(taps, smoothing):
     """Power spectrum of smoothed noise whose pixels had variance 1 before the smoothing."""
-    spectrum = _separable(np.asarray(taps, float))
-    return spectrum / np.mean(spectrum) * _passed(smoothing)
-
-
-def _separable(taps):
-    along = np.abs(np.fft.fft(taps, _SIDE)) ** 2
-    return along[:, None] * along[None]
+    return noise_spectrum(taps) * passed(gaussian_taps(smoothing))

@@ -86,7 +86,7 @@ def _window_sums(capture, made):
     xp = array_module(capture.images)
     first, second = (imaging.gaussian(image, made.smoothing) for image in capture.images)
     difference, detail = first - second, _laplacian((first + second) / 2)
-    known = _away_from_border(xp.isfinite(difference) & xp.isfinite(detail), math.ceil(2 * made.smoothing) + 1)
+    known = imaging.inside(xp.isfinite(difference) & xp.isfinite(detail), math.ceil(2 * made.smoothing) + 1)
     share = imaging.gaussian(known.astype(np.float32), WINDOW)
 
     def mean(values):
@@ -109,15 +109,6 @@ def _laplacian(image):
     """Sum of the four neighbours minus four times the pixel; the border repeats its pixels."""
     padded = array_module(image).pad(image, 1, mode="edge")
     return padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] - 4 * image
-
-
-def _away_from_border(known, width):
-    """`known` without what lies within `width` px of the border, where the mirrored image has a Laplacian of its own."""
-    if min(known.shape) <= 2 * width:
-        return known
-    inner = array_module(known).zeros(known.shape, dtype=bool)
-    inner[width:-width, width:-width] = known[width:-width, width:-width]
-    return inner
 
 
 def _answer(made, numerator, laplacian, square, variances, share):
