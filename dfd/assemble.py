@@ -118,7 +118,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     notes += _order(source, small, matrices[kept], kept, shape)
     clock.stop("align")
     images = register(decoded.images, matrices, gains, kept, report)
-    psf = replace(source.psf, core=source.psf.core / reduction)
+    psf = source.psf.reduced(reduction)
     views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), psf,
                   decoded.noises[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in kept]
     transforms = None if alignment is None or alone else _transforms(frames, alignment, gains)
@@ -134,7 +134,7 @@ def outline(source: Source, reduction: int = 1) -> Capture:
     its views as they will be but for the noise."""
     _need_optics(source)
     lenses = [_lens(source, frame, reduction) for frame in source.frames] if source.scale == "metric" else None
-    views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), source.psf, Noise(1e4, 0.0),
+    views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), source.psf.reduced(reduction), Noise(1e4, 0.0),
                   _coordinate(source, lenses, k)) for k in range(len(source.frames))]
     shape = tuple(length // reduction for length in reader.image_size(source.frames[0].path))
     return _capture(source, np.broadcast_to(np.float32(0), (len(views), *shape)), views)

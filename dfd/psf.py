@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,6 +47,15 @@ class Psf:
         if self.model == "disk-gaussian" and self.core == 0:
             raise ValueError("psf 'disk-gaussian' needs psf_core_px, the std of its Gaussian core in px (about 0.6)")
 
+    @property
+    def radial(self) -> bool:
+        """The transfer function is real and depends on the length of the frequency alone."""
+        return MODELS[self.model].radial
+
+    def reduced(self, factor: int) -> Psf:
+        """The same model in pixels `factor` times as large."""
+        return replace(self, core=self.core / factor)
+
     def kernel(self, coc: float, *, size: int | None = None) -> np.ndarray:
         """(n, n) float64 kernel of unit sum for a signed `coc` [px]; n odd, `size` or the smallest that holds it."""
         reach = math.ceil(abs(coc) * MODELS[self.model].reach + 4 * self.core + 0.5)
@@ -67,19 +76,29 @@ class Psf:
         Continuous pupil and core, without the pixel box: multiply by sinc(wx / 2 pi) sinc(wy / 2 pi) for that.
         The two halves average to the full disk at every frequency.
         """
-        radial = frequency_y**2 + frequency_x**2
-        return MODELS[self.model].otf(frequency_y, frequency_x, float(coc)) * array_module(radial).exp(
-            -0.5 * self.core**2 * radial
-        )
+        return MODELS[self.model].otf(frequency_y, frequency_x, float(coc)) * self._core(frequency_y, frequency_x)
+
+    def otf_slope(self, coc: float, frequency_y, frequency_x):
+        """Change of `otf` per px of signed `coc`, at the same frequencies: the derivative, real or complex as `otf` is.
+
+        The disk's is -w J2(w |coc| / 2) / (w |coc| / 2) sign(coc), the Gaussian's -w^2 coc / 16 times its transfer function.
+        """
+        return MODELS[self.model].slope(frequency_y, frequency_x, float(coc)) * self._core(frequency_y, frequency_x)
+
+    def _core(self, wy, wx):
+        radial = wy**2 + wx**2
+        return array_module(radial).exp(-0.5 * self.core**2 * radial)
 
 
 @dataclass(frozen=True)
 class _Model:
-    """One row: the pupil's light per cell of a grid of edges [px], transfer function at (wy, wx), reach / coc."""
+    """One row: the pupil's light per cell of a grid of edges [px], transfer function at (wy, wx), its slope, reach / coc, radial."""
 
     pupil: Callable
     otf: Callable
+    slope: Callable
     reach: float = 0.5
+    radial: bool = True
 
 
 def _disk_pupil(edges, coc):
@@ -116,10 +135,6 @@ def _disc_area(edges, radius, low, high):
     return np.einsum("yn,ynx->yx", half * weights * spread[:, None], np.diff(ends, axis=-1))
 
 
-def _sign(coc):
-    return 1.0 if coc >= 0 else -1.0
-
-
 def _disk_otf(wy, wx, coc):
     xp = array_module(wy, wx)
     argument = xp.sqrt(wy**2 + wx**2) * (abs(coc) / 2)
@@ -127,36 +142,80 @@ def _disk_otf(wy, wx, coc):
     return xp.where(argument < 1e-6, 1.0, 2.0 * scipy_module(safe).special.j1(safe) / safe)
 
 
+def _disk_slope(wy, wx, coc):
+    """J2(x) = 2 J1(x) / x - J0(x); below x = 0.01 its series, where the difference would cancel."""
+    xp = array_module(wy, wx)
+    frequency = xp.sqrt(wy**2 + wx**2)
+    argument = frequency * (abs(coc) / 2)
+    safe = xp.maximum(argument, 1e-2)
+    special = scipy_module(safe).special
+    ratio = (2.0 * special.j1(safe) / safe - special.j0(safe)) / safe
+    ratio = xp.where(argument < 1e-2, argument / 8 * (1 - argument**2 / 12), ratio)
+    return -math.copysign(1.0, coc) * frequency * ratio
+
+
 def _gaussian_otf(wy, wx, coc):
     xp = array_module(wy, wx)
     return xp.exp(-(wy**2 + wx**2) * (coc**2 / 32))
 
 
+def _gaussian_slope(wy, wx, coc):
+    return -(wy**2 + wx**2) * (coc / 16) * _gaussian_otf(wy, wx, coc)
+
+
+def _chords(wy, wx, coc):
+    """(weight, across, along, chord, height) of 64 chords of the upper half disc; the lower half is its mirror image.
+
+    across, along   phases [rad] at half the chord and at its height; chord and height per px of coc, as across and along
+    per coc.  Gauss-Chebyshev of 128 nodes in the pupil's y.
+    """
+    order = 128
+    for index in range(1, order // 2 + 1):
+        angle = math.pi * index / (order + 1)
+        chord, height = wx * (math.sin(angle) / 4), wy * (math.cos(angle) / 2)
+        yield math.sin(angle) ** 2 * 4.0 / (order + 1), chord * coc, height * coc, chord, height
+
+
 def _half_otf(side):
-    """Chord integral of the half disc: exact in x, Gauss-Chebyshev in the pupil's y (128 nodes)."""
+    """The disk, which both halves share, and the phase that only one has: exact in x, a sum of chords in y."""
 
     def otf(wy, wx, coc):
         xp = array_module(wy, wx)
-        radius = abs(coc) / 2
-        direction = side * _sign(coc)
-        order = 128
-        total = 0.0
-        for index in range(1, order + 1):
-            angle = math.pi * index / (order + 1)
-            weight = math.sin(angle) ** 2 * 2.0 / (order + 1)
-            chord = radius * math.sin(angle)
-            phase = wx * chord / 2
-            mean = xp.exp(-1j * direction * phase) * xp.sinc(phase / math.pi)
-            total = total + weight * mean * xp.exp(-1j * wy * radius * math.cos(angle))
-        return total
+        grid = wy.ndim == 2 and wy.shape[1] == wx.shape[0] == 1
+        odd, rows, columns = 0.0, [], []
+        for weight, across, along, _, _ in _chords(wy, wx, coc):
+            row, column = xp.cos(along), weight * xp.sin(across) * xp.sinc(across / math.pi)
+            if grid:
+                rows.append(row)
+                columns.append(column)
+            else:
+                odd = odd + row * column
+        if grid:  # a column of wy and a row of wx: one product of matrices
+            odd = xp.concatenate(rows, axis=1) @ xp.concatenate(columns, axis=0)
+        return _disk_otf(wy, wx, coc) - 1j * side * odd
 
     return otf
 
 
+def _half_slope(side):
+    """d/dcoc of the chords: d(sin^2 x / x)/dx = 2 cos x sinc x - sinc^2 x."""
+
+    def slope(wy, wx, coc):
+        xp = array_module(wy, wx)
+        odd = 0.0
+        for weight, across, along, chord, height in _chords(wy, wx, coc):
+            sine, ratio = xp.sin(across), xp.sinc(across / math.pi)
+            odd = odd + weight * (chord * ratio * (2 * xp.cos(across) - ratio) * xp.cos(along)
+                                  - height * sine * ratio * xp.sin(along))
+        return _disk_slope(wy, wx, coc) - 1j * side * odd
+
+    return slope
+
+
 MODELS: dict[str, _Model] = {
-    "disk": _Model(_disk_pupil, _disk_otf),
-    "gaussian": _Model(_gaussian_pupil, _gaussian_otf, 1.25),
-    "disk-gaussian": _Model(_disk_pupil, _disk_otf),
-    "half-left": _Model(_left_pupil, _half_otf(+1.0)),
-    "half-right": _Model(_right_pupil, _half_otf(-1.0)),
+    "disk": _Model(_disk_pupil, _disk_otf, _disk_slope),
+    "gaussian": _Model(_gaussian_pupil, _gaussian_otf, _gaussian_slope, 1.25),
+    "disk-gaussian": _Model(_disk_pupil, _disk_otf, _disk_slope),
+    "half-left": _Model(_left_pupil, _half_otf(+1.0), _half_slope(+1.0), radial=False),
+    "half-right": _Model(_right_pupil, _half_otf(-1.0), _half_slope(-1.0), radial=False),
 }

@@ -21,9 +21,6 @@ from dfd.capture import Capture
 from dfd.depthmap import DepthMap
 from dfd.solvers import Limits, Solver
 
-TILE_BYTES = 320e6
-"""Memory that all tiles in work may take together."""
-
 LEAST_TILE_PX = 64
 """Smallest side of a tile without its halo; below it the halo is nearly all of the work."""
 
@@ -33,7 +30,7 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
     """The depth map of a capture by a row of `solvers.SOLVERS`; the arrays are where the capture's images are, or on
     the device.
 
-    tile       side [px] of a tile without its halo, at least LEAST_TILE_PX; None: what fits TILE_BYTES
+    tile       side [px] of a tile without its halo, at least LEAST_TILE_PX; None: what fits solver.room
     workers    threads; None: all cores (one on a GPU, whose memory the tiles share)
     device     "cpu", "cuda" or "auto": where each tile is solved
     limits     (nearest, farthest) inverse depth [dioptre]: the solver may leave out what lies beyond
@@ -86,12 +83,12 @@ def check_tile(tile: int, halo: int) -> None:
 
 
 def tile_size(capture: Capture, solver: Solver, workers: int, limits: Limits = None) -> int:
-    """Side [px] of the largest tiles, without their halo, that fit TILE_BYTES with so many in work; at least
+    """Side [px] of the largest tiles, without their halo, that fit solver.room with so many in work; at least
     LEAST_TILE_PX, at most the longer side of the image.
     """
     shape = capture.shape
     sides = range(min(LEAST_TILE_PX, max(shape)), max(shape) + 1)
-    fitting = bisect.bisect_right(sides, TILE_BYTES, key=lambda side: workers * tile_bytes(capture, solver, side, limits))
+    fitting = bisect.bisect_right(sides, solver.room, key=lambda side: workers * tile_bytes(capture, solver, side, limits))
     return sides[max(fitting - 1, 0)]
 
 

@@ -16,7 +16,6 @@ from dfd.solvers.focus_measure import REACH
 __all__ = ["device"]
 
 
-
 def solves_stacks(row):
     """Whether a row takes a stack of as many frames as those here; solvers of pairs do not, see test_pair_solvers.py."""
     views = plane_stack(np.random.default_rng(0), shape=(8, 9)).views

@@ -16,7 +16,6 @@ from dfd.psf import Psf
 from dfd.solvers import SOLVERS, choose
 from dfd.tiles import (
     LEAST_TILE_PX,
-    TILE_BYTES,
     check_tile,
     cut,
     in_order,
@@ -97,8 +96,8 @@ def test_memory_follows_the_tile_not_the_number_of_frames(frames, workers):
     stack = FocalStack(np.broadcast_to(np.float32(0), (frames, 4000, 6000)), views, "steps")
     side = tile_size(stack, solver, workers)
     if side > LEAST_TILE_PX:
-        assert workers * tile_bytes(stack, solver, side) <= TILE_BYTES
-    assert workers * tile_bytes(stack, solver, side + 20) > TILE_BYTES
+        assert workers * tile_bytes(stack, solver, side) <= solver.room
+    assert workers * tile_bytes(stack, solver, side + 20) > solver.room
     assert LEAST_TILE_PX <= side <= 6000
 
 
@@ -106,7 +105,6 @@ def test_memory_follows_the_tile_not_the_number_of_frames(frames, workers):
                                                     (80, 4, (290, 480))])
 def test_measured_memory_of_the_tiles_is_what_was_declared(rng, monkeypatch, frames, workers, shape):
     """NumPy's own count while the tiles are solved, beside the images and the two maps of the result."""
-    monkeypatch.setattr(tiles, "TILE_BYTES", 100e6)
     sharp = gaussian(rng.random(shape, dtype=np.float32), 0.7)
     blurred = [gaussian(sharp, 0.2 + step) for step in range(4)]
     images = np.stack([blurred[abs(k % 7 - 3)] for k in range(frames)])
@@ -121,7 +119,7 @@ def test_measured_memory_of_the_tiles_is_what_was_declared(rng, monkeypatch, fra
         tracemalloc.stop()
     pieces = cut(shape, tile_size(stack, solver, workers), solver.halo(stack, None), workers, whole=True)
     declared = workers * max(solver.memory(stack, images[0][outer].shape, None) for outer, _, _ in pieces)
-    assert len(pieces) >= workers and peak < 1.2 * declared and peak < 1.2 * tiles.TILE_BYTES
+    assert len(pieces) >= workers and peak < 1.2 * declared and peak < 1.2 * solver.room
     assert workers > 1 or peak > 0.8 * declared  # of one tile: what is declared is not far too much either
 
 

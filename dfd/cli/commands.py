@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dfd.cli.planning import plan
 from dfd.console import Progress, note, say, start
 
 app = typer.Typer(name="dfd", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -219,6 +220,9 @@ def solvers(as_json: AsJson = False):
     from dfd.solvers import SOLVERS
 
     solvers_table(SOLVERS.values(), as_json=as_json)
+
+
+app.command()(plan)
 
 
 def _version(wanted: bool):

@@ -20,7 +20,7 @@ class Radial:
     """Transfer functions that depend on |w| alone, as tables: g_k(w) = tables[., k] at place `at` by linear interpolation.
 
     at       (h, w) float32 place of every frequency in the tables, below their last entry
-    tables   (3, m, n) float32: half a step below the hypothesis, at it, and above it
+    tables   (3, m, n) float32: half a step below the hypothesis, at it, and above it; the middle one alone for `channels`
     step     of the hypothesis between the first and the last
     """
 
@@ -37,7 +37,7 @@ class Radial:
 
 
 class Sampled:
-    """Transfer functions at every frequency: (3, m, h, w) real or complex, rows and step as in Radial."""
+    """Transfer functions at every frequency: (3 or 1, m, h, w) real or complex, rows and step as in Radial."""
 
     def __init__(self, values, step):
         self.values, self.step = values, step
@@ -57,14 +57,14 @@ def channels(spectra, transfers):
     count = 1 if len(spectra) == 2 else len(spectra)
     out = np.empty((count, *spectra.shape[1:]), np.complex64)
     loop = _pair if count == 1 else _project
-    loop(spectra.reshape(len(spectra), -1), transfers.at.ravel(), transfers.tables[1], out.reshape(count, -1))
+    loop(spectra.reshape(len(spectra), -1), transfers.at.ravel(), transfers.tables[len(transfers.tables) // 2], out.reshape(count, -1))
     return out
 
 
 def channels_arrays(spectra, transfers):
     """`channels` in whole-array operations, of Sampled transfer functions."""
     xp = array_module(spectra)
-    unit = _unit(transfers.values[1])
+    unit = _unit(transfers.values[len(transfers.values) // 2])
     if len(spectra) == 2:
         return (unit[1] * spectra[0] - unit[0] * spectra[1])[None].astype(np.complex64)
     aligned = xp.sum(xp.conj(unit) * spectra, axis=0)

@@ -1,4 +1,4 @@
-"""The report's plots: where depths lie on the sweep of focus, and how uncertain they are."""
+"""Plots: where depths lie on the sweep of focus, how uncertain they are, and how uncertain a plan expects them to be."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from dfd.report.pictures import INK, encode, new_figure
 
 _WIDTH, _HEIGHT, _DENSITY = 620, 330, 2
 _FILL, _LINE, _ACCENT = "#7fb0c9", "#1f5f7f", "#c2571a"
+_COLOURS = ("#1f5f7f", "#c2571a", "#2f8f5b", "#8a4fa3", "#444c56")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _MOST_LABELS = 16
 _FEWEST = 20
 
@@ -67,6 +69,27 @@ def sigma_plot(values, sigma, axis: Axis, sigma_unit: str = "") -> bytes:
     return encode(figure, density=_DENSITY, ground="none")
 
 
+def expectation_plot(curves: dict) -> bytes:
+    """PNG: 1-sigma of depth [mm] against depth [m] of `dfd plan`, a line per kind.
+
+    curves   name -> (depths, sigma) in metres; sigma that is not finite is left out
+    """
+    figure = new_figure(_WIDTH, _HEIGHT)
+    body = figure.add_axes((0.11, 0.16, 0.59, 0.78))
+    lines = {name: (np.asarray(depths), 1e3 * np.asarray(sigma)) for name, (depths, sigma) in curves.items()}
+    lines = {name: (depths, np.where(np.isfinite(sigma), sigma, np.nan)) for name, (depths, sigma) in lines.items()}
+    for (name, (depths, sigma)), colour, dash in zip(lines.items(), _COLOURS, _DASHES, strict=False):
+        body.plot(depths, sigma, color=colour, linestyle=dash, linewidth=1.8, label=name)
+    every = np.concatenate([sigma[np.isfinite(sigma)] for _, sigma in lines.values()] or [[]])
+    if every.size:
+        _scale_sigma(body, every.min(), every.max(), factor=5)
+    ends = np.concatenate([depths for depths, _ in lines.values()])
+    _dress(body, Axis("depth from the entrance pupil [m]"), ends.min(), ends.max())
+    body.set_ylabel("1-sigma of depth [mm]", fontsize=9.5, color=INK)
+    body.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize=9, handlelength=2.6, labelcolor=INK)
+    return encode(figure, density=_DENSITY)
+
+
 def _bins(places, spread, edges):
     """The spread of the places between each two neighbouring edges, a list of arrays."""
     which = np.digitize(places, edges) - 1
@@ -75,11 +98,11 @@ def _bins(places, spread, edges):
     return parts[:-1]
 
 
-def _scale_sigma(body, low, high):
-    """From zero, or in decades with plain numbers where sigma spans more than a factor of 20."""
+def _scale_sigma(body, low, high, *, factor=20):
+    """From zero, or in decades with plain numbers where sigma spans more than `factor`."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    if not 0 < 20 * low < high:
+    if not 0 < factor * low < high:
         body.set_ylim(bottom=0)
         return
     body.set_yscale("log")

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dfd.capture import AperturePair, Capture, FocalStack
+from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers import focus_measure, rational, spatial_transform
+from dfd.solvers import focus_measure, grid, likelihood, rational, spatial_transform
 
 Limits = tuple[float, float] | None
 
@@ -24,6 +24,7 @@ class Solver:
     tolerance   error [px of coc] within which the contract tests must find a well textured plane
     halo        (capture, limits) -> px around a pixel that its value may depend on
     memory      (capture, (H, W), limits) -> bytes that solving its images cut to this size takes, a copy of them included
+    room        bytes that all its tiles in work may take together
     check       (capture, limits): raises ValueError for a capture or limits that it cannot solve
     Images are not looked at by the last three: they serve before anything is decoded.
     """
@@ -37,6 +38,7 @@ class Solver:
     halo: Callable[[Capture, Limits], int]
     memory: Callable[[Capture, tuple[int, int], Limits], int]
     check: Callable[[Capture, Limits], None]
+    room: float = 320e6
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -56,6 +58,13 @@ SOLVERS: dict[str, Solver] = {
             "sharpest frame at three scales, refined between the frames; needs no optics and at least 3 frames",
             "Nayar and Nakagawa 1994 (SML, Gaussian peak); Pertuz et al. 2013", 1.0, focus_measure.reach,
             focus_measure.bytes_needed, focus_measure.check,
+        ),
+        Solver(
+            "likelihood", likelihood.solve_likelihood,
+            (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),
+            "plane sweep with the forward model of every image; needs the optics, near the noise limit",
+            "Zhou, Lin and Nayar 2009; Tang et al. 2017; Hirschmueller 2008 (aggregation)", 0.5, likelihood.reach,
+            likelihood.bytes_needed, grid.check_optics, 900e6,
         ),
         Solver(
             "spatial-transform", spatial_transform.solve_spatial_transform, (AperturePair, FocalStack, Capture),

@@ -3,7 +3,7 @@
 At inverse depth q image k is the texture through its transfer function h_k(w; q), plus white noise of std s_k.  With
 g_k = h_k / s_k and n = g / |g| the channels
 
-    e_k = F^-1[ Y_k - n_k sum_j conj(n_j) Y_j ]        (two images: n_2 Y_1 - n_1 Y_2, which is Tang et al. 2017 for s_1 = s_2)
+    e_k = F^-1[ Y_k - n_k sum_j conj(n_j) Y_j ]        (two images: n_2 Y_1 - n_1 Y_2; Tang et al. 2017 for s_1 = s_2)
 
 hold noise alone at the true depth, whatever the texture (Favaro and Soatto 2005 in the limit of whole frames; Zhou, Lin
 and Nayar 2009 without the prior).  Order is everything: frames are filtered whole, then squared, then summed in windows;
@@ -31,7 +31,7 @@ from dfd.solvers.grid import largest_coc, used_views
 HIGH_PASS = 6.0
 """Std [px] of the Gaussian that is taken off every frame."""
 
-_TABLE = 2048
+_TABLE = 1024
 """Entries of a table of a transfer function over |w|."""
 
 _RINGS = 48
@@ -40,8 +40,16 @@ _RINGS = 48
 _WHITENED = 3.0
 """Noise that a filter made smaller than 1 / this at a frequency is not brought back to white there."""
 
+_DOUBT, _LEAST_SNR = 3.0, 1e-3
+"""Standard deviations of a ring's mean that are not taken for texture; least ratio that any ring is given."""
+
 _LEVEL = 4.0
 """Std [px] of the brightness that the noise is computed from."""
+
+
+def border_of(capture: Capture, labels) -> int:
+    """Px by which images are mirrored beyond their borders: the largest blur used reaches halfway across."""
+    return math.ceil(largest_coc(capture, labels) / 2) + 8
 
 
 class Sweep:
@@ -54,7 +62,7 @@ class Sweep:
     def __init__(self, capture: Capture, labels):
         xp = array_module(capture.images)
         self.capture, self.shape = capture, capture.shape
-        border = math.ceil(largest_coc(capture, labels)) + 8
+        border = border_of(capture, labels)
         fast = scipy_module(capture.images).fft.next_fast_len
         self._size = tuple(fast(length + 2 * border) for length in self.shape)
         self._offset = tuple((size - length) // 2 for size, length in zip(self._size, self.shape, strict=True))
@@ -100,7 +108,7 @@ class Sweep:
         """
         used = used_views(self.capture, inverse_depth)
         total = 0.0
-        for channel in channels(self._of(used), self._transfers(used, inverse_depth)):
+        for channel in channels(self._of(used), self._transfers(used, inverse_depth, (0.0,))):
             total = total + self._back(channel) ** 2
         if self._all is not None and len(used) < len(self.capture):
             total = total + self._all - sum(self._squares[index] for index in used)
@@ -109,7 +117,7 @@ class Sweep:
     def slope(self, inverse_depth: float):
         """((H, W) float32 sum over the channels of (de/dq)^2 [1/dioptre^2], the part of its mean that noise makes)."""
         used = used_views(self.capture, inverse_depth)
-        parts, power = slopes(self._of(used), self._transfers(used, inverse_depth))
+        parts, power = slopes(self._of(used), self._transfers(used, inverse_depth, (-0.5, 0.0, 0.5)))
         total = 0.0
         for part in parts:
             total = total + self._back(part) ** 2
@@ -118,28 +126,20 @@ class Sweep:
     def _of(self, used):
         return self._spectra if len(used) == len(self._spectra) else self._spectra[used]
 
-    def _transfers(self, used, inverse_depth):
-        """Transfer functions over noise of the views used, around a hypothesis."""
+    def _transfers(self, used, inverse_depth, shifts):
+        """Transfer functions over noise of the views used, at a hypothesis and so many steps beside it."""
         views = [self.capture.views[index] for index in used]
         step = 0.25 / max(view.lens.blur_rate for view in views)
-        places = inverse_depth - step / 2, inverse_depth, inverse_depth + step / 2
+        places = [inverse_depth + shift * step for shift in shifts]
         if all(view.psf.radial for view in views):
             grid = np.linspace(0, math.pi * math.sqrt(2) * (_TABLE - 1) / (_TABLE - 2), _TABLE)
             tables = [[view.psf.otf(float(view.lens.coc(place)), grid, 0 * grid) / self._std[index]
                        for index, view in zip(used, views, strict=True)] for place in places]
             return Radial(self._at, tables, step)
         xp = array_module(self._radius)
-        return Sampled(xp.stack([xp.stack([self._kernel(view, place) / np.float32(self._std[index])
-                                           for index, view in zip(used, views, strict=True)]) for place in places]), step)
-
-    def _kernel(self, view, place):
-        """Transfer function of a view with the pixel box, by transforming its kernel."""
-        xp = array_module(self._radius)
-        kernel = view.psf.kernel(float(view.lens.coc(place))).astype(np.float32)
-        padded = np.zeros(self._size, np.float32)
-        padded[:kernel.shape[0], :kernel.shape[1]] = kernel
-        padded = np.roll(padded, [-(length // 2) for length in kernel.shape], axis=(0, 1))
-        return scipy_module(self._radius).fft.rfft2(xp.asarray(padded))
+        values = [[view.psf.otf(float(view.lens.coc(place)), self._wy, self._wx) / self._std[index]
+                   for index, view in zip(used, views, strict=True)] for place in places]
+        return Sampled(xp.stack([xp.stack(row) for row in values]).astype(np.complex64), step)
 
     def _spectrum(self, image):
         """Spectrum of an image with mirrored borders, without its mean."""
@@ -176,7 +176,9 @@ class Sweep:
         count = xp.maximum(xp.bincount(ring.ravel(), self._twice.ravel()), 1e-30)
         signal = xp.bincount(ring.ravel(), (power * self._twice).ravel()) / count
         noise = xp.bincount(ring.ravel(), (passed**2 * self._twice).ravel()) / count
-        return xp.maximum(signal / xp.maximum(noise, 1e-6) - len(spectra), 0)[ring].astype(np.float32)
+        doubt = _DOUBT * xp.sqrt(len(spectra) / xp.maximum(count * (self._size[0] * self._size[1]), 1))
+        snr = signal / xp.maximum(noise, 1e-6) - len(spectra) - doubt
+        return xp.maximum(snr, _LEAST_SNR)[ring].astype(np.float32)
 
 
 def _white_std(noise, level):
