@@ -2,7 +2,7 @@
 
     python benchmarks/limit.py [--quick]
 
-Texture of contrast 0.15 and spectrum 1 / (f^2 + (1/64)^2), lens of blur disc or Gaussian with a core of 0.5 px, square pixel;
+Texture of contrast 0.15 and spectrum 1 / (f^2 + (1/64)^2), blur a disc or Gaussian with a core of 0.5 px, square pixel;
 u is px of blur radius.  The likelihood's column is its frame statistic alone, summed over 15 x 15 px, without aggregation;
 the closed forms are the solvers as they are, with their Gaussian windows of as many pixels as a square of 14.2.
 """

@@ -1,5 +1,6 @@
 """The contract of every solver that takes pairs, on every device and kind of pair; joined by being in the table."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -80,17 +81,14 @@ def test_a_nearer_plane_has_a_larger_inverse_depth(case, rng):
     assert one - other == pytest.approx(near - far, abs=0.3 / RATE)
 
 
-def test_both_sides_of_focus_give_mirrored_answers(rng):
-    sharp = texture((97, 141), rng)
-    for name, row in SOLVERS.items():
-        if (name, "aperture-far") in CASES:
-            found = []
-            for side, kind in ((1, "aperture-near"), (-1, "aperture-far")):
-                generator = np.random.default_rng(4)
-                pair = plane_pair(generator, kind, inverse_depth=FOCUS + side * 4 / RATE, sharp=sharp,
-                                  lenses=OPTICS["aperture-far"])
-                found.append(row.function(pair).values)
-            np.testing.assert_allclose(found[0] + found[1], 2 * OPTICS["aperture-far"][0].focus, atol=1e-4)
+@pytest.mark.parametrize("name", [name for name, kind in CASES if kind == "aperture-far"])
+def test_both_sides_of_focus_give_mirrored_answers(rng, name):
+    sharp, found = texture((97, 141), rng), []
+    for side, kind in ((1, "aperture-near"), (-1, "aperture-far")):
+        pair = plane_pair(np.random.default_rng(4), kind, inverse_depth=FOCUS + side * 4 / RATE, sharp=sharp,
+                          lenses=OPTICS["aperture-far"])
+        found.append(inner(SOLVERS[name].function(pair).values) - FOCUS)
+    np.testing.assert_allclose(RATE * found[0], -RATE * found[1], atol=0.05)  # px of coc
 
 
 def test_images_may_come_in_any_order(case, rng):
@@ -125,7 +123,7 @@ def test_a_crop_gives_what_the_whole_gives_away_from_its_border(case, rng):
     reach = solver.halo(capture, None)
     whole, part = solver.function(capture), solver.function(replace(capture, images=capture.images[:, 30:180, 41:220]))
     np.testing.assert_allclose(part.values[reach:-reach, reach:-reach],
-                               whole.values[30 + reach:180 - reach, 41 + reach:220 - reach], atol=1e-5)
+                               whole.values[30 + reach:180 - reach, 41 + reach:220 - reach], atol=5e-5)
 
 
 @pytest.mark.parametrize("name, kind", [case for case in CASES if case[0] in CLOSED_FORMS])
@@ -135,6 +133,19 @@ def test_tiles_give_the_depth_of_the_whole(rng, name, kind):
     whole, tiled = solver.function(capture), solve_tiled(capture, solver, tile=LEAST_TILE_PX, workers=2)
     np.testing.assert_array_equal(whole.valid, tiled.valid)
     np.testing.assert_allclose(tiled.values, whole.values, atol=1e-5)
+
+
+@pytest.mark.parametrize("name, kind", [case for case in CASES if case[0] in CLOSED_FORMS])
+def test_closed_forms_take_the_memory_that_they_declare(rng, name, kind):
+    capture, solver = plane_pair(rng, kind, shape=(401, 503)), SOLVERS[name]
+    solver.function(capture)  # designs, compiles and loads
+    tracemalloc.start()
+    try:
+        solver.function(replace(capture, images=capture.images.copy()))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.8 < peak / solver.memory(capture, capture.shape, None) < 1.1
 
 
 def test_a_flat_surface_is_unknown(case, device, rng):
@@ -151,7 +162,7 @@ def test_sigma_is_honest_on_planes_over_the_range(case, rng, noise):
     for inverse_depth in np.linspace(min(DEPTHS[kind]), max(DEPTHS[kind]), 5):
         result = solver.function(plane_pair(rng, kind, inverse_depth=inverse_depth, noise=noise))
         inside.append((abs(inner(result.values) - inverse_depth) < inner(result.sigma))[inner(result.valid)])
-    assert 0.55 < np.mean(np.concatenate(inside)) < 0.88
+    assert 0.55 < np.mean(np.concatenate(inside)) < 0.94
 
 
 def test_sigma_grows_with_noise(case, rng):

@@ -48,7 +48,7 @@ _UNCERTAIN = 0.5
 _LEAST_BRACKET, _MOST_UNEVEN = 0.5, 0.1
 """Px of coc between the foci, and relative difference of blur rates, that the operators are made for."""
 
-_BYTES = 85
+_BYTES = 92
 """Bytes per pixel of the sums and of what follows from them."""
 
 

@@ -133,7 +133,7 @@ def _designed(taps, alpha, seen, kept, band):
     spread = equation_variance(made, (_NOISE**2, _NOISE**2), power) + 2 * made.misfit * misfit * power
     error = (spread / _WINDOW / power**2 + made.doubt**2) / np.gradient(answer, made.alpha) ** 2
     lost = np.count_nonzero(kept) - order.size
-    return (np.sum(np.minimum(error, 1 / 3)) + lost / 3) / np.count_nonzero(kept), made
+    return math.exp((np.sum(np.log(np.minimum(error, 1 / 3))) + lost * math.log(1 / 3)) / np.count_nonzero(kept)), made
 
 
 def _branch(alpha, answer):

@@ -28,6 +28,12 @@ from dfd.solvers.sharpness import gaussian_taps
 SMOOTHINGS = (0.7, 1.0, 1.4, 2.0, 2.8)
 """Std [px] of the Gaussians to choose from: wider ones keep the parabola for more blur and pass less texture."""
 
+MOST_FINER = 2
+"""Smoothings beside the one for the whole range."""
+
+_LEAST_GAIN = 0.1
+"""Mean logarithm by which another smoothing must lower the square error over the range to be worth its time."""
+
 _SAMPLES = 97
 _LEAST_SLOPE = 0.25
 _CONTRAST, _NOISE, _WINDOW = 0.15, 0.01, 200.0
@@ -35,16 +41,18 @@ _CONTRAST, _NOISE, _WINDOW = 0.15, 0.01, 200.0
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """How to solve one pair.
+    """How to solve one pair with one smoothing.
 
     smoothing        std [px] of the Gaussian that both images go through first
-    answer, g        what the operator answers and the G [px^2] that it stands for, both ascending
-    inverse_depth    [dioptre] of each;   doubt: 1-sigma [px^2] of the answer from the unknown spectrum
-    laplacian        variance of L that noise of variance 1 of each image adds, (2,)
-    cross            covariance of d and L, (2,);   difference: variance of d, (2,)
-    laplacian_spread variance of the variance of L for products of their variances, (2, 2)
-    with_texture     (2, 3) and noise_only (2, 2, 3): coefficients of 1, G, G^2 in `numerator_variance`
-    misfit           pixels that share one independent sample of the texture's square
+    inverse_depth    [dioptre] over the part of the range around the least |G| in which the answer still follows G
+    g, answer        G [px^2] there and what the operator answers to it, both ascending
+    doubt            1-sigma [px^2] of the answer from the unknown spectrum
+    trust            expected sigma^-6 [dioptre^-6], the weight among smoothings
+    constants        what noise does, by name:
+        laplacian, cross, difference   (2,): variance of L, covariance with d, variance of d per variance of an image
+        laplacian_spread               (2, 2): variance of the variance of L per product of their variances
+        with_texture, noise_only       (2, 3), (2, 2, 3): coefficients of 1, G, G^2 in `numerator_variance`
+        misfit                         pixels that share one independent sample of the texture's square
     """
 
     smoothing: float
@@ -52,20 +60,16 @@ class Design:
     g: np.ndarray
     answer: np.ndarray
     doubt: np.ndarray
-    laplacian: np.ndarray
-    cross: np.ndarray
-    difference: np.ndarray
-    laplacian_spread: np.ndarray
-    with_texture: np.ndarray
-    noise_only: np.ndarray
-    misfit: float
+    trust: np.ndarray
+    constants: dict[str, np.ndarray | float]
 
 
-def design(views, low: float, high: float) -> Design:
-    """The `Design` for two View over a range of inverse depth [dioptre], with the smoothing of least expected error.
+def designs(views, low: float, high: float) -> tuple[Design, ...]:
+    """What to solve two View with over a range of inverse depth [dioptre]: one Design for all of it, then finer ones.
 
-    The table holds the part of the range around the least |G| in which the answer still follows G.  How loud the noise of
-    the views is does not matter, only how correlated: the smoothing is chosen for a usual loudness.
+    The first has the least mean square error over the range, most of which it covers; up to MOST_FINER others follow that
+    are better somewhere.  How loud the noise of the views is does not matter, only how correlated: errors are those at a
+    usual loudness.
     """
     return _designs(tuple((view.lens, view.psf, view.noise.taps) for view in views), low, high)
 
@@ -74,7 +78,17 @@ def design(views, low: float, high: float) -> Design:
 def _designs(optics, low, high):
     places = np.linspace(low, high, _SAMPLES)
     seen = [transfer(lens, psf, places) for lens, psf, _ in optics]
-    return min((_designed(optics, places, seen, smoothing) for smoothing in SMOOTHINGS), key=lambda pair: pair[0])[1]
+    made = [_designed(optics, places, seen, smoothing) for smoothing in SMOOTHINGS]
+    chosen = [min(range(len(made)), key=lambda index: np.mean(made[index][0]))]
+    least = made[chosen[0]][0]
+    for _ in range(MOST_FINER):
+        gains = [np.mean(np.log(least / np.minimum(least, error))) for error, _ in made]
+        best = int(np.argmax(gains))
+        if gains[best] < _LEAST_GAIN:
+            break
+        chosen.append(best)
+        least = np.minimum(least, made[best][0])
+    return tuple(made[index][1] for index in chosen)
 
 
 def noise_constants(taps, smoothing: float) -> tuple[float, float]:
@@ -88,15 +102,17 @@ def noise_constants(taps, smoothing: float) -> tuple[float, float]:
     return float(np.mean(spectrum * steps**2)) / 4, float(np.mean(spectrum * steps)) / 2
 
 
-def numerator_variance(made: Design, variances, texture, answer):
+def numerator_variance(constants, variances, texture, answer):
     """Variance of L (d - L answer / 2) of independent pixels under noise, by its correlations in space.
 
-    variances   noise of a pixel of each image, two numbers or (H, W);   texture: variance of L without noise
+    constants   `Design.constants`;   variances   noise of a pixel of each image, two numbers or (H, W)
+    texture     variance of L without noise
     answer      of the operator [px^2]
     """
     powers = (1, answer, answer**2)
-    first = sum(variances[k] * _polynomial(made.with_texture[k], powers) for k in (0, 1))
-    second = sum(variances[i] * variances[j] * _polynomial(made.noise_only[i, j], powers) for i in (0, 1) for j in (0, 1))
+    first = sum(variances[k] * _polynomial(constants["with_texture"][k], powers) for k in (0, 1))
+    second = sum(variances[i] * variances[j] * _polynomial(constants["noise_only"][i, j], powers)
+                 for i in (0, 1) for j in (0, 1))
     return texture * first + second
 
 
@@ -105,7 +121,7 @@ def _polynomial(coefficients, powers):
 
 
 def _designed(optics, places, seen, smoothing):
-    """(expected error [dioptre^2], Design) for one smoothing; seen: transfer functions of both images at all places."""
+    """(expected square error at all places [dioptre^2], Design) for one smoothing; seen: transfer functions there."""
     steps, through = _laplacian(), passed(gaussian_taps(smoothing))
     spectra = [texture_spectrum(power) * through for power in (ROUGH, USUAL, SMOOTH)]
     difference, mean = seen[0] - seen[1], steps * (seen[0] + seen[1]) / 2
@@ -115,19 +131,16 @@ def _designed(optics, places, seen, smoothing):
     if g[kept[-1]] < g[kept[0]]:
         kept = kept[::-1]
     texture = spectra[1] * mean[np.argmin(np.abs(g))] ** 2
-    made = Design(smoothing, places[kept], g[kept], answers[1][kept], (np.abs(answers[0] - answers[2]) / 4)[kept],
-                  **_constants([taps for _, _, taps in optics], smoothing, texture / np.mean(texture)))
     misfit = difference - answers[1][:, None, None] / 2 * mean
     power = [_CONTRAST**2 * np.mean(spectra[1] * part**2, (1, 2))[kept] for part in (mean, misfit)]
-    return _expected_error(made, *power, float(np.ptp(places))), made
-
-
-def _expected_error(made, texture, misfit, span):
-    """Mean square error [dioptre^2] over the range; what lies outside the table is unknown."""
-    spread = numerator_variance(made, (_NOISE**2, _NOISE**2), texture, made.answer) + 2 * made.misfit * misfit * texture
-    answer = 4 / _WINDOW * spread / texture**2 + made.doubt**2
-    error = np.minimum(answer / np.gradient(made.answer, made.inverse_depth) ** 2, span**2 / 12)
-    return (np.sum(error) + (_SAMPLES - error.size) * span**2 / 12) / _SAMPLES
+    doubt = (np.abs(answers[0] - answers[2]) / 4)[kept]
+    constants = _constants([taps for _, _, taps in optics], smoothing, texture / np.mean(texture))
+    spread = (numerator_variance(constants, (_NOISE**2, _NOISE**2), power[0], answers[1][kept])
+              + 2 * constants["misfit"] * power[1] * power[0])
+    found = (4 / _WINDOW * spread / power[0] ** 2 + doubt**2) / np.gradient(answers[1][kept], places[kept]) ** 2
+    error = np.full(places.size, np.ptp(places) ** 2 / 12)
+    error[kept] = np.minimum(found, error[kept])
+    return error, Design(smoothing, places[kept], g[kept], answers[1][kept], doubt, error[kept] ** -3.0, constants)
 
 
 def _branch(g, answer):
@@ -141,7 +154,7 @@ def _branch(g, answer):
 
 
 def _constants(taps, smoothing, texture):
-    """The fields of `Design` that tell what noise does, from the spectrum of L, of mean 1."""
+    """`Design.constants` from the spectrum of L, of mean 1."""
     steps, noises = _laplacian(), [_smoothed_noise(each, smoothing) for each in taps]
     signs = (1, -1)
     residual = [(1, -sign * steps / 2, steps**2 / 16) for sign in signs]
