@@ -14,7 +14,7 @@ from dfd.capture import AperturePair, Capture
 STEP_PX = 0.5
 """Distance of labels [px of coc of the view whose blur grows fastest]; the place between them is found afterwards."""
 
-MOST_COC_PX = 32.0
+MOST_COC_PX = 48.0
 """Blur up to which a range that nobody gave reaches, where the foci do not tell it."""
 
 MOST_USED_PX = 30.0

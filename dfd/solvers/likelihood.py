@@ -32,7 +32,7 @@ from dfd.solvers.sweep import Sweep, border_of
 _WINDOW, _PLANE = 1.5, 3.0
 """Std [px] of the window of the likelihood, and of the plane."""
 
-_SMALL, _LARGE, _CLIP = 1.0, 12.0, 60.0
+_SMALL, _LARGE, _CLIP = 2.0, 24.0, 60.0
 """Price of a step by one label from pixel to pixel, of any other, and the most a label can cost: all in mean squares of the
 channels, that is in units of the noise."""
 
@@ -56,12 +56,17 @@ _TEXTURE = 1.0
 _LEAST_SHARE = 0.05
 """Least share of the slope that is taken for texture, however strong the noise."""
 
-_INFORMATION, _SCATTER, _QUANTISED = 0.55, 1.0, 0.08
+_INFORMATION, _SCATTER, _WIDENED, _QUANTISED = 0.23, 1.1, 0.12, 0.04
 """sigma^2 is the sum of squares of: this share of what the window's information alone allows (aggregation joins more
-pixels), the scatter, this share of a step of the grid.  A calibration on rendered slants, spheres and steps with 1500 to
-20000 electrons, stacks and pairs, see benchmarks/; coverage there is how well it fits, not an independent test."""
+pixels); the scatter times a factor that grows per px of blur of the sharpest view (errors of neighbours are alike as far as
+the blur reaches, so that the scatter shows less of them and the plane averages less); this share of a step of the grid.
+A calibration on rendered planes, slants, spheres and steps with 1500 to 20000 electrons, in stacks, pairs, quadruples and
+views, see benchmarks/; coverage there is how well it fits, not an independent test."""
 
-_MOST_SIGMA_PX = 1.0
+_OWN_PX = 0.3
+"""A pixel whose place lies farther than this [px of coc], and than its noise, from the plane around it keeps its place."""
+
+_MOST_SIGMA_PX = 1.5
 """Largest sigma of a known depth [px of coc of the view whose blur grows fastest]."""
 
 
@@ -104,7 +109,7 @@ def _solve(capture, labels):
     cost, slope, noise = _volumes(sweep, labels)
     label, offset, ambiguous = _choose(cost, labels, _rate(capture))
     del cost
-    value, sigma = _locate(label, offset, slope, noise, labels, sweep.correlation)
+    value, sigma = _locate(label, offset, slope, noise, labels, sweep)
     known = xp.isfinite(value) & ~ambiguous & (sigma * _rate(capture) < _MOST_SIGMA_PX) & ~_missing(sweep)
     known &= (value >= float(labels[1])) & (value <= float(labels[-2]))
     nan = xp.float32(np.nan)
@@ -151,7 +156,7 @@ def _choose(cost, labels, rate):
     return xp.where(inside, label, -1), offset, (second - least) * (independent / _PATHS) < _AMBIGUOUS
 
 
-def _locate(label, offset, slope, noise, labels, correlation):
+def _locate(label, offset, slope, noise, labels, sweep):
     """(inverse depth, its sigma), (H, W): planes through the places, weighted by their information."""
     xp = array_module(slope)
     step = float(np.diff(labels).min())
@@ -159,17 +164,26 @@ def _locate(label, offset, slope, noise, labels, correlation):
     nearest = xp.clip((chosen // _SLOPES).astype(np.int32), 0, slope.shape[2] - 1)
     seen = xp.take_along_axis(slope, nearest[:, :, None], axis=2)[:, :, 0]
     alone = noise[nearest]
-    window = 4 * math.pi * _WINDOW**2 / correlation
-    own = xp.sqrt(seen / window) / xp.maximum(seen - alone, _LEAST_SHARE * seen)
+    window = 4 * math.pi * _WINDOW**2 / sweep.correlation
+    own = _sandwich(seen, alone, window)
     place = xp.where(label >= 0, xp.asarray(labels)[chosen] + step * offset, np.nan).astype(np.float32)
     value, scatter = fit_plane(place, xp.maximum(own, np.float32(0.02 * step)).astype(np.float32), std=_PLANE)
-    window = 4 * math.pi * (_WINDOW**2 + _PLANE**2) / correlation
+    apart = abs(place - value)
+    edge = apart > xp.maximum(_OWN_PX / _rate(sweep.capture), 3 * own)  # no plane of its neighbours: beside a step in depth
+    value, scatter = xp.where(edge, place, value), xp.where(edge, xp.maximum(scatter, apart), scatter)
+    window = 4 * math.pi * (_WINDOW**2 + _PLANE**2) / sweep.correlation
     seen, alone = imaging.gaussian(seen, _PLANE), imaging.gaussian(alone, _PLANE)
-    texture = seen - alone
-    joint = xp.sqrt(seen / window) / xp.maximum(texture, _LEAST_SHARE * seen)
-    sigma = xp.sqrt((_INFORMATION * joint) ** 2 + (_SCATTER * scatter) ** 2 + (_QUANTISED * step) ** 2)
-    weak = (texture < _TEXTURE * alone * math.sqrt(2 / window)) | xp.isnan(place)
+    scatter = scatter * (_SCATTER + _WIDENED * sweep.least_blur(value))
+    sigma = xp.sqrt((_INFORMATION * _sandwich(seen, alone, window)) ** 2 + scatter**2 + (_QUANTISED * step) ** 2)
+    weak = (seen - alone <= _TEXTURE * alone * math.sqrt(2 / window)) | xp.isnan(place)
     return xp.where(weak, np.nan, value), sigma
+
+
+def _sandwich(seen, alone, window):
+    """sqrt(D / n) / (D - D0): sigma of a place from the slope seen by n independent pixels and the noise's part of it."""
+    xp = array_module(seen)
+    texture = xp.maximum(seen - alone, xp.maximum(_LEAST_SHARE * seen, np.float32(1e-12)))
+    return xp.sqrt(seen / window) / texture
 
 
 def _missing(sweep):

@@ -123,6 +123,13 @@ class Sweep:
             total = total + self._back(part) ** 2
         return total / self._noise_ratio, float(array_module(power).sum(power * self._noise * self._twice))
 
+    def least_blur(self, inverse_depth):
+        """|coc| [px] of the sharpest view at inverse depths [dioptre]."""
+        least = abs(self.capture.views[0].lens.coc(inverse_depth))
+        for view in self.capture.views[1:]:
+            least = array_module(least).minimum(least, abs(view.lens.coc(inverse_depth)))
+        return least
+
     def _of(self, used):
         return self._spectra if len(used) == len(self._spectra) else self._spectra[used]
 
