@@ -15,6 +15,7 @@ from dfd.optics import ThinLens
 from dfd.psf import Psf
 from dfd.solvers import SOLVERS, choose
 from dfd.solvers.pairs import root, turning_point
+from dfd.solvers.rational_filters import filters
 from dfd.solvers.spatial_design import noise_constants
 from dfd.tiles import LEAST_TILE_PX, solve_tiled
 
@@ -331,3 +332,51 @@ def test_sigma_of_the_spatial_transform_grows_with_the_blur_that_its_model_canno
         pair = plane_pair(rng, "focus", inverse_depth=FOCUS + 0.3 * bracket / RATE, lenses=lenses, sharp=sharp)
         sigmas.append(RATE * np.nanmedian(SOLVERS["spatial-transform"].function(pair).sigma))
     assert sigmas[0] < 0.7 * sigmas[1] < 0.7**2 * sigmas[2]  # px of coc
+
+
+def focus_views(bracket, psf=None):
+    """Two views focused so many px of coc apart."""
+    return tuple(View(lens(FOCUS + side * bracket / RATE / 2), psf or Psf("disk", 0.3), NOISE) for side in (1, -1))
+
+
+@pytest.mark.parametrize("bracket", [2.0, 4.0, 8.0])
+def test_rational_filters_are_small_symmetrical_and_blind_to_brightness(bracket):
+    kernels = filters(focus_views(bracket), -1, 1).kernels
+    assert kernels.shape[1] == 7 if bracket <= 4 else 7 < kernels.shape[1] <= 21
+    for turned in (kernels[:, ::-1], kernels[:, :, ::-1], kernels.transpose(0, 2, 1)):
+        np.testing.assert_allclose(turned, kernels, atol=1e-12)
+    np.testing.assert_allclose(kernels.sum(axis=(1, 2)), 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("frequency", [0.08, 0.14, 0.24])
+def test_rational_filters_answer_alike_at_every_frequency(frequency):
+    """A grating of one frequency [cycles/px] between foci 4 px of coc apart is found within 1 % of their distance."""
+    bracket, x = 4.0, np.arange(150)
+    views, w = focus_views(bracket), 2 * np.pi * frequency
+    made = filters(views, -1, 1)
+    for share in (-0.3, 0.2):
+        place, wave = FOCUS + share * bracket / RATE, np.array([w])
+        seen = [view.psf.otf(view.lens.coc(place), 0 * wave, wave)[0] for view in views]
+        gratings = [np.broadcast_to(np.float64(h * np.cos(w * x)), (120, 150)).astype(np.float32) for h in seen]
+        result = SOLVERS["rational"].function(FocalStack(np.stack(gratings), [
+            replace(view, coordinate=view.lens.focus, noise=Noise(1e8, 0.0)) for view in views]))
+        found = np.nanmedian(result.values[40:-40, 40:-40])
+        assert (found - FOCUS) * RATE / bracket == pytest.approx(share, abs=0.01)
+    assert np.abs(made.answer - made.alpha).max() < 0.01
+
+
+def test_unequal_blur_rates_are_no_bias_of_the_rational_operators(rng):
+    for uneven in (0.97, 1.03):
+        lenses = [lens(FOCUS + BRACKET / 2, 4.0 * uneven), lens(FOCUS - BRACKET / 2)]
+        for inverse_depth in DEPTHS["views"]:
+            pair = plane_pair(rng, "views", inverse_depth=inverse_depth, lenses=lenses, shape=(161, 203))
+            error = RATE * (np.nanmedian(inner(SOLVERS["rational"].function(pair).values)) - inverse_depth)
+            assert abs(error) < 0.02  # px of coc
+
+
+def test_rational_operators_need_two_foci_and_one_aperture():
+    check = SOLVERS["rational"].check
+    with pytest.raises(ValueError, match=r"about the same blur rate, these have .* use --solver spatial-transform"):
+        check(blank(OPTICS["mixed"]), None)
+    with pytest.raises(ValueError, match=r"rational needs two foci, these are 0.34 px of blur apart \(at least 0.5\); use"):
+        check(blank([lens(FOCUS + 0.003), lens(FOCUS - 0.003)], FocalStack), None)

@@ -32,6 +32,7 @@ _FITTED = 17
 _LOYALTY = 0.03
 _LEAST_HALF, _MOST_HALF = 3, 10
 _LEAST_SLOPE = 0.25
+_HOPELESS = 1.5
 _CONTRAST, _NOISE, _WINDOW = 0.15, 0.01, 200.0
 _ROUNDS, _MOST = 8, 1.5
 
@@ -75,9 +76,10 @@ def _filters(optics, low, high):
     least, best = math.inf, None
     for band in BANDS:
         error, made = _designed([taps for _, _, taps in optics], alpha, seen, kept, band)
-        if error > least:
+        if error > _HOPELESS * least:
             break  # coarser bands pass less texture still, and cost more to design
-        least, best = error, made
+        if error < least:
+            least, best = error, made
     return best
 
 
@@ -116,7 +118,7 @@ def equation_variance(made: Filters, variances, texture, interpolate=lambda tabl
 
 
 def _designed(taps, alpha, seen, kept, band):
-    """(expected error of alpha^2, Filters) for one band; seen: transfer functions of both images at all alpha."""
+    """(expected sigma of alpha, Filters) for one band; seen: transfer functions of both images at all alpha."""
     kernels = _kernels(alpha, seen, band)
     passes = [_response(kernel) for kernel in kernels]
     parts = _parts(passes, seen)
@@ -132,8 +134,9 @@ def _designed(taps, alpha, seen, kept, band):
     power, misfit = slope_power(sums, answer), np.maximum(residual_power(sums, answer), 0)
     spread = equation_variance(made, (_NOISE**2, _NOISE**2), power) + 2 * made.misfit * misfit * power
     error = (spread / _WINDOW / power**2 + made.doubt**2) / np.gradient(answer, made.alpha) ** 2
-    lost = np.count_nonzero(kept) - order.size
-    return math.exp((np.sum(np.log(np.minimum(error, 1 / 3))) + lost * math.log(1 / 3)) / np.count_nonzero(kept)), made
+    count = np.count_nonzero(kept)
+    total = np.sum(np.log(np.minimum(error, 1 / 3))) + (count - order.size) * math.log(1 / 3)
+    return math.exp(total / count / 2), made
 
 
 def _branch(alpha, answer):
