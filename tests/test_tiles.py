@@ -54,9 +54,9 @@ def test_tiles_give_the_depth_of_the_whole(capture, solver, tile, workers):
         pytest.skip(f"{refused}")
     whole = solver.function(capture)
     tiled = solve_tiled(capture, solver, tile=tile, workers=workers)
-    odd, difference = differences(tiled, whole)
-    assert odd == 0 and difference < 1e-6  # dioptre
-    np.testing.assert_allclose(tiled.sigma, whole.sigma, rtol=1e-4)
+    beyond = abs(tiled.values - whole.values) - solver.seam * whole.sigma
+    assert np.mean(tiled.valid != whole.valid) <= 0.01 * solver.seam and np.nanmax(beyond) < 1e-6  # dioptre
+    np.testing.assert_allclose(tiled.sigma, whole.sigma, rtol=1e-4 + solver.seam)
     assert whole.valid.mean() > 0.8 and (tiled.scale, tiled.method) == (whole.scale, whole.method)
 
 
@@ -103,13 +103,13 @@ def test_memory_follows_the_tile_not_the_number_of_frames(frames, workers):
 
 @pytest.mark.parametrize("frames, workers, shape", [(8, 1, (1200, 900)), (8, 4, (520, 900)), (80, 1, (420, 480)),
                                                     (80, 4, (290, 480))])
-def test_measured_memory_of_the_tiles_is_what_was_declared(rng, monkeypatch, frames, workers, shape):
+def test_measured_memory_of_the_tiles_is_what_was_declared(rng, frames, workers, shape):
     """NumPy's own count while the tiles are solved, beside the images and the two maps of the result."""
     sharp = gaussian(rng.random(shape, dtype=np.float32), 0.7)
     blurred = [gaussian(sharp, 0.2 + step) for step in range(4)]
     images = np.stack([blurred[abs(k % 7 - 3)] for k in range(frames)])
     stack = FocalStack(images, [View(None, Psf(), NOISE, float(k)) for k in range(frames)], "steps")
-    solver = SOLVERS["focus-measure"]
+    solver = replace(SOLVERS["focus-measure"], room=100e6)
     solve_tiled(replace(stack, images=images[:, :90, :90]), solver, workers=1)  # compiles and loads
     tracemalloc.start()
     try:

@@ -25,6 +25,7 @@ class Solver:
     halo        (capture, limits) -> px around a pixel that its value may depend on
     memory      (capture, (H, W), limits) -> bytes that solving its images cut to this size takes, a copy of them included
     room        bytes that all its tiles in work may take together
+    seam        most that what lies beyond the halo changes a value by [its sigma]
     check       (capture, limits): raises ValueError for a capture or limits that it cannot solve
     Images are not looked at by the last three: they serve before anything is decoded.
     """
@@ -39,6 +40,7 @@ class Solver:
     memory: Callable[[Capture, tuple[int, int], Limits], int]
     check: Callable[[Capture, Limits], None]
     room: float = 320e6
+    seam: float = 0.0
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -64,7 +66,7 @@ SOLVERS: dict[str, Solver] = {
             (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),
             "plane sweep with the forward model of every image; needs the optics, near the noise limit",
             "Zhou, Lin and Nayar 2009; Tang et al. 2017; Hirschmueller 2008 (aggregation)", 0.5, likelihood.reach,
-            likelihood.bytes_needed, grid.check_optics, 900e6,
+            likelihood.bytes_needed, grid.check_optics, 900e6, 0.3,
         ),
         Solver(
             "spatial-transform", spatial_transform.solve_spatial_transform, (AperturePair, FocalStack, Capture),

@@ -14,6 +14,9 @@ from dfd.capture import AperturePair, Capture
 STEP_PX = 0.5
 """Distance of labels [px of coc of the view whose blur grows fastest]; the place between them is found afterwards."""
 
+MARGIN = 4
+"""Labels beyond either end of the range, so that what lies there is not taken for its end."""
+
 MOST_COC_PX = 48.0
 """Blur up to which a range that nobody gave reaches, where the foci do not tell it."""
 
@@ -76,12 +79,12 @@ def grid_range(capture: Capture, limits) -> tuple[float, float]:
 
 
 def labels_of(capture: Capture, limits) -> np.ndarray:
-    """Inverse depths [dioptre] of the sweep, even, ascending, one beyond either end of the range: an end tells nothing."""
+    """Inverse depths [dioptre] of the sweep, even, ascending, MARGIN of them beyond either end of the range."""
     low, high = grid_range(capture, limits)
     step = STEP_PX / max(view.lens.blur_rate for view in capture.views)
     count = max(4, math.ceil((high - low) / step))
     step = (high - low) / count
-    return low + step * np.arange(-1, count + 2)
+    return low + step * np.arange(-MARGIN, count + MARGIN + 1)
 
 
 def used_views(capture: Capture, inverse_depth: float) -> list[int]:

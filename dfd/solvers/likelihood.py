@@ -14,6 +14,7 @@ or a sigma above a pixel of blur.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -24,21 +25,18 @@ from dfd.capture import Capture
 from dfd.depthmap import DepthMap
 from dfd.kernels.aggregation import aggregate
 from dfd.kernels.basins import winner
-from dfd.refine import fit_plane
 from dfd.solvers import coarse
-from dfd.solvers.grid import check_optics, labels_of, largest_coc
+from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc
+from dfd.solvers.locate import WINDOW, Basins, locate
 from dfd.solvers.sweep import Sweep, border_of
 
-_WINDOW, _PLANE = 1.5, 3.0
-"""Std [px] of the window of the likelihood, and of the plane."""
-
-_SMALL, _LARGE, _CLIP = 2.0, 24.0, 60.0
+_SMALL, _LARGE, _CLIP = 2.0, 24.0, 250.0
 """Price of a step by one label from pixel to pixel, of any other, and the most a label can cost: all in mean squares of the
 channels, that is in units of the noise."""
 
 _PATHS = 4
 
-_REACH = 20
+_REACH = 22
 """Px that the windows reach, and aggregation noticeably, beyond the blur."""
 
 _SLOPES = 4
@@ -49,22 +47,6 @@ _BATCH = 8
 
 _APART_PX, _AMBIGUOUS = 3.0, 9.0
 """A basin so far [px of coc] from the best is another; less likely by less than this (-2 log likelihood) it may be right."""
-
-_TEXTURE = 1.0
-"""Standard deviations of the noise by which the slope of the channels must stand out of it."""
-
-_LEAST_SHARE = 0.05
-"""Least share of the slope that is taken for texture, however strong the noise."""
-
-_INFORMATION, _SCATTER, _WIDENED, _QUANTISED = 0.23, 1.1, 0.12, 0.04
-"""sigma^2 is the sum of squares of: this share of what the window's information alone allows (aggregation joins more
-pixels); the scatter times a factor that grows per px of blur of the sharpest view (errors of neighbours are alike as far as
-the blur reaches, so that the scatter shows less of them and the plane averages less); this share of a step of the grid.
-A calibration on rendered planes, slants, spheres and steps with 1500 to 20000 electrons, in stacks, pairs, quadruples and
-views, see benchmarks/; coverage there is how well it fits, not an independent test."""
-
-_OWN_PX = 0.3
-"""A pixel whose place lies farther than this [px of coc], and than its noise, from the plane around it keeps its place."""
 
 _MOST_SIGMA_PX = 1.5
 """Largest sigma of a known depth [px of coc of the view whose blur grows fastest]."""
@@ -103,15 +85,16 @@ def bytes_needed(capture: Capture, shape: tuple[int, int], limits) -> int:
 
 
 def _solve(capture, labels):
-    """(value, sigma) [dioptre], (H, W) float32 each, NaN where unknown: a sweep over ascending labels with or without gaps."""
+    """(value, sigma) [dioptre], (H, W) float32 each, NaN where unknown; labels ascend, with or without gaps."""
     xp = array_module(capture.images)
     sweep = Sweep(capture, labels)
     cost, slope, noise = _volumes(sweep, labels)
-    label, offset, ambiguous = _choose(cost, labels, _rate(capture))
+    basins, ambiguous = _choose(cost, labels, _rate(capture))
     del cost
-    value, sigma = _locate(label, offset, slope, noise, labels, sweep)
+    value, sigma = locate(basins, *_at(slope, noise, basins.label), labels, sweep.gaps(labels), rate=_rate(capture),
+                          correlation=sweep.correlation, blur=sweep.least_blur)
     known = xp.isfinite(value) & ~ambiguous & (sigma * _rate(capture) < _MOST_SIGMA_PX) & ~_missing(sweep)
-    known &= (value >= float(labels[1])) & (value <= float(labels[-2]))
+    known &= (value >= float(labels[MARGIN])) & (value <= float(labels[-1 - MARGIN]))
     nan = xp.float32(np.nan)
     return xp.where(known, value, nan).astype(np.float32), xp.where(known, sigma, nan).astype(np.float32)
 
@@ -125,15 +108,16 @@ def _volumes(sweep, labels):
     """((H, W, L) mean squares of the channels, (H, W, l) of their slopes [1/dioptre^2], (l,) the noise's part of those)."""
     xp = array_module(sweep.missing)
     cost = xp.empty((*sweep.shape, len(labels)), dtype=np.float32)
+    residuals = sweep.residuals(labels)
     for start in range(0, len(labels), _BATCH):
-        planes = [imaging.gaussian(sweep.residual(float(label)), _WINDOW) for label in labels[start:start + _BATCH]]
+        planes = [imaging.gaussian(plane, WINDOW) for plane in itertools.islice(residuals, _BATCH)]
         cost[:, :, start:start + _BATCH] = xp.stack(planes).transpose(1, 2, 0)
     places = labels[_slope_places(len(labels))]
     slope = xp.empty((*sweep.shape, len(places)), dtype=np.float32)
     noise = []
     for number, place in enumerate(places):
         plane, part = sweep.slope(float(place))
-        slope[:, :, number] = imaging.gaussian(plane, _WINDOW)
+        slope[:, :, number] = imaging.gaussian(plane, WINDOW)
         noise.append(part)
     return cost, slope, xp.asarray(np.array(noise, np.float32))
 
@@ -142,8 +126,15 @@ def _slope_places(count):
     return np.minimum(np.arange(_SLOPES // 2, count + _SLOPES // 2, _SLOPES), count - 1)
 
 
+def _at(slope, noise, label):
+    """The slope and the noise's part of it nearest to a label, (H, W) each."""
+    xp = array_module(slope)
+    nearest = xp.clip(label // _SLOPES, 0, slope.shape[2] - 1)
+    return xp.take_along_axis(slope, nearest[:, :, None], axis=2)[:, :, 0], noise[nearest]
+
+
 def _choose(cost, labels, rate):
-    """(label, -1 = none or beside a gap or an end of the grid; offset in labels; another basin is as likely), (H, W) each."""
+    """(Basins, (H, W) bool: another basin is as likely).  `cost` is written to."""
     xp = array_module(cost)
     cost -= cost.min(axis=2, keepdims=True)
     xp.minimum(cost, np.float32(_CLIP), out=cost)
@@ -152,38 +143,11 @@ def _choose(cost, labels, rate):
     even = np.isclose(steps, steps.min(), rtol=0.1)
     label, offset, least, second = winner(total, apart=math.ceil(_APART_PX / (rate * steps.min())))
     inside = xp.asarray(np.concatenate([[False], even[1:] & even[:-1], [False]]))[xp.maximum(label, 0)] & (label >= 0)
-    independent = 4 * math.pi * _WINDOW**2
-    return xp.where(inside, label, -1), offset, (second - least) * (independent / _PATHS) < _AMBIGUOUS
-
-
-def _locate(label, offset, slope, noise, labels, sweep):
-    """(inverse depth, its sigma), (H, W): planes through the places, weighted by their information."""
-    xp = array_module(slope)
-    step = float(np.diff(labels).min())
-    chosen = xp.maximum(label, 0)
-    nearest = xp.clip((chosen // _SLOPES).astype(np.int32), 0, slope.shape[2] - 1)
-    seen = xp.take_along_axis(slope, nearest[:, :, None], axis=2)[:, :, 0]
-    alone = noise[nearest]
-    window = 4 * math.pi * _WINDOW**2 / sweep.correlation
-    own = _sandwich(seen, alone, window)
-    place = xp.where(label >= 0, xp.asarray(labels)[chosen] + step * offset, np.nan).astype(np.float32)
-    value, scatter = fit_plane(place, xp.maximum(own, np.float32(0.02 * step)).astype(np.float32), std=_PLANE)
-    apart = abs(place - value)
-    edge = apart > xp.maximum(_OWN_PX / _rate(sweep.capture), 3 * own)  # no plane of its neighbours: beside a step in depth
-    value, scatter = xp.where(edge, place, value), xp.where(edge, xp.maximum(scatter, apart), scatter)
-    window = 4 * math.pi * (_WINDOW**2 + _PLANE**2) / sweep.correlation
-    seen, alone = imaging.gaussian(seen, _PLANE), imaging.gaussian(alone, _PLANE)
-    scatter = scatter * (_SCATTER + _WIDENED * sweep.least_blur(value))
-    sigma = xp.sqrt((_INFORMATION * _sandwich(seen, alone, window)) ** 2 + scatter**2 + (_QUANTISED * step) ** 2)
-    weak = (seen - alone <= _TEXTURE * alone * math.sqrt(2 / window)) | xp.isnan(place)
-    return xp.where(weak, np.nan, value), sigma
-
-
-def _sandwich(seen, alone, window):
-    """sqrt(D / n) / (D - D0): sigma of a place from the slope seen by n independent pixels and the noise's part of it."""
-    xp = array_module(seen)
-    texture = xp.maximum(seen - alone, xp.maximum(_LEAST_SHARE * seen, np.float32(1e-12)))
-    return xp.sqrt(seen / window) / texture
+    chosen = xp.clip(label, 1, len(labels) - 2)
+    below, own, above = (xp.take_along_axis(cost, (chosen + k)[:, :, None], axis=2)[:, :, 0] for k in (-1, 0, 1))
+    independent = 4 * math.pi * WINDOW**2
+    return (Basins(xp.where(inside, label, -1), offset, below - own, above - own),
+            (second - least) * (independent / _PATHS) < _AMBIGUOUS)
 
 
 def _missing(sweep):

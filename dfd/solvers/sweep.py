@@ -17,6 +17,7 @@ Low frequencies (brightness that drifts, light veils of things far out of focus)
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -33,6 +34,12 @@ HIGH_PASS = 6.0
 
 _TABLE = 1024
 """Entries of a table of a transfer function over |w|."""
+
+_STEP_PX = 0.25
+"""Step [px of coc of the view whose blur grows fastest] over which the slope is taken."""
+
+_SAMPLED_ROWS = 3
+"""One row of the spectrum in so many is enough for a mean over the image."""
 
 _RINGS = 48
 """Rings of |w| over which the images' spectrum is averaged."""
@@ -96,32 +103,56 @@ class Sweep:
         self._spectra = (spectra * (weight / math.sqrt(max(power, 1e-30)))).astype(np.complex64)
         correlation = scipy_module(weight).fft.irfft2(self._noise, self._size)
         self.correlation = float(xp.sum(correlation**2) / max(float(correlation[0, 0]) ** 2, 1e-30))
-        self._all, self._squares = None, None
-        if len(used_views(capture, capture.views[0].lens.focus)) < len(capture):
-            self._squares = [self._back(spectrum) ** 2 for spectrum in self._spectra]
-            self._all = sum(self._squares)
 
-    def residual(self, inverse_depth: float):
-        """(H, W) float32: sum over the channels of e^2 at a hypothesis [dioptre], over the local noise.
+    def residuals(self, labels):
+        """Yield for every label, (H, W) float32: sum over the channels of e^2, over the local noise, plus what does not
+        depend on the label.
 
-        Views too blurred to be used there are taken as showing nothing but noise.
+        Views that are too blurred at a label are not used there.  Where the views used change, the curve goes on from where
+        it was: a step in it would pull depth towards the labels that more views explain.
         """
-        used = used_views(self.capture, inverse_depth)
+        used, level = None, 0.0
+        for label in labels:
+            now = used_views(self.capture, float(label))
+            found = self._residual(float(label), now)
+            if used is not None and now != used:
+                level = level + self._residual(float(label), used) - found
+            used = now
+            yield found + level
+
+    def _residual(self, inverse_depth, used):
         total = 0.0
-        for channel in channels(self._of(used), self._transfers(used, inverse_depth, (0.0,))):
+        for channel in channels(self._of(used), self._transfers(used, inverse_depth)):
             total = total + self._back(channel) ** 2
-        if self._all is not None and len(used) < len(self.capture):
-            total = total + self._all - sum(self._squares[index] for index in used)
         return total / self._noise_ratio
 
     def slope(self, inverse_depth: float):
         """((H, W) float32 sum over the channels of (de/dq)^2 [1/dioptre^2], the part of its mean that noise makes)."""
         used = used_views(self.capture, inverse_depth)
-        parts, power = slopes(self._of(used), self._transfers(used, inverse_depth, (-0.5, 0.0, 0.5)))
+        step = _STEP_PX / max(view.lens.blur_rate for view in self.capture.views)
+        parts, power = slopes(self._of(used), self._transfers(used, inverse_depth, step))
         total = 0.0
         for part in parts:
             total = total + self._back(part) ** 2
         return total / self._noise_ratio, float(array_module(power).sum(power * self._noise * self._twice))
+
+    def gaps(self, labels):
+        """(L - 1,) float64, NumPy: how much the channels change from a label to the next, root of the mean square over the
+        image without the noise's part.
+
+        A curve of residuals is a parabola in the sum of these, not in dioptres: blur changes the sharpest image little near
+        its focus and much beside it.
+        """
+        xp, found = array_module(self._radius), []
+        rows = slice(None, None, _SAMPLED_ROWS)
+        twice, noise = self._twice[rows] * _SAMPLED_ROWS, self._noise[rows]
+        for low, high in itertools.pairwise(float(label) for label in labels):
+            used = used_views(self.capture, (low + high) / 2)
+            transfers = self._transfers(used, (low + high) / 2, high - low, rows)
+            parts, power = slopes(xp.ascontiguousarray(self._of(used)[:, rows]), transfers)
+            seen = xp.sum(xp.sum(xp.abs(parts) ** 2, axis=0) * twice) / (self._size[0] * self._size[1])
+            found.append((seen - xp.sum(power * noise * twice)) * (high - low) ** 2)
+        return np.sqrt(np.maximum(to_numpy(xp.stack(found)).astype(float), 0))
 
     def least_blur(self, inverse_depth):
         """|coc| [px] of the sharpest view at inverse depths [dioptre]."""
@@ -133,18 +164,17 @@ class Sweep:
     def _of(self, used):
         return self._spectra if len(used) == len(self._spectra) else self._spectra[used]
 
-    def _transfers(self, used, inverse_depth, shifts):
-        """Transfer functions over noise of the views used, at a hypothesis and so many steps beside it."""
+    def _transfers(self, used, inverse_depth, step=None, rows=slice(None)):
+        """Transfer functions over noise of the views used, at a hypothesis and, with a step, half of it below and above."""
+        places = [inverse_depth] if step is None else [inverse_depth + share * step for share in (-0.5, 0.0, 0.5)]
         views = [self.capture.views[index] for index in used]
-        step = 0.25 / max(view.lens.blur_rate for view in views)
-        places = [inverse_depth + shift * step for shift in shifts]
         if all(view.psf.radial for view in views):
             grid = np.linspace(0, math.pi * math.sqrt(2) * (_TABLE - 1) / (_TABLE - 2), _TABLE)
             tables = [[view.psf.otf(float(view.lens.coc(place)), grid, 0 * grid) / self._std[index]
                        for index, view in zip(used, views, strict=True)] for place in places]
-            return Radial(self._at, tables, step)
+            return Radial(self._at[rows], tables, step)
         xp = array_module(self._radius)
-        values = [[view.psf.otf(float(view.lens.coc(place)), self._wy, self._wx) / self._std[index]
+        values = [[view.psf.otf(float(view.lens.coc(place)), self._wy[rows], self._wx) / self._std[index]
                    for index, view in zip(used, views, strict=True)] for place in places]
         return Sampled(xp.stack([xp.stack(row) for row in values]).astype(np.complex64), step)
 
