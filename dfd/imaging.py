@@ -51,6 +51,23 @@ def separable(image, down, right):
     return correlate(correlate(image, xp.asarray(down), axis=0, mode="constant"), xp.asarray(right), axis=1, mode="constant")
 
 
+def correlate(image, kernel):
+    """An (H, W) image correlated with a small (n, n) NumPy kernel, n odd; NaN where the kernel touches one."""
+    return _filtered(image, lambda plane: _correlate(plane, kernel), reach=len(kernel) // 2)
+
+
+def inside(known, width: int):
+    """`known`, (H, W) bool, without what lies within `width` px of the border, where mirrored images have other derivatives.
+
+    An image that is nothing but border is returned as it is.
+    """
+    if min(known.shape) <= 2 * width:
+        return known
+    inner = array_module(known).zeros(known.shape, dtype=bool)
+    inner[width:-width, width:-width] = known[width:-width, width:-width]
+    return inner
+
+
 def modified_laplacian(image, step: int = 1):
     """|second difference in x| + |second difference in y| of an (H, W) image, neighbours `step` px away (>= 1)."""
     xp = array_module(image)
@@ -135,6 +152,15 @@ def _box(plane, size):
 
         return cv2.boxFilter(plane, -1, (size, size), borderType=cv2.BORDER_REFLECT)
     return scipy_module(plane).ndimage.uniform_filter(plane, size, mode="reflect")
+
+
+def _correlate(plane, kernel):
+    xp = array_module(plane)
+    if xp is np:
+        import cv2
+
+        return cv2.filter2D(plane, -1, kernel.astype(np.float32), borderType=cv2.BORDER_REFLECT)
+    return scipy_module(plane).ndimage.correlate(plane, xp.asarray(kernel, dtype=np.float32), mode="reflect")
 
 
 def _gaussian(plane, sigma, reach):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers import focus_measure, grid, likelihood
+from dfd.solvers import focus_measure, grid, likelihood, rational, spatial_transform
 
 Limits = tuple[float, float] | None
 
@@ -47,6 +47,10 @@ class Solver:
         """Names of the capture kinds that it solves."""
         return tuple(capture.kind for capture in self.captures)
 
+    def takes(self, capture: Capture) -> bool:
+        """Whether it solves this kind; plain views are a kind of their own, not all kinds."""
+        return type(capture) in self.captures
+
 
 SOLVERS: dict[str, Solver] = {
     row.name: row
@@ -64,6 +68,17 @@ SOLVERS: dict[str, Solver] = {
             "Zhou, Lin and Nayar 2009; Tang et al. 2017; Hirschmueller 2008 (aggregation)", 0.5, likelihood.reach,
             likelihood.bytes_needed, grid.check_optics, 900e6, 0.3,
         ),
+        Solver(
+            "spatial-transform", spatial_transform.solve_spatial_transform, (AperturePair, FocalStack, Capture),
+            "two images: their difference over their Laplacian; the fastest, for blurs that differ by a few pixels",
+            "Subbarao and Surya 1994; Subbarao and Tyan 1997", 0.5, spatial_transform.reach,
+            spatial_transform.bytes_needed, spatial_transform.check,
+        ),
+        Solver(
+            "rational", rational.solve_rational, (FocalStack, Capture),
+            "two foci: rational operators, filters designed for the pair's own blur; fast, whatever the texture",
+            "Watanabe and Nayar 1998; Raj and Staunton 2012", 0.5, rational.reach, rational.bytes_needed, rational.check,
+        ),
     )
 }
 
@@ -79,7 +94,7 @@ def choose(capture: Capture, name: str = "auto", limits: Limits = None) -> Solve
     if name not in SOLVERS:
         raise ValueError(f"solver ({name!r}) must be auto or one of {', '.join(SOLVERS)}")
     solver = SOLVERS[name]
-    if not isinstance(capture, solver.captures):
+    if not solver.takes(capture):
         raise TypeError(f"solver {name!r} takes {' or '.join(solver.kinds)}, not {capture.kind}; use --solver auto")
     solver.check(capture, limits)
     return solver
@@ -88,7 +103,7 @@ def choose(capture: Capture, name: str = "auto", limits: Limits = None) -> Solve
 def _first_that_fits(capture, limits):
     refused = None
     for solver in SOLVERS.values():
-        if isinstance(capture, solver.captures):
+        if solver.takes(capture):
             try:
                 solver.check(capture, limits)
                 return solver
