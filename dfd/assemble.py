@@ -68,6 +68,16 @@ class Prepared:
         """(h, w, 3 or 1) float32 linear colours of source.frames[index], not registered; decoded anew, nothing is kept."""
         return imaging.reduce(reader.read_colour(self.source.frames[index]), self.reduction)
 
+    def pictures(self) -> list[np.ndarray]:
+        """(h, w, C) float32 linear colours of every kept frame, registered and equally bright, NaN = no data; C is 3 where
+        any has colours, else 1."""
+        found = []
+        for index in self.kept:
+            found.append(imaging.warp(self.picture(index), self.matrices[index]))
+            found[-1] *= np.float32(self.gains[index])
+        most = max(picture.shape[2] for picture in found)
+        return [np.broadcast_to(picture, (*picture.shape[:2], most)) for picture in found]
+
 
 class Clock:
     """Seconds per stage, in order."""
@@ -118,9 +128,8 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     notes += _order(source, small, matrices[kept], kept, shape)
     clock.stop("align")
     images = register(decoded.images, matrices, gains, kept, report)
-    psf = source.psf.reduced(reduction)
-    views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), psf,
-                  decoded.noises[k].scaled(float(gains[k])), _coordinate(source, lenses, k)) for k in kept]
+    noises = [noise.scaled(float(gain)) for noise, gain in zip(decoded.noises, gains, strict=True)]
+    views = _views(source, lenses, noises, reduction, kept)
     transforms = None if alignment is None or alone else _transforms(frames, alignment, gains)
     notes += _flicker(frames, measured, kept) + steps + (() if lenses is None else _doubt(frames))
     around = sharpness_around(small) if source.kind == "focal-stack" else None
@@ -134,8 +143,7 @@ def outline(source: Source, reduction: int = 1) -> Capture:
     its views as they will be but for the noise."""
     _need_optics(source)
     lenses = [_lens(source, frame, reduction) for frame in source.frames] if source.scale == "metric" else None
-    views = [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), source.psf.reduced(reduction), Noise(1e4, 0.0),
-                  _coordinate(source, lenses, k)) for k in range(len(source.frames))]
+    views = _views(source, lenses, [Noise(1e4, 0.0)] * len(source.frames), reduction, range(len(source.frames)))
     shape = tuple(length // reduction for length in reader.image_size(source.frames[0].path))
     return _capture(source, np.broadcast_to(np.float32(0), (len(views), *shape)), views)
 
@@ -143,6 +151,14 @@ def outline(source: Source, reduction: int = 1) -> Capture:
 def reduction_of(source: Source, preview: bool) -> int:
     """Whole factor by which images are made smaller."""
     return math.ceil(max(reader.image_size(source.frames[0].path)) / PREVIEW_PX) if preview else 1
+
+
+def _views(source, lenses, noises, reduction, kept):
+    """The View of every frame kept, on the reference's pixel grid."""
+    psf = source.psf.reduced(reduction)
+    halves = [replace(psf, model=model) for model in ("half-left", "half-right")] if source.kind == "dual-pixel" else None
+    return [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), halves[k] if halves else psf,
+                 noises[k], _coordinate(source, lenses, k)) for k in kept]
 
 
 def _need_optics(source):

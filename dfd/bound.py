@@ -36,7 +36,7 @@ _SIDE = 24
 _PATCH_GRID = (128, 128)
 _MEAN_VARIANCE = 1.0
 _LEAST = 1e-30
-_SECANT, _ROUNDS, _SETTLED = 0.7, 6, 0.005
+_ROUNDS, _SETTLED = 6, 0.005
 _NARROWEST, _WIDEST = 0.02, 4.0
 """Least and greatest reach of a secant [px of coc]; below it is the tangent."""
 
@@ -121,7 +121,7 @@ def expected_sigma(views, inverse_depth: float, *, pixels: float = PIXELS, textu
     math.inf where the views tell nothing: one view, views alike, an aperture pair in focus.
 
     Where a transfer function passes through zero its share of the cost turns within a fraction of sigma, so that tangents
-    exaggerate the noise: slopes are secants over +-0.7 sigma.  Within 20 % of simulations for sigma below 0.3 px of coc.
+    exaggerate the noise: slopes are secants over +-1 sigma.  Within 20 % of simulations for sigma below 0.4 px of coc.
     """
     wy, wx, power = planning_grid(texture or Texture())
     weights = np.array([1 / white_std(view, brightness) for view in views])[:, None, None]
@@ -136,7 +136,7 @@ def expected_sigma(views, inverse_depth: float, *, pixels: float = PIXELS, textu
     sigma = _sandwich(pixels * np.mean(power * relative / a), pixels * np.mean(relative / a**2))
     rate = max(view.lens.blur_rate for view in views)
     for _ in range(_ROUNDS):
-        reach = min(_SECANT * sigma, _WIDEST / rate)
+        reach = min(sigma, _WIDEST / rate)
         if reach * rate < _NARROWEST or math.isinf(sigma):
             break
         ahead, behind = (_unit(signals(inverse_depth + side * reach)[0]) for side in (1, -1))

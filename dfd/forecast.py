@@ -33,8 +33,15 @@ _DECODING, _PICTURE, _MAPS, _FUSING, _WRITING = 20, 12, 8, 32, 28
 """Bytes per pixel of a frame being decoded, its colours, depth and sigma, the all-in-focus image being made, and of what
 is written."""
 
+_RESTORING, _FILTERS, _BLOCKS, _BLOCK = 50, 200, 60, 0.4e6
+"""Bytes per pixel of what the restoration of a capture that is no stack needs beside its pictures; per frame and pixel of a
+block of at most so many pixels: the filters of all depths, and the block of each worker."""
+
 _DECODE_NS, _PICTURE_NS, _REGISTER_NS, _SOLVE_NS, _SOLVE_PIXEL_NS, _WRITE_NS = 45, 33, 18, 40, 800, 250
 """Core nanoseconds per pixel and frame, and (the last two) per pixel."""
+
+_RESTORE_NS = 1500
+"""Core nanoseconds per pixel and frame of a restoration, more where depth jumps often."""
 
 _START_S, _ALIGN_S = 2.5, 0.2
 """Core seconds of start and report, and per frame of the alignment, which runs on one core."""
@@ -76,23 +83,32 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     side = tile_size(capture, solver, workers, limits) if tile is None else min(tile, max(shape))
     room = 4 * count * pixels if in_memory((count, *shape)) else 0
     moved, stack, cells = align != "none", source.kind == "focal-stack", _cells(shape)
+    restored = not stack and source.scale == "metric"
     pyramids = (_PYRAMID + _ALIGNED * moved) * min(count * pixels, count * _FRAME, _STACK) + _SMALL * count * cells
     around = _AROUND * count * cells if stack else 0
     tiles = _tiles(capture, solver, side, workers, limits, whole=tile is None)
     choice, pictures = _CHOICE * min(count, _GROUPS) * cells, 2 * _PICTURE * full
     peak = max(room + pyramids + workers * _DECODING * full, room + tiles + around + _MAPS * pixels,
                (_MAPS + _FUSING) * pixels + around + max(choice, pictures) if stack else 0,
+               _restoring(count, pixels, workers) if restored else 0,
                (_MAPS + _FUSING + _WRITING) * pixels + around)
     cores = min(workers, os.cpu_count() or 1)
     seconds = {"decode": _DECODE_NS * full * count / 1e9 / cores, "align": _ALIGN_S * count if moved else 0,
                "register": _REGISTER_NS * pixels * count / 1e9 / cores if moved else 0,
                "solve": (_SOLVE_NS * count + _SOLVE_PIXEL_NS) * pixels * (1 + 2 * halo / side) ** 2 / 1e9 / cores,
-               "all-in-focus": _PICTURE_NS * full * count / 1e9 if stack else 0,
+               "all-in-focus": (_PICTURE_NS * full * count * (stack or restored)
+                                + _RESTORE_NS * pixels * count / cores * restored) / 1e9,
                "start and write": _START_S + _WRITE_NS * pixels / 1e9}
-    least, most = output_bytes(pixels, metric=source.scale == "metric", pictures=stack)
+    least, most = output_bytes(pixels, metric=source.scale == "metric", pictures=stack or restored)
     disk = scratch_bytes((count, *shape))
     memory = _PROGRAM + peak + (disk if disk and lies_in_memory(scratch_folder()) else 0)
     return Forecast(count, shape, memory, disk, most, least, seconds, side, workers)
+
+
+def _restoring(count, pixels, workers):
+    """Bytes of the maps, all pictures at once, and the work on them."""
+    block = min(2 * pixels, _BLOCK)
+    return (_MAPS + _PICTURE * count + _RESTORING) * pixels + (_FILTERS + _BLOCKS * workers) * count * block
 
 
 def _cells(shape):

@@ -29,6 +29,7 @@ from dfd.io.results import Outcome, check_room, check_target, write_results
 from dfd.io.scratch import check_space
 from dfd.io.sources import Source, open_source
 from dfd.refine import fill
+from dfd.restore import restore
 from dfd.solvers import choose
 from dfd.tiles import check_tile, in_order, solve_tiled, worker_count
 
@@ -112,7 +113,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     intrinsics = _intrinsics(prepared)
     del capture
     prepared = replace(prepared, capture=None)  # its images are not needed any more
-    all_in_focus, index = (None, None) if coordinates is None else _fuse(prepared, coordinates, result, progress)
+    all_in_focus, index = _restore(prepared, views, result, workers, progress) if coordinates is None else \
+        _fuse(prepared, coordinates, result, progress)
     if fill_unknown:
         result = replace(result, values=fill(result.values))
     if limits is not None:
@@ -153,6 +155,15 @@ def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_dist
     expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits)
     _check_room(folder, expected)
     return source, expected
+
+
+def _restore(prepared: Prepared, views, result, workers, progress):
+    """All-in-focus image of a capture that is no stack, from all its pictures at once; there is no index of frames."""
+    if any(view.lens is None for view in views):
+        return None, None
+    pictures = prepared.pictures()
+    return restore(pictures, views, result.values, workers=workers,
+                   progress=None if progress is None else lambda *at: progress("all-in-focus", *at)), None
 
 
 def _fuse(prepared: Prepared, coordinates, result, progress):

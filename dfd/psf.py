@@ -92,7 +92,8 @@ class Psf:
 
 @dataclass(frozen=True)
 class _Model:
-    """One row: the pupil's light per cell of a grid of edges [px], transfer function at (wy, wx), its slope, reach / coc, radial."""
+    """One row: the pupil's light per cell of a grid of edges [px], transfer function at (wy, wx), its slope, reach / coc,
+    and whether it is radial."""
 
     pupil: Callable
     otf: Callable

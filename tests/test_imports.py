@@ -44,10 +44,10 @@ def test_an_unknown_name_is_an_attribute_error():
         dfd.no_such_name
 
 
-@pytest.mark.parametrize("arguments", ["--version", "--help", "depth --help", "simulate --help"])
+@pytest.mark.parametrize("arguments", ["--version", "--help", "depth --help", "simulate --help", "plan --help"])
 def test_help_loads_no_arithmetic_and_no_simulator(arguments):
     unwanted = (*(name for name in HEAVY if name not in ("typer", "rich")), "numpy", "scipy", "dfd.simulate", "dfd.pipeline",
-                "dfd.report")
+                "dfd.plan", "dfd.report")
     loaded = fresh("import contextlib, sys\n"
                    "from dfd.cli import main\n"
                    f"sys.argv = ['dfd', *{arguments.split()}]\n"

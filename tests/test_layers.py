@@ -12,7 +12,7 @@ LAYERS = (
     {"optics", "backend"},
     {"psf", "imaging", "noise", "kernels"},
     {"settings", "lensfile", "lenscurves", "profile", "capture", "depthmap", "lightfield"},
-    {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "bound", "plan", "apps", "tiles"},
+    {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "bound", "plan", "restore", "apps", "tiles"},
     {"pipeline", "assemble", "decode", "forecast", "io"},
     {"report", "batch", "cluster", "console"},
     {"cli"},

@@ -9,12 +9,12 @@ import pytest
 from dfd.bound import expected_sigma, planning_grid, response
 from dfd.capture import CAPTURES
 from dfd.lensfile import SCHEMA, SCHEMA_VERSION
-from dfd.plan import KINDS, Setup, plan
+from dfd.plan import KINDS, LIKELIHOOD, PLAIN, Setup, plan
 from dfd.plan.responses import Responses
 from dfd.profile import LensProfile
 from dfd.psf import IDEAL_KAPPA
 
-SETUP = Setup(focal_length=0.05, f_number=8.0, pixel_pitch=6e-6, near=0.8, far=0.97, full_well=5000)
+SETUP = Setup(focal_length=0.05, f_number=8.0, pixel_pitch=6e-6, near=0.8, far=0.97, full_well=5000, solver=PLAIN)
 NARROW = replace(SETUP, far=0.815)
 
 
@@ -64,6 +64,20 @@ def test_sigma_is_the_bounds_own_within_half_a_percent(proposals, kind):
     for index in (0, 20, 45, 64):
         exact = found.depths[index] ** 2 * expected_sigma(views, 1 / found.depths[index], texture=SETUP.texture)
         assert found.sigma[index] == pytest.approx(exact, rel=5e-3)
+
+
+def test_a_solver_leaves_its_floor_and_gains_where_noise_is_large(proposals):
+    """Monotone, so that the order of captures stays; the root of sigma far above `joined`."""
+    places = [0.0, 0.01, 0.1, 1.0, 4.0]
+    errors = [LIKELIHOOD.reached(sigma) for sigma in places]
+    assert errors[0] == LIKELIHOOD.floor and errors == sorted(errors) and LIKELIHOOD.reached(math.inf) == math.inf
+    free = replace(LIKELIHOOD, floor=0.0)
+    assert free.reached(4.0) / free.reached(1.0) == pytest.approx(2.0, rel=1e-3)
+    assert math.hypot(LIKELIHOOD.floor, free.reached(0.1)) == pytest.approx(errors[2], rel=1e-12)
+    assert [PLAIN.reached(sigma) for sigma in places] == places
+    found = proposed(replace(SETUP, solver=LIKELIHOOD), "views")
+    assert min(found.sigma) * SETUP.blur_rate > LIKELIHOOD.floor * SETUP.near**2
+    assert proposals["views"].limit == pytest.approx(proposals["views"].rms, rel=1e-12)
 
 
 def test_interpolated_transfer_functions_are_exact_within_1e_4():

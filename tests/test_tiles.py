@@ -9,7 +9,6 @@ import pytest
 from fakegpu import device  # noqa: F401  (fixture)
 from textures import NOISE, plane_stack, texture
 
-from dfd import tiles
 from dfd.capture import FocalStack, View
 from dfd.imaging import gaussian
 from dfd.psf import Psf

@@ -23,9 +23,9 @@ def setup_of(lens, *, focal_length, f_number, pixel_pitch, **options) -> Setup:
     Raises ValueError for a number that neither has.
     """
     profile = LensProfile.nominal() if lens is None else LensProfile.load(lens)
-    given = {"--focal-length": focal_length or profile.focal_nominal, "--pixel-pitch": pixel_pitch or profile.pixel_pitch,
-             "--f-number": f_number}
-    missing = [option for option, value in given.items() if value is None]
+    given = {"--focal-length": (focal_length, profile.focal_nominal), "--pixel-pitch": (pixel_pitch, profile.pixel_pitch),
+             "--f-number": (f_number,)}
+    missing = [option for option, values in given.items() if all(value is None for value in values)]
     if missing:
         also = "" if lens is not None or missing == ["--f-number"] else ", or a profile of the lens by --lens"
         raise ValueError(f"no {', no '.join(missing)}: a plan needs focal length, f-number and pixel pitch; give what is "
@@ -41,14 +41,13 @@ def proposal_lines(setup: Setup, proposals: tuple[Proposal, ...]) -> list[str]:
 
 
 def _assumed(setup):
-    side = round(setup.pixels**0.5)
     name = "" if setup.profile.name == "nominal" else f" ({setup.profile.name})"
     return [
         f"assumed: {setup.focal_length * 1e3:g} mm at f/{setup.f_number:g}{name}, pixels of {setup.pixel_pitch * 1e6:g} um; "
         f"depth {setup.near:g} to {setup.far:g} m, {setup.span:.1f} px of blur from end to end",
         f"         full well {setup.full_well:g} electrons, read noise {setup.read_noise:g}; {_LIGHT[setup.exposure]}",
-        f"         texture of contrast {setup.contrast:g} on a plane; disk blur, core {setup.core:g} px; windows of "
-        f"{side} x {side} px; registered frames",
+        f"         texture of contrast {setup.contrast:g} on a plane; disk blur, core {setup.core:g} px; "
+        "registered frames; solver likelihood",
     ]
 
 
@@ -57,10 +56,11 @@ def _table(proposals):
     places = (0, len(depths) // 2, -1)
     largest = max(item.sigma[place] for item in proposals for place in places)
     size, unit = metre_unit(min(largest, 0.099))
-    head = ("kind", "frames", *(f"sigma at {depths[place]:.4g} m" for place in places), "rms", "worst", "blur up to")
+    head = ("kind", "frames", *(f"sigma at {depths[place]:.4g} m" for place in places), "rms", "worst", "noise limit",
+            "blur up to")
     rows = [(_NAMES.get(item.kind, item.kind), str(len(item.frames)),
              *(f"{item.sigma[place] / size:.3g} {unit}" for place in places), f"{item.rms:.3%}", f"{item.worst:.3%}",
-             f"{item.blur:.3g} px")
+             f"{item.limit:.3%}", f"{item.blur:.3g} px")
             for item in proposals]
     return [plain(line) for line in columns([head, *rows], indent="")]
 
@@ -89,7 +89,8 @@ def json_text(setup: Setup, proposals: tuple[Proposal, ...]) -> str:
     assumed = {"focal_length_m": setup.focal_length, "f_number": setup.f_number, "pixel_pitch_m": setup.pixel_pitch,
                "near_m": setup.near, "far_m": setup.far, "full_well_e": setup.full_well, "read_noise_e": setup.read_noise,
                "contrast": setup.contrast, "exposure": setup.exposure, "psf": "disk", "psf_core_px": setup.core,
-               "window_pixels": setup.pixels, "blur_rate_px_per_dpt": setup.blur_rate, "span_px": setup.span,
+               "solver": "likelihood", "window_pixels": setup.solver.pixels, "solver_floor_px": setup.solver.floor,
+               "solver_joined_px": setup.solver.joined, "blur_rate_px_per_dpt": setup.blur_rate, "span_px": setup.span,
                "lens_profile": setup.profile.name}
     return json.dumps(strict({"assumed": assumed, "proposals": [_content(item) for item in proposals]}), indent=2,
                       allow_nan=False)
@@ -99,7 +100,7 @@ def _content(item):
     frames = [{"focus_distance_m": frame.focus_distance, "focus_dpt": frame.focus, "f_number": frame.f_number,
                "electrons_at_white": frame.electrons, "psf": frame.pupil} for frame in item.frames]
     return {"kind": item.kind, "side": item.side, "frames": frames, "depth_m": item.depths, "sigma_m": item.sigma,
-            "blur_px": item.blur, "rms_relative": item.rms, "worst_relative": item.worst}
+            "limit_relative": item.limit, "blur_px": item.blur, "rms_relative": item.rms, "worst_relative": item.worst}
 
 
 def plot_path(path) -> Path:

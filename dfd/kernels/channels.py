@@ -57,7 +57,8 @@ def channels(spectra, transfers):
     count = 1 if len(spectra) == 2 else len(spectra)
     out = np.empty((count, *spectra.shape[1:]), np.complex64)
     loop = _pair if count == 1 else _project
-    loop(spectra.reshape(len(spectra), -1), transfers.at.ravel(), transfers.tables[len(transfers.tables) // 2], out.reshape(count, -1))
+    table = transfers.tables[len(transfers.tables) // 2]
+    loop(spectra.reshape(len(spectra), -1), transfers.at.ravel(), table, out.reshape(count, -1))
     return out
 
 

@@ -6,7 +6,8 @@
         print(proposal.kind, [frame.focus_distance for frame in proposal.frames], proposal.worst)
 """
 
+from dfd.plan.estimator import LIKELIHOOD, PLAIN, Estimator
 from dfd.plan.search import KINDS, Proposal, plan
 from dfd.plan.setup import EXPOSURES, Frame, Setup
 
-__all__ = ["EXPOSURES", "KINDS", "Frame", "Proposal", "Setup", "plan"]
+__all__ = ["EXPOSURES", "KINDS", "LIKELIHOOD", "PLAIN", "Estimator", "Frame", "Proposal", "Setup", "plan"]

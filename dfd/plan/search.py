@@ -1,4 +1,5 @@
-"""The best capture of every kind: a small search for the least root mean square of sigma / depth over the range.
+"""The best capture of every kind: a small search for the least root mean square of sigma / depth over the range, at the
+noise limit; what the solver makes of that is told of the result.
 
 A row of _FAMILIES turns a few numbers into frames; a coarse grid of these numbers is followed by steps along each of them
 that are halved where none helps.  Sigma comes from `bound.expected_sigma`; no rule of thumb enters.
@@ -41,6 +42,7 @@ class Proposal:
     frames   as they are to be taken; left then right, power minus, plus, aperture minus, plus; a stack from near to far
     depths   m from the entrance pupil, near to far
     sigma    m, 1-sigma of depth at each of them
+    limit    root mean square of sigma / depth of one window at the noise limit: what the search minimises
     blur     px: coc of the sharpest frame at the depth where that is largest
     side     aperture pair: where the scene lies, "near" or "far" of focus; else None
     """
@@ -49,6 +51,7 @@ class Proposal:
     frames: tuple[Frame, ...]
     depths: tuple[float, ...]
     sigma: tuple[float, ...]
+    limit: float
     blur: float
     side: str | None = None
 
@@ -59,7 +62,7 @@ class Proposal:
 
     @property
     def rms(self) -> float:
-        """Root mean square relative error over the range, every dioptre of it alike: what the search minimises."""
+        """Root mean square relative error over the range, every dioptre of it alike."""
         return float(np.sqrt(np.mean((np.array(self.sigma) / np.array(self.depths)) ** 2)))
 
 
@@ -132,10 +135,14 @@ def _proposal(setup, kind, frames, respond) -> Proposal:
     views = setup.views(frames)
     shares = np.linspace(1, 0, DEPTHS).tolist()
     depths = tuple(1 / _between(setup, share) for share in shares)
-    sigma = tuple(depth * _relative(setup, views, share, respond) for depth, share in zip(depths, shares, strict=True))
+    rate = max(view.lens.blur_rate for view in views)
+    alone = np.array([_relative(setup, views, share, respond) for share in shares])
+    sigma = tuple(depth**2 * setup.solver.reached(noise / depth * rate) / rate
+                  for depth, noise in zip(depths, alone.tolist(), strict=True))
+    limit = float(np.sqrt(np.mean(alone**2)))
     blur = max(min(abs(view.lens.coc(1 / depth)) for view in views) for depth in depths)
     side = None if kind != "aperture-pair" else "far" if frames[0].focus > 1 / setup.near else "near"
-    return Proposal(kind, frames, depths, sigma, blur, side)
+    return Proposal(kind, frames, depths, sigma, limit, blur, side)
 
 
 def _score(setup, family, numbers, respond, limit):
@@ -152,9 +159,9 @@ def _score(setup, family, numbers, respond, limit):
 
 
 def _relative(setup, views, share, respond):
-    """Sigma over depth at a share of the range in dioptres, 0 = far."""
+    """Sigma of one window over depth at a share of the range in dioptres, 0 = far."""
     at = _between(setup, share)
-    return expected_sigma(views, at, pixels=setup.pixels, texture=setup.texture, respond=respond) / at
+    return expected_sigma(views, at, pixels=setup.solver.pixels, texture=setup.texture, respond=respond) / at
 
 
 def _focus(setup, inverse_depth):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from dfd.bound import PIXELS, Texture
+from dfd.bound import Texture
 from dfd.capture import View
 from dfd.noise import Noise
 from dfd.optics import ThinLens
+from dfd.plan.estimator import LIKELIHOOD, Estimator
 from dfd.profile import LensProfile
 from dfd.psf import Psf
 
@@ -52,7 +53,7 @@ class Setup:
     contrast     std of the texture, of white (0.15: a usual surface; 0.03: a wall)
     exposure     one of EXPOSURES
     core         std [px] of what blurs in focus
-    pixels       effective number of pixels that the solver averages over
+    solver       what the solver makes of the noise
     profile      measured pupils of the lens at its stops, where there are any
     Raises ValueError, naming the number with its unit, for what cannot be.
     """
@@ -67,7 +68,7 @@ class Setup:
     contrast: float = 0.15
     exposure: str = "total"
     core: float = 0.5
-    pixels: float = PIXELS
+    solver: Estimator = LIKELIHOOD
     profile: LensProfile = field(default_factory=LensProfile.nominal)
 
     def __post_init__(self):
@@ -168,6 +169,5 @@ _POSITIVE = {
     "far": ("m", 1.0, "at infinity depth has no finite sigma in metres: give the greatest depth that matters"),
     "full_well": ("electrons", 1.0, "no sensor is free of noise: 20000 is usual, 1500 a dark scene"),
     "contrast": ("of white", 1.0, "a surface without texture has no depth; 0.15 is usual"),
-    "pixels": ("px", 1.0, "225 is a window of 15 x 15"),
 }
 """Number that must be positive -> its unit, the size of that in the number's own, what helps."""

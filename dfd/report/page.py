@@ -171,14 +171,21 @@ def _pictures(outcome, record, pictures):
     scale, shown = record["scale"], []
     if "photo" in pictures:
         data, gain = pictures["photo"]
+        origin = "" if "frames" in pictures else f"Restored from {_count(record)} together by undoing their blur. "
         brighter = f"Shown {gain:.1f} times brighter than recorded." if gain > 1.05 else ""
-        shown.append(picture(data, "All in focus.", brighter, kind="jpeg"))
+        shown.append(picture(data, "All in focus.", origin + brighter, kind="jpeg"))
     words = f"{outcome.quantity[0].upper()}{outcome.quantity[1:]} [{scale['unit']}]. Colours span the middle 98 %. "
     shown.append(_map(pictures["depth"], "Depth." if scale["name"] == "metric" else "Relative depth.", words))
     shown.append(_map(pictures["confidence"], "Confidence,", "from 1-sigma: bright pixels are sure. "))
     if "frames" in pictures:
         shown.append(_map(pictures["frames"], "Source frame", "of each pixel of the all-in-focus image. "))
     return shown
+
+
+def _count(record):
+    """How many frames were used, in words."""
+    used = sum(frame["used"] for frame in record["frames"])
+    return "both frames" if used == 2 else f"{used} frames"
 
 
 def _map(made, title, words):

@@ -151,11 +151,19 @@ def _number(value, size):
 def method_parts(record) -> tuple:
     """Solver and options, seconds per stage, versions and inputs."""
     options = {name: value for name, value in record["solver"]["parameters"].items() if value not in (None, False, "")}
-    rows = [("solver", record["solver"]["name"]), ("device", record["device"]),
+    rows = [("solver", record["solver"]["name"]), ("device", record["device"]), *_side(record["side"]),
             ("point-spread function", f"{record['psf']['model']}, core {record['psf']['core_px']:g} px"),
             ("sensor noise", _noise(record["noise"])), *((name.replace("_", " "), value) for name, value in options.items())]
     seconds = [(stage, f"{value:.1f} s") for stage, value in record["timings_s"].items()]
     return group("columns", table(rows, kind="wide"), table(seconds, kind="numbers")),
+
+
+def _side(side):
+    """Where an aperture pair was told to look: the pictures themselves cannot tell."""
+    if side is None:
+        return ()
+    place = {"near": "before", "far": "beyond"}[side]
+    return (("side of focus", f"{side}, as stated: the scene lies {place} the plane of focus"),)
 
 
 def _noise(record):

@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 
-from dfd.capture import AperturePair, Capture
+from dfd.capture import AperturePair, Capture, DualPixelPair
+from dfd.psf import IDEAL_KAPPA
 
 STEP_PX = 0.5
 """Distance of labels [px of coc of the view whose blur grows fastest]; the place between them is found afterwards."""
@@ -28,6 +29,7 @@ LEAST_USED = 4
 
 _LIMIT_PX = 160.0
 _SAME_PX = 0.1
+_SAME_KAPPA = 0.03
 _SPAN_PX = 2.0
 _AT_FOCUS_PX = 0.5
 
@@ -37,6 +39,10 @@ def check_optics(capture: Capture, limits) -> None:
     if capture.scale != "metric":
         raise ValueError(f"a sweep over depth needs the optics of every image, this capture has scale {capture.scale}; give "
                          "focal length, f-number, pixel pitch and focus distance of every frame, or use focus-measure")
+    if isinstance(capture, DualPixelPair) and not math.isclose(capture.kappa, IDEAL_KAPPA, rel_tol=_SAME_KAPPA):
+        raise ValueError(f"kappa ({capture.kappa:.4g}) of this dual-pixel pair is not that of ideal half discs "
+                         f"({IDEAL_KAPPA:.4g} within {_SAME_KAPPA:.0%}), the only ones that a sweep models so far; "
+                         "there is no solver for such a sensor in this version")
     low, high = grid_range(capture, limits)
     ends = np.array([low, high])
     blur = np.array([np.abs(view.lens.coc(ends)) for view in capture.views])
@@ -44,8 +50,8 @@ def check_optics(capture: Capture, limits) -> None:
     psfs = {view.psf.model for view in capture.views}
     if len(psfs) == 1 and np.ptp(blur, axis=0).max() < _SAME_PX and np.ptp(signed, axis=0).max() < _SAME_PX:
         raise ValueError(f"all {len(capture)} images have the same optics (focus {capture.views[0].lens.focus:.4g} dioptre, "
-                         f"blur rate {capture.views[0].lens.blur_rate:.4g} px/dioptre, within {_SAME_PX:g} px of blur): depth "
-                         "shows in the difference of their blur; check focus_distance_m and f_number of each frame")
+                         f"blur rate {capture.views[0].lens.blur_rate:.4g} px/dioptre, within {_SAME_PX:g} px of blur): "
+                         "depth shows in the difference of their blur; check focus_distance_m and f_number of each frame")
     least = np.sort([np.abs(view.lens.coc(np.linspace(low, high, 65))) for view in capture.views], axis=0)[1]
     if least.max() > _LIMIT_PX:
         worst = np.linspace(low, high, 65)[int(np.argmax(least))]
@@ -73,8 +79,8 @@ def grid_range(capture: Capture, limits) -> tuple[float, float]:
         high = max(_default_range(capture)[1], low + _span(capture))
     if high <= low:
         raise ValueError(f"the range {_metres(nearest)} to {_metres(farthest)} holds nothing that this {capture.kind} can "
-                         f"tell, {_metres(_default_range(capture)[1])} to {_metres(_default_range(capture)[0])}; check --near "
-                         "and --far, both in metres")
+                         f"tell, {_metres(_default_range(capture)[1])} to {_metres(_default_range(capture)[0])}; check "
+                         "--near and --far, both in metres")
     return low, high
 
 
@@ -129,8 +135,8 @@ def _check_side(capture, nearest, farthest):
     """Refuse limits on both sides of the focus of an aperture pair; an open end is cut at the focus."""
     focus = capture.views[0].lens.focus
     if capture.side == "far" and focus < nearest < math.inf:
-        raise ValueError(f"near ({_metres(nearest)}) lies before the focus ({_metres(focus)}), but side is far: two apertures "
-                         "cannot tell one side from the other; give a range on one side, or another side")
+        raise ValueError(f"near ({_metres(nearest)}) lies before the focus ({_metres(focus)}), but side is far: two "
+                         "apertures cannot tell one side from the other; give a range on one side, or another side")
     if capture.side == "near" and 0 < farthest < focus:
         raise ValueError(f"far ({_metres(farthest)}) lies beyond the focus ({_metres(focus)}), but side is near: two "
                          "apertures cannot tell one side from the other; give a range on one side, or another side")

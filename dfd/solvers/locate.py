@@ -29,7 +29,7 @@ in a wider one; std of that [px]."""
 _LEAST_SHARE = 0.05
 """Least share of the slope that is taken for texture, however strong the noise."""
 
-_INFORMATION, _SCATTER, _WIDENED, _QUANTISED = 0.23, 1.1, 0.12, 0.04
+_INFORMATION, _SCATTER, _WIDENED, _QUANTISED = 0.45, 0.24, 0.155, 0.13
 """sigma^2 is the sum of squares of: this share of what the window's information alone allows (aggregation joins more
 pixels); the scatter times a factor that grows per px of blur of the sharpest view (errors of neighbours are alike as far as
 the blur reaches, so that the scatter shows less of them and the plane averages less); this share of a step of the grid.

@@ -1,0 +1,91 @@
+"""What `dfd depth` refuses of captures that are no stacks: one clear line, exit code 2, nothing decoded, nothing written."""
+
+import re
+
+import pytest
+
+from dfd.cli.commands import app
+from dfd.console.run import call
+from dfd.io.simulated import write_simulation
+from dfd.simulate import simulate_capture
+
+KINDS = ("aperture-pair", "views", "differential-quad")
+
+
+@pytest.fixture(scope="module")
+def captures(tmp_path_factory):
+    """A folder with a capture of every kind."""
+    folder = tmp_path_factory.mktemp("captures")
+    for kind in KINDS:
+        write_simulation(simulate_capture(kind, scene="plane", size=(48, 72)), folder / kind, format="npy")
+    return folder
+
+
+def without(*keys):
+    return lambda text: re.sub(rf"^({'|'.join(keys)}) = .*\n", "", text, flags=re.MULTILINE)
+
+
+def stated(key, value):
+    return lambda text: re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+
+
+def chain(*steps):
+    def change(text):
+        for step in steps:
+            text = step(text)
+        return text
+    return change
+
+
+def as_it_is(text):
+    return text
+
+
+CASES = {
+    "no side": ("aperture-pair", without("side"), "", ("side (None)", "near or far", 'add side = "far"', "capture.toml")),
+    "no such side": ("aperture-pair", stated("side", '"left"'), "", ("capture.toml", "side", "near", "far")),
+    "no optics of a pair": ("aperture-pair", without("focal_length_mm", "f_number", "pixel_pitch_um", "focus_distance_m"),
+                            "",
+                            ("kind aperture-pair needs the optics of every frame", "focal_length_mm = ...",
+                             "focus_distance_m = ...", "pixel_pitch_um = ...")),
+    "no optics of views": ("views", without("f_number"), "", ("kind views needs the optics of every frame",
+                                                              "f_number = ...")),
+    "one aperture": ("aperture-pair", stated("f_number", 4.0), "", ("both images have the same aperture (12.5 mm pupil)",
+                                                                   "f_number")),
+    "all views alike": ("views", chain(stated("f_number", 4.0), stated("focus_distance_m", 0.7)), "",
+                        ("have the same optics", "check focus_distance_m and f_number")),
+    "no such role": ("differential-quad", stated("role", '"x"'), "", ("capture.toml", "role", "power-minus")),
+    "near beyond far": ("views", as_it_is, "--near 2 --far 1", ("near (2 m)", "less than far (1 m)", "metres")),
+    "near below zero": ("views", as_it_is, "--near -1", ("near (-1 m)", "zero or positive")),
+    "nothing in the range": ("aperture-pair", as_it_is, "--near 500 --far 900",
+                             ("the range 500 m to 900 m holds nothing", "--near and --far")),
+    "a range across the focus": ("aperture-pair", as_it_is, "--near 0.3 --far 0.8",
+                                 ("near (0.3 m) lies before the focus", "side is far")),
+    "the other side": ("aperture-pair", as_it_is, "--side near --far 0.8", ("far (0.8 m) lies beyond the focus",
+                                                                           "side is near")),
+    "a solver of stacks": ("views", as_it_is, "--solver focus-measure", ("solver 'focus-measure' takes focal-stack",
+                                                                        "not views")),
+    "a tile of nothing": ("views", as_it_is, "--tile 8", ("tile (8 px) must be at least 64 px",)),
+    "three frames for a pair": ("views", stated("kind", '"aperture-pair"\nside = "far"'), "",
+                                ("4 files for kind aperture-pair", "exactly 2")),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_refused_in_one_line(case, captures, tmp_path, capsys):
+    kind, change, options, parts = CASES[case]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for path in (captures / kind).iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    text = (folder / "capture.toml").read_text(encoding="utf-8")
+    changed = change(text)
+    assert changed != text or change is as_it_is, "the case changes nothing"
+    (folder / "capture.toml").write_text(changed, encoding="utf-8")
+    assert call(app, ["depth", str(folder), "-o", str(tmp_path / "out"), *options.split()], name="dfd") == 2
+    told = capsys.readouterr()
+    (line,) = told.err.splitlines()
+    assert line.startswith("dfd: ") and not told.out
+    for part in parts:
+        assert part in line
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
