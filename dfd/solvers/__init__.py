@@ -25,7 +25,7 @@ class Solver:
     halo        (capture, limits) -> px around a pixel that its value may depend on
     memory      (capture, (H, W), limits) -> bytes that solving its images cut to this size takes, a copy of them included
     room        bytes that all its tiles in work may take together
-    seam        most that what lies beyond the halo changes a value by [its sigma]
+    seam        what lies beyond the halo changes 99 of 100 values by less than this [their sigma]; 0 = none at all
     check       (capture, limits): raises ValueError for a capture or limits that it cannot solve
     Images are not looked at by the last three: they serve before anything is decoded.
     """
@@ -66,7 +66,7 @@ SOLVERS: dict[str, Solver] = {
             (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),
             "plane sweep with the forward model of every image; needs the optics, near the noise limit",
             "Zhou, Lin and Nayar 2009; Tang et al. 2017; Hirschmueller 2008 (aggregation)", 0.5, likelihood.reach,
-            likelihood.bytes_needed, grid.check_optics, 900e6, 0.3,
+            likelihood.bytes_needed, grid.check_optics, 900e6, 0.4,
         ),
         Solver(
             "spatial-transform", spatial_transform.solve_spatial_transform, (AperturePair, FocalStack, Capture),
