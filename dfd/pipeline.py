@@ -28,10 +28,14 @@ from dfd.io.maps import read_mask
 from dfd.io.results import Outcome, check_room, check_target, write_results
 from dfd.io.scratch import check_space
 from dfd.io.sources import Source, open_source
-from dfd.refine import fill
+from dfd.refine import fill, smooth
 from dfd.restore import restore
 from dfd.solvers import choose
 from dfd.tiles import check_tile, in_order, solve_tiled, worker_count
+
+_EDGE, _ALIKE_PX = 0.5, 8.0
+"""Step in the all-in-focus image, over its standard deviation, that nothing is smoothed across; px over which errors of
+depth are taken to be alike."""
 
 _SMALL_PICTURE = 8e6
 """Pixels up to which the next picture is decoded while one is blended in."""
@@ -75,11 +79,12 @@ def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None,
 
 def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto", focus_distances=None, align="auto",
         reference=None, side=None, near=None, far=None, origin="pupil", mask=None, min_confidence=0.0,
-        fill_unknown=False, preview=False, tile=None, workers=None, force=False, extras=(), opened=None,
+        smoothing=None, fill_unknown=False, preview=False, tile=None, workers=None, force=False, extras=(), opened=None,
         progress=None) -> Outcome:
     """The main job: everything `dfd depth` does, with its options, and what it leaves behind.
 
     near, far        metres from `origin`;   mask   path of an image of the frames' size, 0 = leave out
+    smoothing        px; depth is smoothed so far around a pixel, not across edges of the all-in-focus image
     fill_unknown     fill unknown depth from around it, its sigma stays unknown
     tile, workers    see estimate_depth
     extras           functions that add files to the folder, see write_results;   progress   see read_capture
@@ -93,7 +98,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
     planned = outline(source, reduction_of(source, preview))
     row = choose(planned, solver, limits)
-    used = _check_options(source, folder, row.halo(planned, limits), min_confidence, device, tile, workers)
+    used = _check_options(source, folder, row.halo(planned, limits), min_confidence, device, tile, workers, smoothing)
     _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits))
     keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
     inputs = _digests(source, worker_count(workers))
@@ -115,6 +120,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     prepared = replace(prepared, capture=None)  # its images are not needed any more
     all_in_focus, index = _restore(prepared, views, result, workers, progress) if coordinates is None else \
         _fuse(prepared, coordinates, result, progress)
+    if smoothing is not None:
+        result = _smoothed(result, all_in_focus, smoothing)
     if fill_unknown:
         result = replace(result, values=fill(result.values))
     if limits is not None:
@@ -128,7 +135,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
         coordinates=coordinates, intrinsics=intrinsics, origin=origin, origin_offset=offset, solver=row.name, device=used,
         timings=clock.stages,
         parameters={"align": str(align), "near_m": near, "far_m": far, "mask": None if mask is None else str(mask),
-                    "min_confidence": min_confidence, "fill": fill_unknown, "reduction": prepared.reduction,
+                    "min_confidence": min_confidence, "smooth_px": smoothing, "fill": fill_unknown, "reduction": prepared.reduction,
                     "tile_px": tile, "workers": workers},
         kept=prepared.kept, gains=tuple(float(gain) for gain in prepared.gains),
         noises=tuple(view.noise for view in views),
@@ -183,10 +190,23 @@ def _fuse(prepared: Prepared, coordinates, result, progress):
     return image, np.where(index < 0, np.int32(-1), np.asarray(kept, np.int32)[index])
 
 
-def _check_options(source, folder, halo, min_confidence, device, tile, workers):
+def _smoothed(result, picture, radius):
+    """The map smoothed within edges of the all-in-focus image."""
+    guide = picture.mean(axis=2)
+    tolerance = max(_EDGE * float(np.nanstd(guide)), 1e-6)
+    values, sigma = smooth(result.values, result.sigma, guide, radius=radius, tolerance=tolerance, correlation=_ALIKE_PX)
+    return replace(result, values=values, sigma=sigma)
+
+
+def _check_options(source, folder, halo, min_confidence, device, tile, workers, smoothing=None):
     """What can be refused before the minutes of decoding is refused here; "cpu" or "cuda", what `device` amounts to."""
     if not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence ({min_confidence:g}) must lie between 0 and 1; 0 keeps everything")
+    if smoothing is not None and smoothing < 1:
+        raise ValueError(f"smooth ({smoothing} px) must be a radius of 1 px or more; leave it out for none")
+    if smoothing is not None and source.scale == "affine":
+        raise ValueError(f"smooth ({smoothing} px) follows the edges of the all-in-focus image, which needs known optics; "
+                         "leave it out")
     worker_count(workers)
     if tile is not None:
         check_tile(tile, halo)

@@ -56,9 +56,13 @@ class Psf:
         """The same model in pixels `factor` times as large."""
         return replace(self, core=self.core / factor)
 
+    def reach(self, coc: float) -> float:
+        """Px from the middle beyond which a kernel holds next to nothing."""
+        return abs(coc) * MODELS[self.model].reach + 4 * self.core
+
     def kernel(self, coc: float, *, size: int | None = None) -> np.ndarray:
         """(n, n) float64 kernel of unit sum for a signed `coc` [px]; n odd, `size` or the smallest that holds it."""
-        reach = math.ceil(abs(coc) * MODELS[self.model].reach + 4 * self.core + 0.5)
+        reach = math.ceil(self.reach(coc) + 0.5)
         size = 2 * reach + 1 if size is None else size
         if size % 2 == 0 or size < 1:
             raise ValueError(f"size ({size} px) of a PSF kernel must be odd and positive")

@@ -20,7 +20,6 @@ import numpy as np
 
 from dfd.backend import array_module, scipy_module, to_numpy
 from dfd.imaging import gaussian
-from dfd.psf import MODELS
 from dfd.refine import fill
 from dfd.tiles import cut, in_order, worker_count
 
@@ -106,7 +105,7 @@ class _Job:
         self._xp = xp = array_module(place)
         cocs = np.array([[view.lens.coc(level) for view in views] for level in levels])
         self._cocs, self._sharp = cocs, np.abs(cocs).argmin(axis=1)
-        reach = max(abs(coc) * 2 * MODELS[view.psf.model].reach + 8 * view.psf.core
+        reach = max(2 * view.psf.reach(coc)
                     for row in cocs for coc, view in zip(row, views, strict=True))
         self._jumps = _jumps(place, (levels[1] - levels[0]) * max(view.lens.blur_rate for view in views))
         self._border = min(2 * math.ceil(reach) + _BORDER, _MOST_BORDER)
@@ -239,7 +238,7 @@ def _frequencies(xp, size):
 def _otf(view, coc, frequencies):
     """Transfer function of a view at a blur of `coc` px; what has no direction is looked up in a table."""
     wy, wx, radial = frequencies
-    if not MODELS[view.psf.model].radial:
+    if not view.psf.radial:
         return view.psf.otf(float(coc), wy, wx)
     xp = array_module(radial)
     places = xp.linspace(0, math.sqrt(2) * math.pi, _TABLE)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = (
     {"optics", "backend"},
-    {"psf", "imaging", "noise", "kernels"},
+    {"psf", "measured", "imaging", "noise", "kernels"},
     {"settings", "lensfile", "lenscurves", "profile", "capture", "depthmap", "lightfield"},
     {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "bound", "plan", "restore", "apps", "tiles"},
     {"pipeline", "assemble", "decode", "forecast", "io"},

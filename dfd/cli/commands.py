@@ -79,7 +79,7 @@ def depth(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="a folder, image files, or a capture.toml")],
     output: Output,
     kind: Annotated[Kind, typer.Option(
-        help="capture kind; this version solves focal-stack and reads the others, see `dfd solvers`")] = Kind.AUTO,
+        help="capture kind, see `dfd solvers`")] = Kind.AUTO,
     solver: Annotated[str, typer.Option(metavar="NAME", help="auto, or a name that `dfd solvers` lists")] = "auto",
     lens: Annotated[Path | None, typer.Option(metavar="PROFILE.json", help="lens profile")] = None,
     device: Annotated[Device, typer.Option(help="where the arithmetic runs; cuda never falls back")] = Device.AUTO,
@@ -96,6 +96,9 @@ def depth(
     mask: Annotated[Path | None, typer.Option(metavar="FILE", help="tiff, png or npy; 0 = leave this pixel out")] = None,
     min_confidence: Annotated[float, typer.Option(
         metavar="0..1", min=0, max=1, help="pixels below this confidence become unknown")] = 0.0,
+    smooth: Annotated[int | None, typer.Option(
+        metavar="PX", help="smooth depth within so many px, not across edges of the all-in-focus image [default: none]"
+    )] = None,
     fill: Annotated[bool, typer.Option("--fill", help="fill unknown depth from around it; its sigma stays unknown")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="quick look: images reduced to at most 1024 px")] = False,
     tile: Annotated[int | None, typer.Option(
@@ -127,7 +130,7 @@ def depth(
         outcome = run(
             inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),
             align=align, reference=reference, side=side, near=near, far=far, origin=origin, mask=mask,
-            min_confidence=min_confidence, fill_unknown=fill, preview=preview, tile=tile, workers=workers, force=force,
+            min_confidence=min_confidence, smoothing=smooth, fill_unknown=fill, preview=preview, tile=tile, workers=workers, force=force,
             extras=(write_report,), opened=opened, progress=progress,
         )
     summary(outcome, output)
