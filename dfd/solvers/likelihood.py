@@ -26,7 +26,7 @@ from dfd.depthmap import DepthMap
 from dfd.kernels.aggregation import aggregate
 from dfd.kernels.basins import winner
 from dfd.solvers import coarse
-from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc
+from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, used_views
 from dfd.solvers.locate import WINDOW, Basins, locate
 from dfd.solvers.sweep import Sweep, border_of
 
@@ -88,8 +88,8 @@ def _solve(capture, labels):
     """(value, sigma) [dioptre], (H, W) float32 each, NaN where unknown; labels ascend, with or without gaps."""
     xp = array_module(capture.images)
     sweep = Sweep(capture, labels)
-    cost, slope, noise = _volumes(sweep, labels)
-    basins, ambiguous = _choose(cost, labels, _rate(capture))
+    cost, slope, noise, expected = _volumes(sweep, labels)
+    basins, ambiguous = _choose(cost, expected, labels, _rate(capture))
     del cost
     value, sigma = locate(basins, *_at(slope, noise, basins.label), labels, sweep.gaps(labels), rate=_rate(capture),
                           correlation=sweep.correlation, blur=sweep.least_blur)
@@ -105,12 +105,18 @@ def _rate(capture):
 
 
 def _volumes(sweep, labels):
-    """((H, W, L) mean squares of the channels, (H, W, l) of their slopes [1/dioptre^2], (l,) the noise's part of those)."""
+    """((H, W, L) mean squares of the channels, (H, W, l) of their slopes [1/dioptre^2], (l,) the noise's part of those,
+    function: labels -> what noise alone would make of the first)."""
     xp = array_module(sweep.missing)
     cost = xp.empty((*sweep.shape, len(labels)), dtype=np.float32)
-    residuals = sweep.residuals(labels)
+    residuals, levels, used = sweep.residuals(labels), [], []
     for start in range(0, len(labels), _BATCH):
-        planes = [imaging.gaussian(plane, WINDOW) for plane in itertools.islice(residuals, _BATCH)]
+        planes = []
+        for found, level in itertools.islice(residuals, _BATCH):
+            if not levels or level is not levels[-1]:
+                levels.append(level)
+            used.append(len(levels) - 1)
+            planes.append(imaging.gaussian(found + level, WINDOW))
         cost[:, :, start:start + _BATCH] = xp.stack(planes).transpose(1, 2, 0)
     places = labels[_slope_places(len(labels))]
     slope = xp.empty((*sweep.shape, len(places)), dtype=np.float32)
@@ -119,7 +125,17 @@ def _volumes(sweep, labels):
         plane, part = sweep.slope(float(place))
         slope[:, :, number] = imaging.gaussian(plane, WINDOW)
         noise.append(part)
-    return cost, slope, xp.asarray(np.array(noise, np.float32))
+    return cost, slope, xp.asarray(np.array(noise, np.float32)), _expected(sweep, labels, levels, used)
+
+
+def _expected(sweep, labels, levels, used):
+    """Function: (H, W) labels -> mean square of channels that hold noise alone, at the level that the curve has there."""
+    xp = array_module(sweep.missing)
+    free = xp.asarray(np.array([len(used_views(sweep.capture, float(label))) - 1 for label in labels], np.float32))
+    used = xp.asarray(np.array(used))
+    added = xp.stack([xp.zeros(sweep.shape, dtype=np.float32) if level.ndim == 0 else imaging.gaussian(level, WINDOW)
+                      for level in levels], axis=2)
+    return lambda label: free[label] + xp.take_along_axis(added, used[label][:, :, None], axis=2)[:, :, 0]
 
 
 def _slope_places(count):
@@ -133,10 +149,11 @@ def _at(slope, noise, label):
     return xp.take_along_axis(slope, nearest[:, :, None], axis=2)[:, :, 0], noise[nearest]
 
 
-def _choose(cost, labels, rate):
+def _choose(cost, expected, labels, rate):
     """(Basins, (H, W) bool: another basin is as likely).  `cost` is written to."""
     xp = array_module(cost)
-    cost -= cost.min(axis=2, keepdims=True)
+    lowest = cost.min(axis=2, keepdims=True)
+    cost -= lowest
     xp.minimum(cost, np.float32(_CLIP), out=cost)
     total = aggregate(cost, _SMALL, _LARGE, paths=_PATHS)
     steps = np.diff(labels)
@@ -146,7 +163,8 @@ def _choose(cost, labels, rate):
     chosen = xp.clip(label, 1, len(labels) - 2)
     below, own, above = (xp.take_along_axis(cost, (chosen + k)[:, :, None], axis=2)[:, :, 0] for k in (-1, 0, 1))
     independent = 4 * math.pi * WINDOW**2
-    return (Basins(xp.where(inside, label, -1), offset, below - own, above - own),
+    excess = lowest[:, :, 0] + own - expected(chosen)
+    return (Basins(xp.where(inside, label, -1), offset, below - own, above - own, excess),
             (second - least) * (independent / _PATHS) < _AMBIGUOUS)
 
 

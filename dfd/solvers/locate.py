@@ -29,7 +29,7 @@ in a wider one; std of that [px]."""
 _LEAST_SHARE = 0.05
 """Least share of the slope that is taken for texture, however strong the noise."""
 
-_INFORMATION, _SCATTER, _WIDENED, _QUANTISED = 0.45, 0.24, 0.155, 0.13
+_INFORMATION, _SCATTER, _WIDENED, _MISFIT, _QUANTISED = 0.45, 0.24, 0.155, 0.1, 0.05
 """sigma^2 is the sum of squares of: this share of what the window's information alone allows (aggregation joins more
 pixels); the scatter times a factor that grows per px of blur of the sharpest view (errors of neighbours are alike as far as
 the blur reaches, so that the scatter shows less of them and the plane averages less); this share of a step of the grid.
@@ -43,13 +43,14 @@ _OWN_PX = 0.3
 @dataclass(frozen=True, eq=False)
 class Basins:
     """(H, W) each: label, int32, -1 = unknown; offset in labels of the aggregated curve; how much the pixel's own curve
-    rises from the label to the one below and above [mean square of the channels].
+    rises from the label to the one below and above, and lies above what noise alone would make [mean square of channels].
     """
 
     label: np.ndarray
     offset: np.ndarray
     below: np.ndarray
     above: np.ndarray
+    excess: np.ndarray
 
 
 def locate(basins: Basins, slope, noise, labels, gaps, *, rate: float, correlation: float, blur):
@@ -73,7 +74,10 @@ def locate(basins: Basins, slope, noise, labels, gaps, *, rate: float, correlati
     window = 4 * math.pi * (WINDOW**2 + PLANE**2) / correlation
     slope, noise = imaging.gaussian(slope, PLANE), imaging.gaussian(noise, PLANE)
     scatter = scatter * (_SCATTER + _WIDENED * blur(value))
-    sigma = xp.sqrt((_INFORMATION * _sandwich(slope, noise, window)) ** 2 + scatter**2 + (_QUANTISED * step) ** 2)
+    texture = xp.maximum(slope - noise, _LEAST_SHARE * slope + np.float32(1e-12))
+    misfit = xp.maximum(imaging.gaussian(basins.excess, PLANE), 0) / texture
+    sigma = xp.sqrt((_INFORMATION * _sandwich(slope, noise, window)) ** 2 + scatter**2 + _MISFIT**2 * misfit
+                    + (_QUANTISED * step) ** 2)
     return xp.where(_weak(slope, noise, window) | xp.isnan(place), np.nan, value), sigma
 
 

@@ -133,7 +133,7 @@ def _designed(optics, places, seen, smoothing):
     texture = spectra[1] * mean[np.argmin(np.abs(g))] ** 2
     misfit = difference - answers[1][:, None, None] / 2 * mean
     power = [_CONTRAST**2 * np.mean(spectra[1] * part**2, (1, 2))[kept] for part in (mean, misfit)]
-    doubt = (np.abs(answers[0] - answers[2]) / 4)[kept]
+    doubt = (np.abs(answers[0] - answers[2]) / 3)[kept]
     constants = _constants([taps for _, _, taps in optics], smoothing, texture / np.mean(texture))
     spread = (numerator_variance(constants, (_NOISE**2, _NOISE**2), power[0], answers[1][kept])
               + 2 * constants["misfit"] * power[1] * power[0])

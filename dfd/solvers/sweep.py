@@ -105,20 +105,20 @@ class Sweep:
         self.correlation = float(xp.sum(correlation**2) / max(float(correlation[0, 0]) ** 2, 1e-30))
 
     def residuals(self, labels):
-        """Yield for every label, (H, W) float32: sum over the channels of e^2, over the local noise, plus what does not
-        depend on the label.
+        """Yield for every label (found, level), (H, W) float32 and the same or 0: the sum over the channels of e^2, over
+        the local noise, and what is to be added to it to go on from the label before.
 
-        Views that are too blurred at a label are not used there.  Where the views used change, the curve goes on from where
-        it was: a step in it would pull depth towards the labels that more views explain.
+        Views that are too blurred at a label are not used there.  Where the views used change, the level does: a step in the
+        curve would pull depth towards the labels that more views explain.
         """
-        used, level = None, 0.0
+        used, level = None, np.float32(0)
         for label in labels:
             now = used_views(self.capture, float(label))
             found = self._residual(float(label), now)
             if used is not None and now != used:
                 level = level + self._residual(float(label), used) - found
             used = now
-            yield found + level
+            yield found, level
 
     def _residual(self, inverse_depth, used):
         total = 0.0
