@@ -120,7 +120,7 @@ def percent(share):
 def side_by_side(results):
     """One map of several."""
     values, sigma = (np.concatenate([getattr(result, name) for result in results]) for name in ("values", "sigma"))
-    return DepthMap(values, sigma, results[0].scale, results[0].solver)
+    return DepthMap(values, sigma, results[0].scale, results[0].method)
 
 
 def side_by_side_truth(truths):
