@@ -1,13 +1,13 @@
-"""Accuracy on exact truth: the scene that peers were measured on, a ray-traced aperture pair, and a focal stack in memory.
+"""Accuracy on exact truth: the scene that peers were measured on, and a ray-traced aperture pair.
 
-    python benchmarks/accuracy.py [peers] [pair] [stack]
+    python benchmarks/accuracy.py [peers] [pair]
 
 peers: 120 x 160 px, a slanted plane and a box before it, two foci, Gaussian blur whose std is the blur *radius* (so the
 lens below has twice the pupil: a PSF of this library has std |coc| / 4), noise 0.5 % of white; every method gets the true
 PSF and the range 1.02 to 1.95 m; 10 px at the border do not count.  "plain" is the textbook statistic (relative channel of
 whole frames, squared, box of 9 or 15, 60 labels, parabola), noted as 27.3 / 12.2 / 5.5 and 28.7 / 13.6 / 5.5 mm: that it
 comes out alike shows that the scene is theirs.  pair: 50 mm f/4 and f/11, 12 um, focus 0.9 m, beyond it
-a slant and a sphere from 1.0 to 1.3 m, 300 x 400 px.  stack: the 16 frames of simulated.py, registered, without files.
+a slant and a sphere from 1.0 to 1.3 m, 300 x 400 px.  Stacks: simulated.py --solver likelihood.
 Nothing is fitted on the truth; errors are of known pixels, "filled" of all, unknown ones taken from the nearest known.
 """
 
@@ -24,7 +24,7 @@ from dfd.noise import Noise
 from dfd.optics import ThinLens
 from dfd.psf import Psf
 from dfd.refine import fill
-from dfd.simulate import expose, make_scene, render, simulate_capture, true_inverse_depth
+from dfd.simulate import expose, make_scene, render, true_inverse_depth
 from dfd.solvers import SOLVERS
 
 SHAPE, BORDER, NOISE = (120, 160), 10, 0.005
@@ -34,7 +34,7 @@ PEERS = (("DFDFD relative blur 9 / 15", "28.9 / 30.0", "13.1 / 14.1", "6.7 / 6.9
          ("asked", "", "9.8", "5.3"))
 """Best peers as noted by those who ran them (2 frames, full frame): RMSE, MAE, median [mm]; their maps have no gaps."""
 
-PAIR_SEEDS, PAIR_SHAPE, STACK_SEED = (1, 2, 3), (300, 400), 1
+PAIR_SEEDS, PAIR_SHAPE = (1, 2, 3), (300, 400)
 
 
 def peers_lens(distance, widened=1.0):
@@ -164,20 +164,7 @@ def pair():
                 row(f"{name}, {electrons}, {seed}", *relative(result, truth), seconds)
 
 
-def stack():
-    """Table of the focal stack of simulated.py, registered and in memory."""
-    header("stack, solver, full well e-, seed", *RELATIVE)
-    for electrons, asked in ((20000, ("0.25%", "0.05%")), (1500, ("0.35%", "0.1%"))):
-        row(f"asked of likelihood at {electrons}", "90%", *asked, "", "", "", "", "")
-    made = simulate_capture("focal-stack", scene="slant-sphere", preset="50mm-f2.8", seed=STACK_SEED, registered=True)
-    for electrons in (20000, 1500):
-        capture = replace(made, noise=Noise(electrons, 3.0)).capture()
-        for name in ("likelihood", "focus-measure"):
-            result, seconds = timed(name, capture)
-            row(f"{name}, {electrons}, {STACK_SEED}", *relative(result, made.truth), seconds)
-
-
-TABLES = {"peers": peers, "pair": pair, "stack": stack}
+TABLES = {"peers": peers, "pair": pair}
 
 
 def main():
