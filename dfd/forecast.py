@@ -37,16 +37,16 @@ _RESTORING, _FILTERS, _BLOCKS, _BLOCK = 50, 200, 60, 0.4e6
 """Bytes per pixel of what the restoration of a capture that is no stack needs beside its pictures; per frame and pixel of a
 block of at most so many pixels: the filters of all depths, and the block of each worker."""
 
-_DECODE_NS, _PICTURE_NS, _REGISTER_NS, _SOLVE_NS, _SOLVE_PIXEL_NS, _WRITE_NS = 45, 33, 18, 40, 800, 250
+_DECODE_NS, _PICTURE_NS, _REGISTER_NS, _WRITE_NS = 45, 33, 18, 250
 """Core nanoseconds per pixel and frame, and (the last two) per pixel."""
 
 _RESTORE_NS = 1500
 """Core nanoseconds per pixel and frame of a restoration, more where depth jumps often."""
 
-_START_S, _ALIGN_S = 2.5, 0.2
-"""Core seconds of start and report, and per frame of the alignment, which runs on one core."""
+_START_S, _ALIGN_S = 2.5, 0.1
+"""Core seconds of start and report, and per frame of the alignment, most of which runs on one core."""
 
-COMPILE_S = 15
+COMPILE_S = 28
 """Core seconds that the loops take to compile when a machine runs them for the first time."""
 
 
@@ -95,7 +95,7 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     cores = min(workers, os.cpu_count() or 1)
     seconds = {"decode": _DECODE_NS * full * count / 1e9 / cores, "align": _ALIGN_S * count if moved else 0,
                "register": _REGISTER_NS * pixels * count / 1e9 / cores if moved else 0,
-               "solve": (_SOLVE_NS * count + _SOLVE_PIXEL_NS) * pixels * (1 + 2 * halo / side) ** 2 / 1e9 / cores,
+               "solve": solver.cost(capture, limits) * pixels * (1 + 2 * halo / side) ** 2 / 1e9 / cores,
                "all-in-focus": (_PICTURE_NS * full * count * (stack or restored)
                                 + _RESTORE_NS * pixels * count / cores * restored) / 1e9,
                "start and write": _START_S + _WRITE_NS * pixels / 1e9}

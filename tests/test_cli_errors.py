@@ -264,10 +264,10 @@ TOML = {
                           ("white_level (5) must exceed black_level (9)",)),
     "lens profile missing": (broken(("[camera]", 'lens = "none.json"\n[camera]')), ("none.json: no such lens profile",)),
     "blur without its width": (broken(("[camera]", '[camera]\npsf = "disk-gaussian"')), ("capture.toml", "psf_core_px")),
-    "no solver for this kind": (write("capture.toml", 'kind = "aperture-pair"\nside = "far"\n' + CAMERA
-                                      + '[[frames]]\nfile = "f0.tiff"\nfocus_distance_m = 0.6\nf_number = 2\n'
-                                      '[[frames]]\nfile = "f1.tiff"\nfocus_distance_m = 0.6\n'),
-                                ("no solver for kind 'aperture-pair'", "dfd solvers")),
+    "no solver for this kind": (write("capture.toml", 'kind = "dual-pixel"\n' + CAMERA
+                                      + '[[frames]]\nfile = "f0.tiff"\nfocus_distance_m = 0.6\nview = "left"\n'
+                                      '[[frames]]\nfile = "f1.tiff"\nfocus_distance_m = 0.6\nview = "right"\n'),
+                                ("no optics or no kappa", "kappa")),
     "wrong count for the kind": (broken(("[camera]", 'kind = "differential-quad"\n[camera]')),
                                  ("5 files for kind differential-quad, which has exactly 4",)),
 }
@@ -501,7 +501,7 @@ def test_a_failure_that_is_not_the_users_is_exit_1_and_says_how_to_see_more(plac
     def fail(*_, **__):
         raise MemoryError("12.3 GiB")
 
-    monkeypatch.setattr("dfd.pipeline.estimate_depth", fail)
+    monkeypatch.setattr("dfd.pipeline.solve_tiled", fail)
     refused(place, capsys, ("depth", "in", "-o", "out"), "MemoryError: 12.3 GiB", "--traceback", code=1)
 
 

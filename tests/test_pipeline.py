@@ -561,22 +561,23 @@ def test_nothing_beside_the_output_is_written_and_the_input_stays(stack, tmp_pat
 @pytest.mark.parametrize(("kind", "noun", "count"), [
     ("aperture-pair", AperturePair, 2), ("dual-pixel", DualPixelPair, 2), ("differential-quad", DifferentialQuad, 4),
     ("views", Capture, 4)])
-def test_every_kind_is_read_and_a_kind_without_solver_says_so(tmp_path, kind, noun, count):
-    write_simulation(simulate_capture(kind, scene="plane", size=(48, 72)), tmp_path / kind, format="npy")
+def test_every_kind_is_read_and_solved_by_likelihood(tmp_path, kind, noun, count):
+    simulation = simulate_capture(kind, scene="plane", size=(96, 144))
+    write_simulation(simulation, tmp_path / kind, format="npy")
     capture = dfd.read_capture(tmp_path / kind, align="none")
     assert type(capture) is noun and len(capture) == count and capture.scale == "metric"
-    with pytest.raises(ValueError, match=f"no solver for kind '{kind}' in this version; `dfd solvers` lists"):
-        dfd.estimate_depth(capture)
-    with pytest.raises(ValueError, match=f"no solver for kind '{kind}'"):
-        run(tmp_path / kind, tmp_path / "out")
+    result = dfd.estimate_depth(capture)
+    assert result.method == "likelihood" and result.valid.mean() > 0.6
+    assert np.nanmedian(abs(result.values / simulation.truth - 1)) < 0.02
     with pytest.raises(TypeError, match=f"solver 'focus-measure' takes focal-stack, not {kind}; use --solver auto"):
         dfd.estimate_depth(capture, solver="focus-measure")
-    assert not (tmp_path / "out").exists()
 
 
-def test_two_frames_are_no_sweep(stack):
+def test_two_frames_are_no_sweep_of_focus_but_a_pair(stack):
+    pair = [stack / "frame_02.npy", stack / "frame_04.npy"]
     with pytest.raises(ValueError, match="at least 3 images of a sweep, this stack has 2"):
-        solve([stack / "frame_02.npy", stack / "frame_04.npy"])
+        dfd.estimate_depth(dfd.read_capture(pair), solver="focus-measure")
+    assert dfd.estimate_depth(dfd.read_capture(pair)).method == "likelihood"
 
 
 def test_an_unknown_solver_lists_the_known_ones(folders):

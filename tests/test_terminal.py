@@ -257,7 +257,10 @@ def test_info_does_not_promise_what_no_solver_does(tmp_path):
     from dfd.io.simulated import write_simulation
     from dfd.simulate import simulate_capture
 
-    write_simulation(simulate_capture("aperture-pair", scene="plane", size=(40, 60)), tmp_path / "pair", format="npy")
+    write_simulation(simulate_capture("dual-pixel", scene="plane", size=(40, 60)), tmp_path / "pair", format="npy")
+    toml = tmp_path / "pair" / "capture.toml"
+    lines = [line for line in toml.read_text().splitlines() if not line.startswith("kappa")]
+    toml.write_text("\n".join(lines))
     lines = overview_lines(describe([tmp_path / "pair"]))
-    assert any("would stop: no solver for kind aperture-pair" in line for line in lines)
+    assert any("would stop: no optics or no kappa" in line for line in lines)
     assert not any("would give" in line for line in lines)

@@ -47,3 +47,8 @@ def plane_stack(rng, *, inverse_depth=1.43, foci=None, shape=(97, 141), noise=NO
                       clean + rng.normal(size=clean.shape) * np.sqrt(noise.variance(clean)))
         views.append(View(lens, psf, noise or Noise(1e8, 0.0), lens.focus))
     return FocalStack(np.stack(images).astype(np.float32), views)
+
+
+def beyond_seam(difference, sigma, solver):
+    """Largest difference beyond what the row allows [unit of the map]; that of 99 of 100 pixels where it allows any."""
+    return np.nanquantile(difference - solver.seam * sigma, 0.99 if solver.seam else 1.0)

@@ -3,11 +3,12 @@ what depth to expect."""
 
 from __future__ import annotations
 
+from dfd.assemble import outline
 from dfd.io.describe import Overview
 from dfd.io.record import VALUE_KEYS, quantity
 from dfd.io.scale import ORDERS
 from dfd.io.wording import CAMERA, camera_name, plain, spoken
-from dfd.solvers import SOLVERS
+from dfd.solvers import choose
 
 _SCALES = {"metric": "metric depth, in metres", "stage": "metres along the rail, not a distance from the camera",
            "steps": "NOT metric", "affine": "NOT metric"}
@@ -114,8 +115,10 @@ def _outlook(overview):
     source = overview.source
     if source is None:
         return []
-    if not any(source.kind in row.kinds for row in SOLVERS.values()):
-        return [f"dfd depth would stop: no solver for kind {source.kind} in this version; dfd solvers lists what there is"]
+    try:
+        choose(outline(source))
+    except ValueError as error:
+        return [f"dfd depth would stop: {error}"]
     words = _SCALES[source.scale]
     if source.scale in ("steps", "affine"):
         words = f"{words}: {quantity(source.scale, source.order)}"

@@ -118,6 +118,11 @@ def bytes_needed(capture: FocalStack, shape: tuple[int, int], limits) -> int:
     return 4 * frames * pixels + max(_PLANES * pixels, _PEAKS * pixels + band_bytes(frames, shape, rows))
 
 
+def nanoseconds(capture: FocalStack, limits) -> float:
+    """Core nanoseconds per pixel."""
+    return 40.0 * len(capture) + 800.0
+
+
 def _band_room(frames, shape):
     return _BAND_SHARE * (4 * frames + _PLANES) * shape[0] * shape[1]
 

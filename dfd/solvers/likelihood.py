@@ -23,8 +23,6 @@ from dfd import imaging
 from dfd.backend import array_module
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
-from dfd.kernels.aggregation import aggregate
-from dfd.kernels.basins import winner
 from dfd.solvers import coarse
 from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, used_views
 from dfd.solvers.locate import WINDOW, Basins, locate
@@ -82,6 +80,13 @@ def bytes_needed(capture: Capture, shape: tuple[int, int], limits) -> int:
     padded = math.prod(1.04 * (length + border) for length in shape)
     volumes = 4 * (2 * len(labels) + len(labels) // _SLOPES + _BATCH)
     return int(math.prod(shape) * (volumes + 8 * len(capture) + 60) + padded * (24 * len(capture) + 40))
+
+
+def nanoseconds(capture: Capture, limits) -> float:
+    """Core nanoseconds per pixel, were no label left out."""
+    labels = labels_of(capture, limits)
+    used = max(len(used_views(capture, float(label))) for label in (labels[0], labels[len(labels) // 2], labels[-1]))
+    return len(labels) * (40.0 + 22.0 * used)
 
 
 def _solve(capture, labels):
@@ -151,6 +156,9 @@ def _at(slope, noise, label):
 
 def _choose(cost, expected, labels, rate):
     """(Basins, (H, W) bool: another basin is as likely).  `cost` is written to."""
+    from dfd.kernels.aggregation import aggregate
+    from dfd.kernels.basins import winner
+
     xp = array_module(cost)
     lowest = cost.min(axis=2, keepdims=True)
     cost -= lowest

@@ -29,10 +29,11 @@ in a wider one; std of that [px]."""
 _LEAST_SHARE = 0.05
 """Least share of the slope that is taken for texture, however strong the noise."""
 
-_INFORMATION, _SCATTER, _WIDENED, _MISFIT, _QUANTISED = 0.45, 0.24, 0.155, 0.1, 0.05
+_INFORMATION, _SCATTER, _WIDENED, _MISFIT, _QUANTISED = 0.45, 0.1, 0.18, 0.19, 0.02
 """sigma^2 is the sum of squares of: this share of what the window's information alone allows (aggregation joins more
 pixels); the scatter times a factor that grows per px of blur of the sharpest view (errors of neighbours are alike as far as
-the blur reaches, so that the scatter shows less of them and the plane averages less); this share of a step of the grid.
+the blur reaches, so that the scatter shows less of them and the plane averages less); this share of the place that would
+explain what the channels hold beyond noise (a PSF that is not the model's, a slope, an edge); this share of a step.
 A calibration on rendered planes, slants, spheres and steps with 1500 to 20000 electrons, in stacks, pairs, quadruples and
 views, see benchmarks/; coverage there is how well it fits, not an independent test."""
 

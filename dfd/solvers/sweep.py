@@ -25,7 +25,6 @@ import numpy as np
 from dfd import imaging
 from dfd.backend import array_module, scipy_module, to_numpy
 from dfd.capture import Capture
-from dfd.kernels.channels import Radial, Sampled, channels, slopes
 from dfd.refine import fill
 from dfd.solvers.grid import largest_coc, used_views
 
@@ -121,6 +120,8 @@ class Sweep:
             yield found, level
 
     def _residual(self, inverse_depth, used):
+        from dfd.kernels.channels import channels
+
         total = 0.0
         for channel in channels(self._of(used), self._transfers(used, inverse_depth)):
             total = total + self._back(channel) ** 2
@@ -129,6 +130,8 @@ class Sweep:
     def slope(self, inverse_depth: float):
         """((H, W) float32 sum over the channels of (de/dq)^2 [1/dioptre^2], the part of its mean that noise makes)."""
         used = used_views(self.capture, inverse_depth)
+        from dfd.kernels.channels import slopes
+
         step = _STEP_PX / max(view.lens.blur_rate for view in self.capture.views)
         parts, power = slopes(self._of(used), self._transfers(used, inverse_depth, step))
         total = 0.0
@@ -143,6 +146,8 @@ class Sweep:
         A curve of residuals is a parabola in the sum of these, not in dioptres: blur changes the sharpest image little near
         its focus and much beside it.
         """
+        from dfd.kernels.channels import slopes
+
         xp, found = array_module(self._radius), []
         rows = slice(None, None, _SAMPLED_ROWS)
         twice, noise = self._twice[rows] * _SAMPLED_ROWS, self._noise[rows]
@@ -166,6 +171,8 @@ class Sweep:
 
     def _transfers(self, used, inverse_depth, step=None, rows=slice(None)):
         """Transfer functions over noise of the views used, at a hypothesis and, with a step, half of it below and above."""
+        from dfd.kernels.channels import Radial, Sampled
+
         places = [inverse_depth] if step is None else [inverse_depth + share * step for share in (-0.5, 0.0, 0.5)]
         views = [self.capture.views[index] for index in used]
         if all(view.psf.radial for view in views):
