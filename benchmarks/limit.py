@@ -84,7 +84,7 @@ def frame_statistic(capture, setting):
         low, high, step = 0.2, 5.5, 0.08
     labels = MIDDLE + 2 / RATE * np.arange(low, high + step, step)
     sweep = Sweep(capture, labels)
-    cost = np.stack([imaging.box_mean(residual, PATCH) for residual in sweep.residuals(labels)])
+    cost = np.stack([imaging.box_mean(found + level, PATCH) for found, level in sweep.residuals(labels)])
     best = np.clip(np.argmin(cost, axis=0), 1, len(labels) - 2)
     before, here, after = (np.take_along_axis(cost, best[None] + shift, 0)[0] for shift in (-1, 0, 1))
     offset = np.clip(0.5 * (before - after) / np.maximum(before - 2 * here + after, 1e-12), -1, 1)

@@ -1,10 +1,11 @@
 """The main job on rendered RAW: 16 Bayer DNG frames, 0.55-0.98 m, 50 mm f/2.8, through `dfd simulate` and `dfd depth`.
 
-    python benchmarks/simulated.py [--quick]
+    python benchmarks/simulated.py [--quick] [--solver NAME] [--cases N]
 
 Noise 20000 electrons full well.  Errors against the exact truth, nothing fitted, every known pixel counted.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -25,7 +26,12 @@ CASES = (
 
 def main():
     """Print the table."""
-    cases = CASES[:1] if "--quick" in sys.argv else CASES
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--solver", default="auto", help="as of `dfd depth`")
+    parser.add_argument("--cases", type=int, default=len(CASES), help="only the first so many")
+    parser.add_argument("--quick", action="store_true", help="only the first")
+    arguments = parser.parse_args()
+    cases = CASES[:1 if arguments.quick else arguments.cases]
     header("scene, camera, full well e-, seed", "known", "median rel.", "mean rel.", "1 sigma", "per quartile of sigma",
            "2 sigma", "AUSE rmse (constant sigma)", "simulate s", "depth s, peak MB")
     for scene, preset, noise, seed in cases:
@@ -33,7 +39,7 @@ def main():
             capture, out = Path(temporary) / "capture", Path(temporary) / "out"
             made, _, _ = dfd("simulate", "-o", capture, "--scene", scene, "--preset", preset, "--noise", noise,
                              "--seed", seed, "--format", "dng")
-            wall, _, peak = dfd("depth", capture, "-o", out)
+            wall, _, peak = dfd("depth", capture, "-o", out, "--solver", arguments.solver)
             text = subprocess.run([sys.executable, "-c", "from dfd.cli import main; main()", "compare", str(out),
                                    str(capture), "--json"], check=True, capture_output=True, text=True).stdout
         found = json.loads(text)
