@@ -92,7 +92,7 @@ class Sweep:
         images = [fill(image) for image in capture.images]
         self._noise_ratio = self._local_noise(images)
         spectra = xp.stack([self._spectrum(image / np.float32(std)) for image, std in zip(images, self._std, strict=True)])
-        passed = self._passed_by(capture.views[0].noise.taps)
+        self._passed = passed = self._passed_by(capture.views[0].noise.taps)
         weight = xp.minimum(1 / xp.maximum(xp.abs(passed), 1e-6), _WHITENED) * xp.minimum(xp.abs(passed) * _WHITENED, 1)
         weight = weight * (1 - xp.exp(-0.5 * (self._radius * HIGH_PASS) ** 2))
         snr = self._snr(spectra, passed)
