@@ -2,8 +2,9 @@
 
 With g_k the transfer function of image k over its noise and n_k = g_k / |g|, the part of the spectra Y_k that one texture
 seen through all g_k explains is n_k p, p = sum_k conj(n_k) Y_k.  Channels: Y_k - n_k p, or n_2 Y_1 - n_1 Y_2 for two images.
-Slopes: n'_k p, what the channels change by when the hypothesis moves.  Explained: p itself, with |g|^2.  The array versions are the reference that tests hold
-the loops against, the path of the GPU, and that of transfer functions that are not functions of |w|.
+Slopes: n'_k p, what the channels change by when the hypothesis moves.  Explained: p itself, with |g|^2.  The array
+versions are the reference that tests hold the loops against, the path of the GPU, and that of transfer functions that are
+not functions of |w|.
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@ absolute channel: with a = S sum_k |h_k|^2 / s_k^2 and p the part of the spectra
 
     E(x, q) = window( sum_k e_k^2 + e_0^2 ) + mean_w log(1 + a),      e_0 = F^-1[ p / sqrt(1 + a) ]
 
-(frameML; Zhou, Lin and Nayar 2009 in the form that sees no window edges).  Without the logarithm the largest blur explains
-least and wins.  Every frequency counts as it does in the relative channels, by a weight that does not depend on q, in e_0
-and in the mean alike: each frequency's term is least at the truth on its own.
+(frameML; Zhou, Lin and Nayar 2009 in the form that sees no window edges).  Without the logarithm the sharpest hypothesis
+explains most of any texture, and wins.  Every frequency counts as it does in the relative channels, by a weight that does
+not depend on q, in e_0 and in the mean alike: each frequency's term is least at the truth on its own.
 
-No texture is S everywhere: a prior of one contrast moves depth on edges and flat parts by more than it gains.  So S is one of
-a family, c / (f^2 + f_0^2)^(b/2) through the box of a pixel, its scale the images' own power; e_0^2 and its logarithm are the
-mean over the family, each member weighted by its likelihood in a wide window around the pixel.
+No texture is S everywhere: a prior of one contrast and spectrum moves depth at edges and on flat parts by more than it
+gains.  So S is one of a family, c / (f^2 + f_0^2)^(b/2) through the box of a pixel, its scale the images' own power; e_0^2 and its
+logarithm are the mean over the family, each member weighted by its likelihood in a wide window around the pixel.
 """
 
 from __future__ import annotations
