@@ -10,8 +10,8 @@ explains most of any texture, and wins.  Every frequency counts as it does in th
 not depend on q, in e_0 and in the mean alike: each frequency's term is least at the truth on its own.
 
 No texture is S everywhere: a prior of one contrast and spectrum moves depth at edges and on flat parts by more than it
-gains.  So S is one of a family, c / (f^2 + f_0^2)^(b/2) through the box of a pixel, its scale the images' own power; e_0^2 and its
-logarithm are the mean over the family, each member weighted by its likelihood in a wide window around the pixel.
+gains.  So S is one of a family, c / (f^2 + f_0^2)^(b/2) through the box of a pixel, its scale the images' own power; e_0^2
+and its logarithm are the mean over the family, each member weighted by its likelihood in a wide window around the pixel.
 """
 
 from __future__ import annotations
