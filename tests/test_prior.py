@@ -147,7 +147,7 @@ def test_tiles_of_a_pair_give_the_depth_of_the_whole(make):
     capture = pair("focus", make((151, 203), np.random.default_rng(2)), 0.01)
     whole, tiled = PRIOR.function(capture), solve_tiled(capture, PRIOR, tile=64)
     apart = abs(tiled.values - whole.values) / whole.sigma
-    assert np.nanmedian(apart) < 0.3 and np.nanpercentile(apart, 98) < 0.8
+    assert np.nanmedian(apart) < 0.3 and np.nanpercentile(apart, 98) < 1.0
     assert np.mean(tiled.valid != whole.valid) < 0.005 and whole.valid.mean() > 0.9
 
 
