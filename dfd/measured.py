@@ -1,4 +1,4 @@
-"""A point-spread function that was measured: a table of kernels over the circle of confusion, where no model is good enough."""
+"""A point-spread function that was measured: a table of kernels over the circle of confusion."""
 
 from __future__ import annotations
 

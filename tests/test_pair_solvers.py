@@ -125,6 +125,7 @@ def test_a_crop_gives_what_the_whole_gives_away_from_its_border(case, rng):
     whole, part = solver.function(capture), solver.function(replace(capture, images=capture.images[:, 30:180, 41:220]))
     inside = np.s_[30 + reach:180 - reach, 41 + reach:220 - reach]
     difference = abs(part.values[reach:-reach, reach:-reach] - whole.values[inside])
+    assert difference.size > 1000 and np.isfinite(difference).mean() > 0.95
     assert beyond_seam(difference, whole.sigma[inside], solver) < 1e-5  # dioptre
 
 

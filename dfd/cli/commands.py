@@ -130,8 +130,8 @@ def depth(
         outcome = run(
             inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),
             align=align, reference=reference, side=side, near=near, far=far, origin=origin, mask=mask,
-            min_confidence=min_confidence, smoothing=smooth, fill_unknown=fill, preview=preview, tile=tile, workers=workers, force=force,
-            extras=(write_report,), opened=opened, progress=progress,
+            min_confidence=min_confidence, smoothing=smooth, fill_unknown=fill, preview=preview, tile=tile, workers=workers,
+            force=force, extras=(write_report,), opened=opened, progress=progress,
         )
     summary(outcome, output)
 

@@ -2,8 +2,9 @@
 
 With g_k the transfer function of image k over its noise and n_k = g_k / |g|, the part of the spectra Y_k that one texture
 seen through all g_k explains is n_k p, p = sum_k conj(n_k) Y_k.  Channels: Y_k - n_k p, or n_2 Y_1 - n_1 Y_2 for two images.
-Slopes: n'_k p, what the channels change by when the hypothesis moves.  The array versions are the reference that tests hold
-the loops against, the path of the GPU, and that of transfer functions that are not functions of |w|.
+Slopes: n'_k p, what the channels change by when the hypothesis moves.  Explained: p itself, with |g|^2.  The array
+versions are the reference that tests hold the loops against, the path of the GPU, and that of transfer functions that are
+not functions of |w|.
 """
 
 from __future__ import annotations
@@ -72,6 +73,27 @@ def channels_arrays(spectra, transfers):
     return (spectra - unit * aligned).astype(np.complex64)
 
 
+def explained(spectra, transfers):
+    """((h, w) complex64 p, (h, w) float32 |g|^2).
+
+    spectra     (m, h, w) complex64;   transfers   Radial or Sampled g_k over noise
+    """
+    if not isinstance(transfers, Radial) or array_module(spectra) is not np:
+        return explained_arrays(spectra, transfers.sampled())
+    out, power = np.empty(spectra.shape[1:], np.complex64), np.empty(spectra.shape[1:], np.float32)
+    table = transfers.tables[len(transfers.tables) // 2]
+    _align(spectra.reshape(len(spectra), -1), transfers.at.ravel(), table, out.reshape(-1), power.reshape(-1))
+    return out, power
+
+
+def explained_arrays(spectra, transfers):
+    """`explained` in whole-array operations, of Sampled transfer functions."""
+    xp = array_module(spectra)
+    middle = transfers.values[len(transfers.values) // 2]
+    aligned = xp.sum(xp.conj(_unit(middle)) * spectra, axis=0)
+    return aligned.astype(np.complex64), xp.sum(xp.abs(middle) ** 2, axis=0).astype(np.float32)
+
+
 def slopes(spectra, transfers):
     """((m, h, w) complex64 n'_k p, (h, w) float32 sum_k |n'_k|^2), n' per unit of the hypothesis and without its part
     along n.
@@ -131,6 +153,20 @@ def _project(spectra, at, table, out):
             aligned += unit[k] * spectra[k, i]
         for k in range(count):
             out[k, i] = spectra[k, i] - unit[k] * aligned
+
+
+@numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+def _align(spectra, at, table, out, power):
+    for i in range(at.size):
+        place = int(at[i])
+        share = at[i] - np.float32(place)
+        size, aligned = np.float32(0), np.complex64(0)
+        for k in range(len(spectra)):
+            value = table[k, place] + share * (table[k, place + 1] - table[k, place])
+            size += value * value
+            aligned += value * spectra[k, i]
+        out[i] = aligned / max(np.sqrt(size), _TINY)
+        power[i] = size
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers import focus_measure, grid, likelihood, rational, spatial_transform
+from dfd.solvers import focus_measure, grid, likelihood, prior, rational, spatial_transform
 
 Limits = tuple[float, float] | None
 
@@ -69,6 +69,12 @@ SOLVERS: dict[str, Solver] = {
             "plane sweep with the forward model of every image; needs the optics, near the noise limit",
             "Zhou, Lin and Nayar 2009; Tang et al. 2017; Hirschmueller 2008 (aggregation)", 0.5, likelihood.reach,
             likelihood.bytes_needed, likelihood.nanoseconds, grid.check_optics, 900e6, 0.4,
+        ),
+        Solver(
+            "likelihood-prior", prior.solve_prior, (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),
+            "likelihood and how blurred textures look: slower, a little nearer to the limit where noise is strong",
+            "Zhou, Lin and Nayar 2009; Hirschmueller 2008 (aggregation)", 0.5, prior.reach, prior.bytes_needed,
+            prior.nanoseconds, grid.check_optics, 900e6, 0.4,
         ),
         Solver(
             "spatial-transform", spatial_transform.solve_spatial_transform, (AperturePair, FocalStack, Capture),

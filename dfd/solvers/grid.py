@@ -38,8 +38,8 @@ def check_optics(capture: Capture, limits) -> None:
     """Raises ValueError unless the optics of the views tell depth within the limits [(nearest, farthest) dioptre]."""
     if capture.scale != "metric":
         raise ValueError(f"no optics or no kappa: this {capture.kind} has scale {capture.scale}, and a sweep over depth "
-                         "needs focal length, f-number, pixel pitch and focus distance of every frame (and kappa of a dual-pixel "
-                         "pair); add them to capture.toml")
+                         "needs focal length, f-number, pixel pitch and focus distance of every frame (and kappa of a "
+                         "dual-pixel pair); add them to capture.toml")
     if isinstance(capture, DualPixelPair) and not math.isclose(capture.kappa, IDEAL_KAPPA, rel_tol=_SAME_KAPPA):
         raise ValueError(f"kappa ({capture.kappa:.4g}) of this dual-pixel pair is not that of ideal half discs "
                          f"({IDEAL_KAPPA:.4g} within {_SAME_KAPPA:.0%}), the only ones that a sweep models so far; "

@@ -56,16 +56,21 @@ def solve_likelihood(capture: Capture, *, limits=None) -> DepthMap:
     capture   any metric Capture;   limits   (nearest, farthest) inverse depth [dioptre] to look between, see `grid`
     Raises ValueError as `grid.check_optics` does.
     """
+    return solve_by(Sweep, capture, limits, "likelihood")
+
+
+def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> DepthMap:
+    """`solve_likelihood` with another sweep's judgement of the labels; method: the name of the row."""
     check_optics(capture, limits)
     xp = array_module(capture.images)
     labels = labels_of(capture, limits)
     if not bool(xp.isfinite(capture.images).any()):
         nothing = xp.full(capture.shape, np.float32(np.nan), dtype=np.float32)
-        return DepthMap(nothing, nothing, capture.scale, "likelihood")
+        return DepthMap(nothing, nothing, capture.scale, method)
     if coarse.worthwhile(capture, labels):
-        values, _ = _solve(coarse.half_size(capture), labels[::2])
+        values, _ = _solve(statistic, coarse.half_size(capture), labels[::2])
         labels = coarse.promising(labels, values, rate=_rate(capture))
-    return DepthMap(*_solve(capture, labels), capture.scale, "likelihood")
+    return DepthMap(*_solve(statistic, capture, labels), capture.scale, method)
 
 
 def reach(capture: Capture, limits) -> int:
@@ -89,10 +94,10 @@ def nanoseconds(capture: Capture, limits) -> float:
     return len(labels) * (40.0 + 22.0 * used)
 
 
-def _solve(capture, labels):
+def _solve(statistic, capture, labels):
     """(value, sigma) [dioptre], (H, W) float32 each, NaN where unknown; labels ascend, with or without gaps."""
     xp = array_module(capture.images)
-    sweep = Sweep(capture, labels)
+    sweep = statistic(capture, labels)
     cost, slope, noise, expected = _volumes(sweep, labels)
     basins, ambiguous = _choose(cost, expected, labels, _rate(capture))
     del cost
@@ -136,7 +141,7 @@ def _volumes(sweep, labels):
 def _expected(sweep, labels, levels, used):
     """Function: (H, W) labels -> mean square of channels that hold noise alone, at the level that the curve has there."""
     xp = array_module(sweep.missing)
-    free = xp.asarray(np.array([len(used_views(sweep.capture, float(label))) - 1 for label in labels], np.float32))
+    free = xp.asarray(np.array([sweep.expected(float(label)) for label in labels], np.float32))
     used = xp.asarray(np.array(used))
     added = xp.stack([xp.zeros(sweep.shape, dtype=np.float32) if level.ndim == 0 else imaging.gaussian(level, WINDOW)
                       for level in levels], axis=2)

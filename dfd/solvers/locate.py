@@ -29,7 +29,7 @@ in a wider one; std of that [px]."""
 _LEAST_SHARE = 0.05
 """Least share of the slope that is taken for texture, however strong the noise."""
 
-_INFORMATION, _SCATTER, _WIDENED, _MISFIT, _QUANTISED = 0.45, 0.1, 0.18, 0.19, 0.02
+_INFORMATION, _SCATTER, _WIDENED, _MISFIT, _QUANTISED = 0.5, 0.11, 0.2, 0.21, 0.02
 """sigma^2 is the sum of squares of: this share of what the window's information alone allows (aggregation joins more
 pixels); the scatter times a factor that grows per px of blur of the sharpest view (errors of neighbours are alike as far as
 the blur reaches, so that the scatter shows less of them and the plane averages less); this share of the place that would

@@ -91,7 +91,7 @@ class Sweep:
         images = [fill(image) for image in capture.images]
         self._noise_ratio = self._local_noise(images)
         spectra = xp.stack([self._spectrum(image / np.float32(std)) for image, std in zip(images, self._std, strict=True)])
-        passed = self._passed_by(capture.views[0].noise.taps)
+        self._passed = passed = self._passed_by(capture.views[0].noise.taps)
         weight = xp.minimum(1 / xp.maximum(xp.abs(passed), 1e-6), _WHITENED) * xp.minimum(xp.abs(passed) * _WHITENED, 1)
         weight = weight * (1 - xp.exp(-0.5 * (self._radius * HIGH_PASS) ** 2))
         snr = self._snr(spectra, passed)
@@ -126,6 +126,10 @@ class Sweep:
         for channel in channels(self._of(used), self._transfers(used, inverse_depth)):
             total = total + self._back(channel) ** 2
         return total / self._noise_ratio
+
+    def expected(self, inverse_depth: float) -> float:
+        """What `residuals` are on average, per pixel, at the true depth of a surface that the model describes."""
+        return len(used_views(self.capture, inverse_depth)) - 1.0
 
     def slope(self, inverse_depth: float):
         """((H, W) float32 sum over the channels of (de/dq)^2 [1/dioptre^2], the part of its mean that noise makes)."""
