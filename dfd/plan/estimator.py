@@ -32,5 +32,5 @@ class Estimator:
 PLAIN = Estimator()
 """Whole frames filtered, squared and summed over 15 x 15 px, nothing else."""
 
-LIKELIHOOD = Estimator(pixels=141.0, floor=0.0475, joined=0.02)
-"""The solver `likelihood`: a window of 141 px by its two Gaussians, labels half a pixel apart, semi-global aggregation."""
+LIKELIHOOD = Estimator(pixels=229.0, floor=0.0125, joined=0.038)
+"""The solver `likelihood`: a window of 229 px by its two Gaussians, labels half a pixel apart, semi-global aggregation."""
