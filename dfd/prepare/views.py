@@ -117,7 +117,7 @@ class _Views:
         """Frame k cannot be aligned."""
         self.aligned[k], self.sigmas[k], self.quality[k] = False, np.nan, 0.0 if found is None else found.alike
         self.notes.append(f"frame {k}: could not be aligned (nothing in common with frame {self.reference}); it is left "
-                          "out; is it another scene, or blurred otherwise than its optics say? correct that, or leave it out")
+                          "out; is it another scene, or blurred otherwise than its optics say? correct that, or drop it")
 
     def _supported(self, found: Match):
         """(4,) the part of a motion that its covariance proves: all of it, the shift alone, or nothing."""
