@@ -116,7 +116,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     start = np.stack([np.eye(3)] * len(frames))
     if lenses is not None and align != "none":
         start = prepare.predicted_breathing(lenses, source.reference, shape)
-    alignment = _align(source, decoded, start, align, report) if stored is None else stored
+    alignment = _align(source, decoded, lenses, start, reduction, align, report) if stored is None else stored
     kept, notes = (list(range(len(frames))), ()) if alignment is None else _kept(source, alignment)
     alone = alignment is not None and len(kept) == len(frames) and not alignment.aligned.all()
     matrices = start if alignment is None or alone else alignment.matrices
@@ -222,14 +222,18 @@ def _lens(source, frame, reduction):
     return replace(lens, pixel_pitch=lens.pixel_pitch * reduction)
 
 
-def _align(source, decoded, start, align, report):
+def _align(source, decoded, lenses, start, reduction, align, report):
     """The Alignment of the frames beyond `start`; None where `start` stands as it is."""
     if align == "none" or source.kind not in _MOVED_KINDS:
         return None
     report("align", 0, 1)
+    options = {"reference": source.reference, "initial": start, "progress": lambda *at: report("align", *at)}
     try:
-        return prepare.align(decoded.pyramids, reference=source.reference, initial=start,
-                             progress=lambda *at: report("align", *at))
+        if lenses is not None and (source.kind != "focal-stack" or len(lenses) == 2):
+            psf, grid = source.psf.reduced(reduction), lenses[source.reference]
+            optics = [prepare.Optics(lens.on_grid_of(grid), psf) for lens in lenses]
+            return prepare.align_views(decoded.images, decoded.pyramids, optics, **options)
+        return prepare.align(decoded.pyramids, **options)
     except ValueError as error:
         raise ValueError(_named(str(error), [frame.path.name for frame in source.frames])) from error
 

@@ -2,15 +2,19 @@
 
 from dfd.prepare.alignment import Alignment, align
 from dfd.prepare.brightness import brightness_factors, coarse, residual_gains
+from dfd.prepare.equalised import Optics
 from dfd.prepare.motions import at_centre, at_level
 from dfd.prepare.order import order_jumps, order_note, scale_jumps
 from dfd.prepare.pyramids import Pyramid, pyramid
 from dfd.prepare.transforms import describe, from_json, predicted_breathing
+from dfd.prepare.views import align_views
 
 __all__ = [
     "Alignment",
+    "Optics",
     "Pyramid",
     "align",
+    "align_views",
     "at_centre",
     "at_level",
     "brightness_factors",
