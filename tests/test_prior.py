@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pairs import DEPTHS, FOCUS, RATE, plane_pair
+from textures import plane_stack
 
 from dfd.kernels.channels import Radial, explained, explained_arrays
 from dfd.noise import Noise
@@ -161,3 +162,9 @@ def test_the_prior_takes_the_memory_that_it_declares():
     finally:
         tracemalloc.stop()
     assert 0.5 < peak / PRIOR.memory(capture, capture.shape, None) < 1.1
+
+
+def test_a_stack_of_many_frames_is_refused_with_the_next_step(rng):
+    stack = plane_stack(rng)
+    with pytest.raises(ValueError, match="at most 6 images, this focal-stack has 12: .* use likelihood"):
+        SOLVERS["likelihood-prior"].check(stack, None)

@@ -74,7 +74,7 @@ SOLVERS: dict[str, Solver] = {
             "likelihood-prior", prior.solve_prior, (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),
             "likelihood and how blurred textures look: slower, a little nearer to the limit where noise is strong",
             "Zhou, Lin and Nayar 2009; Hirschmueller 2008 (aggregation)", 0.5, prior.reach, prior.bytes_needed,
-            prior.nanoseconds, grid.check_optics, 900e6, 0.4,
+            prior.nanoseconds, prior.check, 900e6, 0.4,
         ),
         Solver(
             "spatial-transform", spatial_transform.solve_spatial_transform, (AperturePair, FocalStack, Capture),

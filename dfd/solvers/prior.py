@@ -25,7 +25,7 @@ from dfd.backend import array_module
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
 from dfd.solvers import likelihood
-from dfd.solvers.grid import labels_of, used_views
+from dfd.solvers.grid import check_optics, labels_of, used_views
 from dfd.solvers.sweep import Sweep, border_of
 
 SLOPES = (1.5, 2.0, 2.5, 3.0, 3.5)
@@ -40,6 +40,9 @@ CORNER = 1 / 64
 WIDE = 4.0
 """Std [px] of the window that tells which textures of the family are there."""
 
+MOST_IMAGES = 6
+"""More images tell all that a prior could, and every label takes ten times as long."""
+
 _PLACES = 9
 """Labels over whose blur the images' power is taken to be spread."""
 
@@ -51,9 +54,18 @@ def solve_prior(capture: Capture, *, limits=None) -> DepthMap:
     """Inverse depth [dioptre] as `solve_likelihood`, with the absolute channel: for noisy images of rough textures.
 
     capture   any metric Capture;   limits   (nearest, farthest) inverse depth [dioptre] to look between, see `grid`
-    sigma is that of the relative channels and the scatter around.  Raises ValueError as `grid.check_optics` does.
+    sigma is that of the relative channels and the scatter around.  Raises ValueError as `check` does.
     """
+    check(capture, limits)
     return likelihood.solve_by(PriorSweep, capture, limits, "likelihood-prior")
+
+
+def check(capture: Capture, limits) -> None:
+    """Raises ValueError for more images than the prior is worth its time for, and as `grid.check_optics` does."""
+    if len(capture) > MOST_IMAGES:
+        raise ValueError(f"likelihood-prior takes at most {MOST_IMAGES} images, this {capture.kind} has {len(capture)}: with "
+                         "more, the prior adds nothing to what they tell each other; use likelihood")
+    check_optics(capture, limits)
 
 
 def nanoseconds(capture: Capture, limits) -> float:
