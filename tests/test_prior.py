@@ -166,5 +166,5 @@ def test_the_prior_takes_the_memory_that_it_declares():
 
 def test_a_stack_of_many_frames_is_refused_with_the_next_step(rng):
     stack = plane_stack(rng)
-    with pytest.raises(ValueError, match="at most 6 images, this focal-stack has 12: .* use likelihood"):
+    with pytest.raises(ValueError, match=r"at most 6 images, this focal-stack has 12: .* use likelihood"):
         SOLVERS["likelihood-prior"].check(stack, None)
