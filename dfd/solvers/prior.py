@@ -63,8 +63,8 @@ def solve_prior(capture: Capture, *, limits=None) -> DepthMap:
 def check(capture: Capture, limits) -> None:
     """Raises ValueError for more images than the prior is worth its time for, and as `grid.check_optics` does."""
     if len(capture) > MOST_IMAGES:
-        raise ValueError(f"likelihood-prior takes at most {MOST_IMAGES} images, this {capture.kind} has {len(capture)}: with "
-                         "more, the prior adds nothing to what they tell each other; use likelihood")
+        raise ValueError(f"likelihood-prior takes at most {MOST_IMAGES} images, this {capture.kind} has {len(capture)}: "
+                         "with more, the prior adds nothing to what they tell each other; use likelihood")
     check_optics(capture, limits)
 
 
