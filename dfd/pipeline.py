@@ -37,6 +37,12 @@ _EDGE, _ALIKE_PX = 0.5, 8.0
 """Step in the all-in-focus image, over its standard deviation, that nothing is smoothed across; px over which errors of
 depth are taken to be alike."""
 
+_MOST_SMOOTH_PX = 24
+"""Largest radius of smoothing: surfaces are not planes over more."""
+
+_HARDLY = 0.01
+"""Share of known pixels below which the result says so."""
+
 _SMALL_PICTURE = 8e6
 """Pixels up to which the next picture is decoded while one is blended in."""
 
@@ -94,6 +100,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     check_target(folder, force=force)
     clock = Clock()
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
+    _check_side(source, side)
     offset = _offset(source, origin)
     limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
     planned = outline(source, reduction_of(source, preview))
@@ -198,12 +205,18 @@ def _smoothed(result, picture, radius):
     return replace(result, values=values, sigma=sigma)
 
 
+def _check_side(source, side):
+    if side is not None and source.kind != "aperture-pair":
+        raise ValueError(f"side ({side}) is for an aperture pair; a {source.kind} tells itself on which side of focus "
+                         "the scene lies; leave it out")
+
+
 def _check_options(source, folder, halo, min_confidence, device, tile, workers, smoothing=None):
     """What can be refused before the minutes of decoding is refused here; "cpu" or "cuda", what `device` amounts to."""
     if not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence ({min_confidence:g}) must lie between 0 and 1; 0 keeps everything")
-    if smoothing is not None and smoothing < 1:
-        raise ValueError(f"smooth ({smoothing} px) must be a radius of 1 px or more; leave it out for none")
+    if smoothing is not None and not 1 <= smoothing <= _MOST_SMOOTH_PX:
+        raise ValueError(f"smooth ({smoothing} px) must be a radius of 1 to {_MOST_SMOOTH_PX} px; leave it out for none")
     if smoothing is not None and source.scale == "affine":
         raise ValueError(f"smooth ({smoothing} px) follows the edges of the all-in-focus image, which needs known optics; "
                          "leave it out")
@@ -270,8 +283,10 @@ def _digests(source, workers):
 
 
 def _emptiness(result):
-    """A sentence when no pixel has a depth."""
-    if result.valid.any():
+    """A sentence when hardly a pixel has a depth."""
+    known = float(result.valid.mean())
+    if known >= _HARDLY:
         return ()
-    return ("no pixel has a depth: no texture, no peak inside the sweep, or everything lies outside --mask, --near, --far "
-            "or --min-confidence; look at the frames",)
+    share = "no pixel has" if known == 0 else f"only {known:.2%} of the pixels have"
+    return (f"{share} a depth: no texture, no peak inside the sweep, wrong optics, or everything lies outside --mask, "
+            "--near, --far or --min-confidence; look at the frames",)

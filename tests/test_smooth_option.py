@@ -45,8 +45,8 @@ def test_depth_is_not_moved(pair, tmp_path):
     assert errors[1] < 1.1 * errors[0]
 
 
-@pytest.mark.parametrize("radius", [0, -3])
+@pytest.mark.parametrize("radius", [0, -3, 25])
 def test_a_radius_that_cannot_be_is_refused_before_anything_is_decoded(pair, tmp_path, radius):
-    with pytest.raises(ValueError, match=rf"smooth \({radius} px\) must be a radius of 1 px or more; leave it out for none"):
+    with pytest.raises(ValueError, match=rf"smooth \({radius} px\) must be a radius of 1 to 24 px; leave it out for none"):
         run(pair[0], tmp_path / "out", smoothing=radius)
     assert not (tmp_path / "out").exists()

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from dfd.bound import PIXELS
 
+_MOST_PX = 3.0
+"""Sigma of a window at the noise limit [px of coc] beyond which a solver finds no depth, or the wrong one."""
+
 
 @dataclass(frozen=True)
 class Estimator:
@@ -23,9 +26,9 @@ class Estimator:
     joined: float = math.inf
 
     def reached(self, sigma: float) -> float:
-        """Error [px of coc] where one window has `sigma` [px of coc]."""
-        if math.isinf(sigma):
-            return sigma
+        """Error [px of coc] where one window has `sigma` [px of coc]; inf where that is too much to be solved."""
+        if sigma > _MOST_PX:
+            return math.inf
         return math.hypot(self.floor, sigma / (1 + (sigma / self.joined) ** 2) ** 0.25)
 
 

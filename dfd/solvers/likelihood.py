@@ -43,8 +43,15 @@ _SLOPES = 4
 _BATCH = 8
 """Labels whose planes are put into the volume at a time."""
 
-_APART_PX, _AMBIGUOUS = 3.0, 9.0
-"""A basin so far [px of coc] from the best is another; less likely by less than this (-2 log likelihood) it may be right."""
+_APART_PX, _AMBIGUOUS, _NEARLY = 3.0, 9.0, 0.1
+"""A basin so far [px of coc] from the best is another; where windows of _POOLED px leave it less likely by less than this
+(-2 log likelihood) and this much of the noise per pixel (a label may miss the bottom of its basin), it may be right."""
+
+_POOLED, _POOL_STD = 4, 1.0
+"""Side [px] of the blocks over which basins are compared, and std [blocks] of the window around each."""
+
+_LEAST_PX = 32
+"""Shorter side of an image below which windows and borders are all that there is."""
 
 _MOST_SIGMA_PX = 1.5
 """Largest sigma of a known depth [px of coc of the view whose blur grows fastest]."""
@@ -63,6 +70,9 @@ def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> D
     """`solve_likelihood` with another sweep's judgement of the labels; method: the name of the row."""
     check_optics(capture, limits)
     xp = array_module(capture.images)
+    if min(capture.shape) < _LEAST_PX:
+        raise ValueError(f"images ({capture.shape[1]} x {capture.shape[0]} px) must have at least {_LEAST_PX} px to a side: "
+                         "blur and windows reach across smaller ones; use larger images")
     labels = labels_of(capture, limits)
     if not bool(xp.isfinite(capture.images).any()):
         nothing = xp.full(capture.shape, np.float32(np.nan), dtype=np.float32)
@@ -171,14 +181,33 @@ def _choose(cost, expected, labels, rate):
     total = aggregate(cost, _SMALL, _LARGE, paths=_PATHS)
     steps = np.diff(labels)
     even = np.isclose(steps, steps.min(), rtol=0.1)
-    label, offset, least, second = winner(total, apart=math.ceil(_APART_PX / (rate * steps.min())))
+    apart = math.ceil(_APART_PX / (rate * steps.min()))
+    label, offset, _, _ = winner(total, apart=apart)
     inside = xp.asarray(np.concatenate([[False], even[1:] & even[:-1], [False]]))[xp.maximum(label, 0)] & (label >= 0)
     chosen = xp.clip(label, 1, len(labels) - 2)
     below, own, above = (xp.take_along_axis(cost, (chosen + k)[:, :, None], axis=2)[:, :, 0] for k in (-1, 0, 1))
-    independent = 4 * math.pi * WINDOW**2
     excess = lowest[:, :, 0] + own - expected(chosen)
     return (Basins(xp.where(inside, label, -1), offset, below - own, above - own, excess),
-            (second - least) * (independent / _PATHS) < _AMBIGUOUS)
+            _ambiguous(cost, apart))
+
+
+def _ambiguous(cost, apart):
+    """(H, W) bool: in a window around the pixel, before any aggregation, another basin is nearly as likely as the best.
+
+    Aggregation adds up the smallest differences of all neighbours, so its sums tell nothing of that.
+    """
+    from dfd.kernels.basins import winner
+
+    xp = array_module(cost)
+    height, width, labels = cost.shape
+    rows, columns = height // _POOLED, width // _POOLED
+    blocks = cost[:rows * _POOLED, :columns * _POOLED].reshape(rows, _POOLED, columns, _POOLED, labels).mean(axis=(1, 3))
+    pooled = imaging.gaussian(xp.ascontiguousarray(blocks.transpose(2, 0, 1)), _POOL_STD)
+    _, _, least, second = winner(xp.ascontiguousarray(pooled.transpose(1, 2, 0)), apart=apart)
+    independent = 4 * math.pi * (_POOLED * _POOL_STD) ** 2
+    found = second - least < _NEARLY + _AMBIGUOUS / independent
+    found = xp.repeat(xp.repeat(found, _POOLED, axis=0), _POOLED, axis=1)
+    return xp.pad(found, ((0, height - found.shape[0]), (0, width - found.shape[1])), mode="edge")
 
 
 def _missing(sweep):

@@ -85,10 +85,12 @@ class Sweep:
 
     def _prepare(self):
         xp, capture = array_module(self._radius), self.capture
-        level = xp.nanmean(capture.images, axis=(1, 2))
+        self.missing = ~xp.isfinite(capture.images)
+        known = xp.where(self.missing, xp.float32(np.nan), capture.images)
+        count = xp.maximum(xp.sum(~self.missing, axis=(1, 2)), 1)
+        level = xp.sum(xp.where(self.missing, 0, capture.images), axis=(1, 2)) / count
         self._std = [_white_std(view.noise, float(mean)) for view, mean in zip(capture.views, to_numpy(level), strict=True)]
-        self.missing = xp.isnan(capture.images)
-        images = [fill(image) for image in capture.images]
+        images = [xp.nan_to_num(fill(image)) for image in known]  # a view without any data counts as black
         self._noise_ratio = self._local_noise(images)
         spectra = xp.stack([self._spectrum(image / np.float32(std)) for image, std in zip(images, self._std, strict=True)])
         self._passed = passed = self._passed_by(capture.views[0].noise.taps)
