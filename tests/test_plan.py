@@ -210,6 +210,7 @@ def test_a_profile_gives_focal_length_pitch_and_measured_pupils():
     ({"full_well": 0.0}, r"full_well \(0 electrons\) must be positive and finite; no sensor is free of noise"),
     ({"read_noise": -1.0}, r"read_noise \(-1 electrons\) must be zero or positive"),
     ({"contrast": 0.0}, r"contrast \(0 of white\) must be positive and finite; a surface without texture has no depth"),
+    ({"contrast": 5.0}, r"contrast \(5 of white\) must be at most 1: it is the std of a texture"),
     ({"exposure": "long"}, r"exposure \('long'\) must be one of total, frame"),
 ])
 def test_what_cannot_be_is_named_with_its_unit(change, message):

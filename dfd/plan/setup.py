@@ -83,6 +83,9 @@ class Setup:
                 raise ValueError(f"{name} ({value:g} {unit}) must be zero or positive; 3 electrons and 0.5 px are usual")
         if self.exposure not in EXPOSURES:
             raise ValueError(f"exposure ({self.exposure!r}) must be one of {', '.join(EXPOSURES)}")
+        if self.contrast > 1:
+            raise ValueError(f"contrast ({self.contrast:g} of white) must be at most 1: it is the std of a texture between "
+                             "black and white; 0.15 is usual")
         if self.near >= self.far:
             raise ValueError(f"near ({self.near:g} m) must be less than far ({self.far:g} m); exchange them")
         if self.near <= self.focal_length:
