@@ -27,7 +27,7 @@ from dfd.simulate import expose, make_scene, render, simulate_capture, true_inve
 from dfd.solvers import SOLVERS
 
 SIZE = (200, 300)
-SCENES = {"plane": 21, "slant": 22, "slant-sphere": 23, "demo": 24}
+SCENES = {"plane": 11, "slant": 12, "slant-sphere": 13, "demo": 14}
 """Scenes and their seeds."""
 
 ELECTRONS = 20000, 5000, 2000

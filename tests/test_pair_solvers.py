@@ -35,7 +35,7 @@ def taken(row, kind):
     return row.takes(capture)
 
 
-SLOW = {"likelihood-prior": ("focus", "aperture-far")}
+SLOW = {"likelihood-prior": ("focus",)}
 """Kinds of pairs that stand for all of them where a row takes its time."""
 
 CASES = [(name, kind) for name, row in SOLVERS.items() for kind in SLOW.get(name, OPTICS) if taken(row, kind)]
@@ -175,7 +175,7 @@ def test_sigma_grows_with_noise(case, rng):
     solver, kind = case
     sharp = texture((97, 141), rng)
     quiet, loud = (solver.function(plane_pair(rng, kind, sharp=sharp, noise=noise)) for noise in (NOISE, Noise(1000, 10.0)))
-    assert np.nanmedian(loud.sigma) > 1.3 * np.nanmedian(quiet.sigma)
+    assert np.nanmedian(loud.sigma) > 1.2 * np.nanmedian(quiet.sigma)
 
 
 @pytest.mark.parametrize("noise", [(NOISE, Noise(1500, 5.0)), (Noise(1500, 5.0), NOISE)], ids=["second", "first"])
@@ -235,7 +235,7 @@ def blank(lenses, cls=Capture, scale="metric", psf=None, **more):
 @pytest.mark.parametrize("capture, limits, message", [
     (blank([lens(1.5), lens(1.4), lens(1.3)], FocalStack), None,
      r"compares 2 images, this focal-stack has 3; use --solver auto"),
-    (blank([None, None], FocalStack, "steps"), None, r"has scale steps; give focal length"),
+    (blank([None, None], FocalStack, "steps"), None, r"has scale steps, and a sweep over depth needs focal length"),
     (blank([lens(1.4), lens(1.4)]), None, r"same optics .* within 0.1 px of blur.*; check focus_distance_m"),
     (blank([lens(1.45), lens(1.35)], psf=Psf("half-left")), None,
      r"needs symmetrical PSFs, not half-left and half-left; use"),

@@ -68,11 +68,12 @@ def test_sigma_is_the_bounds_own_within_half_a_percent(proposals, kind):
 
 def test_a_solver_leaves_its_floor_and_gains_where_noise_is_large(proposals):
     """Monotone, so that the order of captures stays; the root of sigma far above `joined`."""
-    places = [0.0, 0.01, 0.1, 1.0, 4.0]
+    places = [0.0, 0.01, 0.1, 1.0, 2.5]
     errors = [LIKELIHOOD.reached(sigma) for sigma in places]
     assert errors[0] == LIKELIHOOD.floor and errors == sorted(errors) and LIKELIHOOD.reached(math.inf) == math.inf
     free = replace(LIKELIHOOD, floor=0.0)
-    assert free.reached(4.0) / free.reached(1.0) == pytest.approx(2.0, rel=1e-3)
+    assert free.reached(2.5) / free.reached(1.0) == pytest.approx(math.sqrt(2.5), rel=1e-3)
+    assert free.reached(3.1) == math.inf  # no depth is found there
     assert math.hypot(LIKELIHOOD.floor, free.reached(0.1)) == pytest.approx(errors[2], rel=1e-12)
     assert [PLAIN.reached(sigma) for sigma in places] == places
     found = proposed(replace(SETUP, solver=LIKELIHOOD), "views")

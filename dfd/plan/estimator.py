@@ -27,7 +27,7 @@ class Estimator:
 
     def reached(self, sigma: float) -> float:
         """Error [px of coc] where one window has `sigma` [px of coc]; inf where that is too much to be solved."""
-        if sigma > _MOST_PX:
+        if math.isinf(sigma) or (math.isfinite(self.joined) and sigma > _MOST_PX):
             return math.inf
         return math.hypot(self.floor, sigma / (1 + (sigma / self.joined) ** 2) ** 0.25)
 
