@@ -100,7 +100,6 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     check_target(folder, force=force)
     clock = Clock()
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
-    _check_side(source, side)
     offset = _offset(source, origin)
     limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
     planned = outline(source, reduction_of(source, preview))
@@ -154,7 +153,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
 
 
 def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_distances=None, align="auto", reference=None,
-            side=None, near=None, far=None, origin="pupil", preview=False, tile=None, workers=None,
+            side=None, near=None, far=None, origin="pupil", smoothing=None, preview=False, tile=None, workers=None,
             force=False) -> tuple[Source, Forecast]:
     """What `run` with these options would start from, and what it would need; nothing is decoded or written.
 
@@ -165,7 +164,7 @@ def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_dist
     limits = None if near is None and far is None else _limits(source.scale, near, far, _offset(source, origin))
     planned = outline(source, reduction_of(source, preview))
     row = choose(planned, solver, limits)
-    _check_options(source, folder, row.halo(planned, limits), 0.0, "cpu", tile, workers)
+    _check_options(source, folder, row.halo(planned, limits), 0.0, "cpu", tile, workers, smoothing)
     expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits)
     _check_room(folder, expected)
     return source, expected
@@ -205,13 +204,7 @@ def _smoothed(result, picture, radius):
     return replace(result, values=values, sigma=sigma)
 
 
-def _check_side(source, side):
-    if side is not None and source.kind != "aperture-pair":
-        raise ValueError(f"side ({side}) is for an aperture pair; a {source.kind} tells itself on which side of focus "
-                         "the scene lies; leave it out")
-
-
-def _check_options(source, folder, halo, min_confidence, device, tile, workers, smoothing=None):
+def _check_options(source, folder, halo, min_confidence, device, tile, workers, smoothing):
     """What can be refused before the minutes of decoding is refused here; "cpu" or "cuda", what `device` amounts to."""
     if not 0 <= min_confidence <= 1:
         raise ValueError(f"min_confidence ({min_confidence:g}) must lie between 0 and 1; 0 keeps everything")

@@ -111,3 +111,12 @@ def test_a_frame_without_any_data_is_unknown_without_a_remark(rng, recwarn):
     assert not LIKELIHOOD.function(replace(pair, images=images)).valid.any()
     images[1, 50, 60] = np.inf
     assert not LIKELIHOOD.function(replace(pair, images=images)).valid.any() and not recwarn.list
+
+
+def test_an_open_end_of_the_limits_is_that_of_the_range_without_limits(rng):
+    stack = plane_stack(rng)  # foci 1.05 to 1.8 dioptre
+    low, high = grid.grid_range(stack, None)
+    assert grid.grid_range(stack, (1.7, 0.0)) == (low, 1.7)  # --near alone
+    assert grid.grid_range(stack, (np.inf, 1.2)) == (1.2, high)  # --far alone
+    assert grid.grid_range(stack, (1.7, 0.5)) == (0.5, 1.7)
+    assert 0 <= grid.grid_range(stack, (0.9, 0.0))[0] < 0.9

@@ -89,3 +89,13 @@ def test_it_is_refused_in_one_line(case, captures, tmp_path, capsys):
     for part in parts:
         assert part in line
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize(("options", "line"), [
+    (["--side", "near"], "side (near) is for an aperture pair; a views tells itself"),
+    (["--smooth", "0"], "smooth (0 px) must be a radius of 1 to 24 px"),
+])
+def test_options_that_do_not_fit_are_refused_also_in_a_dry_run(captures, tmp_path, capsys, options, line, dry):
+    assert call(app, ["depth", str(captures / "views"), "-o", str(tmp_path / "out"), *options, *dry], name="dfd") == 2
+    assert line in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -27,7 +27,7 @@ CLOSED_FORMS = [name for name in ("spatial-transform", "rational") if name in SO
 
 def taken(row, kind):
     """Whether a row of the table solves this kind of pair."""
-    capture = wrap(kind, np.zeros((2, 8, 8), np.float32), [View(each, Psf(), NOISE, each.focus) for each in OPTICS[kind]])
+    capture = wrap(kind, np.zeros((2, 64, 64), np.float32), [View(each, Psf(), NOISE, each.focus) for each in OPTICS[kind]])
     try:
         row.check(capture, None)
     except ValueError:
@@ -298,7 +298,7 @@ def test_the_root_loses_no_digits_as_the_blur_rates_become_equal(unequal):
     places = np.linspace(1.35, 1.45, 11)
     g = (lenses[0].coc(places) ** 2 - lenses[1].coc(places) ** 2) / 16
     np.testing.assert_allclose(root(views, g, 1.35, 1.45), places, atol=1e-9)
-    pair = Capture(np.zeros((2, 8, 8), np.float32), views)
+    pair = Capture(np.zeros((2, 64, 64), np.float32), views)
     assert not 1.35 < turning_point(pair) < 1.45
 
 

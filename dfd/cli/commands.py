@@ -115,8 +115,8 @@ def depth(
     if dry_run:
         source, expected = foresee(
             inputs, output, kind=kind, solver=solver, lens=lens, focus_distances=_numbers(focus_distances), align=align,
-            reference=reference, side=side, near=near, far=far, origin=origin, preview=preview, tile=tile, workers=workers,
-            force=force)
+            reference=reference, side=side, near=near, far=far, origin=origin, smoothing=smooth, preview=preview,
+            tile=tile, workers=workers, force=force)
         scale_first(source, origin=origin.value)
         forecast_lines(expected, source, output)
         return

@@ -81,6 +81,9 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
     check_sizes(files)
     merged = [item.merged for item in files]
     kind = _kind(kind, found, [item.settings for item in merged])
+    if side is not None and kind != "aperture-pair":
+        raise ValueError(f"side ({side}) is for an aperture pair; a {kind} tells itself on which side of focus the scene "
+                         "lies; leave it out")
     kappa = _first(sidecar and sidecar.kappa, profile.kappa)
     scale = decide(kind, merged, profile, kappa=kappa)
     balance = next((item.path for item in files if is_raw(item.path)), None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers import focus_measure, grid, likelihood, prior, rational, spatial_transform
+from dfd.solvers import focus_measure, likelihood, prior, rational, spatial_transform
 
 Limits = tuple[float, float] | None
 
@@ -68,7 +68,7 @@ SOLVERS: dict[str, Solver] = {
             (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),
             "plane sweep with the forward model of every image; needs the optics, near the noise limit",
             "Zhou, Lin and Nayar 2009; Tang et al. 2017; Hirschmueller 2008 (aggregation)", 0.5, likelihood.reach,
-            likelihood.bytes_needed, likelihood.nanoseconds, grid.check_optics, 900e6, 0.4,
+            likelihood.bytes_needed, likelihood.nanoseconds, likelihood.check, 900e6, 0.4,
         ),
         Solver(
             "likelihood-prior", prior.solve_prior, (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),

@@ -64,23 +64,24 @@ def grid_range(capture: Capture, limits) -> tuple[float, float]:
     """(smallest, largest) inverse depth [dioptre] that is looked at.
 
     Without limits: between the foci where they differ, the declared side of an aperture pair, else MOST_COC_PX around
-    the focus; never beyond infinity.  Raises ValueError for limits that hold nothing of what the capture can tell.
+    the focus; never beyond infinity.  An open end of the limits (nearest inf, farthest 0) is that of the range without
+    limits.  Raises ValueError for limits that hold nothing of what the capture can tell.
     """
-    low, high = _default_range(capture)
+    usual_low, usual_high = _default_range(capture)
     if limits is None:
-        return low, high
+        return usual_low, usual_high
     nearest, farthest = limits
+    low, high, span = farthest, nearest, usual_high - usual_low
     if isinstance(capture, AperturePair):
         _check_side(capture, nearest, farthest)
-        low, high = _side_range(capture)
-    else:
-        low, high = (0.0 if farthest <= 0 else -math.inf), math.inf
-    low, high = max(low, farthest), min(high, nearest)
+        low, high = max(low, usual_low), min(high, usual_high)
     if math.isinf(high):
-        high = max(_default_range(capture)[1], low + _span(capture))
+        high = usual_high if usual_high > low else low + span
+    if low <= 0:
+        low = usual_low if usual_low < high else max(high - span, 0.0)
     if high <= low:
         raise ValueError(f"the range {_metres(nearest)} to {_metres(farthest)} holds nothing that this {capture.kind} can "
-                         f"tell, {_metres(_default_range(capture)[1])} to {_metres(_default_range(capture)[0])}; check "
+                         f"tell, {_metres(usual_high)} to {_metres(usual_low)}; check "
                          "--near and --far, both in metres")
     return low, high
 
@@ -125,11 +126,6 @@ def _side_range(capture):
     if capture.side == "far":
         return max(lens.focus - reach, 0.0), lens.focus - near_focus
     return lens.focus + near_focus, lens.focus + reach
-
-
-def _span(capture):
-    low, high = _default_range(capture)
-    return high - low
 
 
 def _check_side(capture, nearest, farthest):

@@ -9,7 +9,7 @@
    summed, D0 the part that noise makes of it; joined with the scatter.
 
 Unknown (NaN): the best label is an end of the grid, another basin is as likely, no texture above the noise, missing data,
-or a sigma above a pixel of blur.
+or a sigma above a pixel and a half of blur.
 """
 
 from __future__ import annotations
@@ -61,18 +61,15 @@ def solve_likelihood(capture: Capture, *, limits=None) -> DepthMap:
     """Inverse depth [dioptre] of K >= 2 images with known optics: focus, aperture or half of the pupil may differ.
 
     capture   any metric Capture;   limits   (nearest, farthest) inverse depth [dioptre] to look between, see `grid`
-    Raises ValueError as `grid.check_optics` does.
+    Raises ValueError as `check` does.
     """
     return solve_by(Sweep, capture, limits, "likelihood")
 
 
 def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> DepthMap:
     """`solve_likelihood` with another sweep's judgement of the labels; method: the name of the row."""
-    check_optics(capture, limits)
+    check(capture, limits)
     xp = array_module(capture.images)
-    if min(capture.shape) < _LEAST_PX:
-        raise ValueError(f"images ({capture.shape[1]} x {capture.shape[0]} px) must have at least {_LEAST_PX} px to a side: "
-                         "blur and windows reach across smaller ones; use larger images")
     labels = labels_of(capture, limits)
     if not bool(xp.isfinite(capture.images).any()):
         nothing = xp.full(capture.shape, np.float32(np.nan), dtype=np.float32)
@@ -81,6 +78,14 @@ def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> D
         values, _ = _solve(statistic, coarse.half_size(capture), labels[::2])
         labels = coarse.promising(labels, values, rate=_rate(capture))
     return DepthMap(*_solve(statistic, capture, labels), capture.scale, method)
+
+
+def check(capture: Capture, limits) -> None:
+    """Raises ValueError for images that are too small, and as `grid.check_optics` does."""
+    if min(capture.shape) < _LEAST_PX:
+        raise ValueError(f"images ({capture.shape[1]} x {capture.shape[0]} px) must have at least {_LEAST_PX} px to a side: "
+                         "blur and windows reach across smaller ones; use larger images")
+    check_optics(capture, limits)
 
 
 def reach(capture: Capture, limits) -> int:

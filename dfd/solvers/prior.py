@@ -25,7 +25,7 @@ from dfd.backend import array_module
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
 from dfd.solvers import likelihood
-from dfd.solvers.grid import check_optics, labels_of, used_views
+from dfd.solvers.grid import labels_of, used_views
 from dfd.solvers.sweep import Sweep, border_of
 
 SLOPES = (1.5, 2.0, 2.5, 3.0, 3.5)
@@ -61,11 +61,11 @@ def solve_prior(capture: Capture, *, limits=None) -> DepthMap:
 
 
 def check(capture: Capture, limits) -> None:
-    """Raises ValueError for more images than the prior is worth its time for, and as `grid.check_optics` does."""
+    """Raises ValueError for more images than the prior is worth its time for, and as `likelihood.check` does."""
     if len(capture) > MOST_IMAGES:
         raise ValueError(f"likelihood-prior takes at most {MOST_IMAGES} images, this {capture.kind} has {len(capture)}: "
                          "with more, the prior adds nothing to what they tell each other; use likelihood")
-    check_optics(capture, limits)
+    likelihood.check(capture, limits)
 
 
 def nanoseconds(capture: Capture, limits) -> float:

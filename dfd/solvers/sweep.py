@@ -135,9 +135,9 @@ class Sweep:
 
     def slope(self, inverse_depth: float):
         """((H, W) float32 sum over the channels of (de/dq)^2 [1/dioptre^2], the part of its mean that noise makes)."""
-        used = used_views(self.capture, inverse_depth)
         from dfd.kernels.channels import slopes
 
+        used = used_views(self.capture, inverse_depth)
         step = _STEP_PX / max(view.lens.blur_rate for view in self.capture.views)
         parts, power = slopes(self._of(used), self._transfers(used, inverse_depth, step))
         total = 0.0
