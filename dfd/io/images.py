@@ -15,12 +15,14 @@ import numpy as np
 
 from dfd.io.integrity import check_jpeg, check_png, check_tiff, is_tiff
 from dfd.io.light import REC709, curves, has_table, levels, linearise, luminance
+from dfd.io.npy import open_npy, picture_size
 
 FORMATS = {".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg",
            ".npy": "npy"}
 """File suffix (lower case) -> format read here."""
 
 _PNG_BITS = 24  # place in the file
+_PAGE_BYTES, _CLASSIC_BYTES = 1024, 4e9  # of the tables of a page; what a TIFF of 32-bit offsets can hold
 _ICC = 34675  # TIFF tag of the embedded profile
 _NEGATIVE, _GREY, _RGB = 0, 1, 2  # TIFF PhotometricInterpretation: white is zero, black is zero, RGB
 
@@ -111,7 +113,7 @@ def samples(path) -> tuple[int, bool]:
         first = check_tiff(path)[0]
         return first.bits, first.floating
     if kind == "npy":
-        dtype = _open_npy(path).dtype
+        dtype = open_npy(path).dtype
         return 8 * dtype.itemsize, dtype.kind == "f"
     with path.open("rb") as file:
         return (file.read(_PNG_BITS + 1)[_PNG_BITS] if kind == "png" else 8), False
@@ -136,7 +138,7 @@ def image_size(path) -> tuple[int, int]:
         first = check_tiff(path)[0]
         return first.height, first.width
     if kind == "npy":
-        return _open_npy(path).shape[:2]
+        return picture_size(path)
     return _checked_size(path, kind, _stamp(path))
 
 
@@ -239,20 +241,9 @@ def _decode_opencv(path, data):
 
 
 def _decode_npy(path):
-    stored = _open_npy(path)
+    stored = open_npy(path)
     data = np.array(stored, stored.dtype.newbyteorder("="))  # compiled loops take the byte order of this machine alone
     return data, _full_scale(path, data.dtype, None)
-
-
-def _open_npy(path):
-    try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy raises ValueError, EOFError, SyntaxError, ... on damaged headers
-        raise OSError(f"{path}: cannot be read as npy; the file is cut or not an array") from error
-    if not isinstance(data, np.ndarray) or data.ndim not in (2, 3):
-        raise OSError(f"{path}: an array of shape {getattr(data, 'shape', '?')} is not an image; "
-                      "save (H, W) or (H, W, 3)")
-    return data
 
 
 _DECODERS = {"tiff": _decode_tiff, "png": _decode_png, "jpeg": _decode_jpeg, "npy": _decode_npy}
@@ -291,3 +282,28 @@ def write_tiff(path, image, *, metadata: dict | None = None) -> Path:
     tifffile.imwrite(path, image, photometric="rgb" if image.ndim == 3 else "minisblack", metadata=None,
                      description=description, software="dfd")
     return Path(path)
+
+
+class PageWriter:
+    """A context manager that writes (H, W) float32 maps as the pages of one uncompressed TIFF, a BigTIFF where it needs one.
+
+    count      pages that there will be;   metadata   as in `write_tiff`, of the first page
+    """
+
+    def __init__(self, path, count: int, shape: tuple[int, int], metadata: dict):
+        import tifffile
+
+        size = count * (4 * shape[0] * shape[1] + _PAGE_BYTES)
+        self._file = tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_BYTES)
+        self._description = json.dumps(metadata, ensure_ascii=True, allow_nan=False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def add(self, image) -> None:
+        """Write the next page.  Raises OSError when it cannot be written."""
+        self._file.write(image, photometric="minisblack", metadata=None, description=self._description, software="dfd")
+        self._description = None

@@ -9,10 +9,11 @@ from dfd.capture import CAPTURES
 from dfd.io.encoding import encoding_of, told_profiles
 from dfd.io.frames import Frame, is_raw
 from dfd.io.gather import Gathered, gather
-from dfd.io.inputs import Inputs, find_inputs, natural_key
+from dfd.io.inputs import Inputs, find_inputs
 from dfd.io.keys import ROLES, SIDES, VIEWS
 from dfd.io.merge import check_distances, tell_once
 from dfd.io.mixture import check_sizes, check_together, turned_frames
+from dfd.io.names import natural_key
 from dfd.io.scale import decide
 from dfd.profile import LensProfile
 from dfd.psf import Psf
