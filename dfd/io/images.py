@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dfd.io.integrity import check_jpeg, check_png, check_tiff, is_tiff
-from dfd.io.light import REC709, curves, has_table, levels, linearise, luminance
+from dfd.io.light import REC709, check_finite, curves, full_scale, has_table, levels, linearise, luminance
 from dfd.io.npy import open_npy, picture_size
 
 FORMATS = {".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg",
@@ -80,7 +80,7 @@ def read_grey(path, *, linear: bool | None = None, black_level=None, white_level
 
 def _open(path, linear, black_level, white_level):
     """(pixels in file units, black per channel or one, white, whether they are linear), all checked."""
-    data, full_scale = _decode(path)
+    data, brightest = _decode(path)
     linear = default_linear(path) if linear is None else linear
     if data.ndim == 3 and data.shape[2] in (2, 4):  # alpha
         data = data[..., :-1]
@@ -88,8 +88,8 @@ def _open(path, linear, black_level, white_level):
         data = data[..., 0]
     if data.ndim not in (2, 3) or (data.ndim == 3 and data.shape[2] != 3) or 0 in data.shape:
         raise OSError(f"{path}: an array of shape {data.shape} is not a grey or RGB image")
-    _check_finite(path, data)
-    return data, *levels(path, data, full_scale, black_level, white_level), linear
+    check_finite(path, data)
+    return data, *levels(path, data, brightest, black_level, white_level), linear
 
 
 def read_values(path) -> np.ndarray:
@@ -197,7 +197,7 @@ def _decode_tiff(path):
         data, bits = None, None
     if data is None:
         return _decode_opencv(path, path.read_bytes())
-    return data, _full_scale(path, data.dtype, bits)
+    return data, full_scale(path, data.dtype, bits)
 
 
 def _check_single(path, pages):
@@ -237,33 +237,16 @@ def _decode_opencv(path, data):
         raise OSError(f"{path}: cannot be decoded; the file is damaged or not an image, copy it again")
     if image.ndim == 3 and image.shape[2] >= 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-    return image, _full_scale(path, image.dtype, None)
+    return image, full_scale(path, image.dtype, None)
 
 
 def _decode_npy(path):
     stored = open_npy(path)
     data = np.array(stored, stored.dtype.newbyteorder("="))  # compiled loops take the byte order of this machine alone
-    return data, _full_scale(path, data.dtype, None)
+    return data, full_scale(path, data.dtype, None)
 
 
 _DECODERS = {"tiff": _decode_tiff, "png": _decode_png, "jpeg": _decode_jpeg, "npy": _decode_npy}
-
-
-def _full_scale(path, dtype, bits) -> float:
-    """White of a file that does not say: the largest integer of its bits, 1 for floats."""
-    if dtype.kind == "f":
-        return 1.0
-    if dtype.kind != "u":
-        raise OSError(f"{path}: pixels of type {dtype} are not an image; save unsigned integers or floats")
-    return float(2 ** (bits if isinstance(bits, int) and 0 < bits <= 8 * dtype.itemsize else 8 * dtype.itemsize) - 1)
-
-
-def _check_finite(path, data):
-    if data.dtype.kind == "f":
-        bad = int(data.size - np.count_nonzero(np.isfinite(data)))
-        if bad:
-            raise ValueError(f"{path}: {bad} of {data.size} values are NaN or infinite, none is allowed; "
-                             "replace them before solving")
 
 
 def write_tiff(path, image, *, metadata: dict | None = None) -> Path:
