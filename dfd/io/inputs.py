@@ -53,6 +53,8 @@ def find_inputs(inputs, *, least: int = 2) -> Inputs:
 
 def _from_sidecar(path):
     sidecar = read_sidecar(path)
+    if sidecar.cod:
+        raise ValueError(f"{path}: [cod] is of pickles, not of images; leave it out, or give dfd depth the pickle")
     if sidecar.frames:
         for frame in sidecar.frames:
             _check_suffix(frame.path)

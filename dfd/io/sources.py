@@ -66,6 +66,9 @@ def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, 
     """
     _check_options(kind, side)
     found = find_inputs(inputs)
+    if found.sidecar is not None and found.sidecar.folders:
+        raise ValueError(f"{found.sidecar.path}: {len(found.sidecar.folders)} folders of a sequence, which is no single "
+                         "capture; use dfd depth, or dfd.stream in Python")
     distances = {} if focus_distances is None else check_distances(focus_distances, found.files)
     profile = find_profile(lens, found)
     return make_source(found, gather(found, profile, distances), profile, kind=kind, reference=reference, side=side)
