@@ -123,7 +123,7 @@ class _Feed:
     def __init__(self, views, maps, black, white, gains, copy):
         self._views = None if views is None else tuple(views)
         self._maps, self._black, self._white, self._gains, self._copy = maps, black, white, gains, copy
-        self._first, self._slots = None, [None, None]
+        self._first, self._slots = None, {}
 
     def prepare(self, number, item):
         """(images, views, levels) of quadruple `number`: what `_Work.solve` takes."""
@@ -136,6 +136,9 @@ class _Feed:
             levels |= {"black": float(self._black), "white": white}
         if self._maps is not None:
             images = self._warped(number, images, levels)
+            levels |= {"black": 0.0, "white": 1.0}
+        elif images.dtype.kind == "u" and images.max() >= SATURATED * levels["white"]:
+            images = self._known(number, images, levels)
             levels |= {"black": 0.0, "white": 1.0}
         elif not images.flags.c_contiguous or (self._copy and not isinstance(item, DifferentialQuad)):
             slot = self._slot(number, images.shape, images.dtype)
@@ -174,10 +177,15 @@ class _Feed:
                 out[...] = imaging.warp(out, matrix)
         return slot
 
+    def _known(self, number, images, levels):
+        """Codes of which some are saturated as light, unknown where they are."""
+        slot = self._slot(number, images.shape, np.dtype(np.float32))
+        for out, image in zip(slot, images, strict=True):
+            linearise(image, out, levels["black"], levels["white"])
+        return slot
+
     def _slot(self, number, shape, dtype):
-        if self._slots[number % 2] is None:
-            self._slots[number % 2] = np.empty(shape, dtype)
-        return self._slots[number % 2]
+        return self._slots.setdefault((number % 2, dtype), np.empty(shape, dtype))
 
 
 class _Work:

@@ -56,8 +56,8 @@ def open_pickle(path, *, lens=None, preview: int | None = None) -> Quadruples:
     if sidecar.frames or sidecar.folders:
         raise ValueError(f"{beside}: [[frames]] and folders are of images, {path.name} is a pickle; leave them out")
     if not isinstance(layout, list) or not layout:
-        raise OSError(f"{path}: {_kind(layout)} instead of list[i][aperture][power], the published layout of captures; save it "
-                      "so")
+        raise OSError(f"{path}: {_kind(layout)} instead of list[i][aperture][power], the published layout of captures; "
+                      "save it so")
     numbers = _DEFAULTS | sidecar.cod
     shots = [[_shot(path, layout, index, role) for role in ROLES] for index in range(len(layout))]
     _check_still(path, shots)
@@ -83,8 +83,8 @@ def _shot(path, layout, index, role):
         found = {name: _number(shot[name]) for name in ("OP", "Sigma", "Loc")}
     except (KeyError, IndexError, TypeError) as error:
         lack = error if isinstance(error, KeyError) else "shot"
-        raise OSError(f"{place} has no {lack}; every item of the published layout has 3 x 3 dicts of Img, OP, Sigma and Loc") \
-            from error
+        raise OSError(f"{place} has no {lack}; every item of the published layout has 3 x 3 dicts of Img, OP, Sigma and "
+                      "Loc") from error
     bad = next((name for name, value in found.items() if value is None or not math.isfinite(value)), None)
     if bad is not None:
         raise OSError(f"{place}: {bad} is no finite number")
@@ -109,8 +109,8 @@ def _check_still(path, shots):
         for role, shot, first in zip(ROLES, quadruple, shots[0], strict=True):
             for name in ("OP", "Sigma"):
                 if not math.isclose(shot[name], first[name], rel_tol=_SAME):
-                    raise ValueError(f"{path}: {name} of {role} is {shot[name]:g} in item {index} but {first[name]:g} in item "
-                                     "0; a sequence keeps its optics, split the pickle")
+                    raise ValueError(f"{path}: {name} of {role} is {shot[name]:g} in item {index} but {first[name]:g} in "
+                                     "item 0; a sequence keeps its optics, split the pickle")
 
 
 def _planes(path, shots, role) -> Pages:
@@ -119,8 +119,8 @@ def _planes(path, shots, role) -> Pages:
     for index, shot in enumerate(shots):
         if (shot["Img"].shape, shot["Img"].dtype) != (first.shape, first.dtype):
             here, there = (f"{item.shape[1]} x {item.shape[0]} px of {item.dtype}" for item in (shot["Img"], first))
-            raise OSError(f"{path}: {role} of item {index} is {here}, that of item 0 {there}; all pictures of a sequence have "
-                          "one size and type")
+            raise OSError(f"{path}: {role} of item {index} is {here}, that of item 0 {there}; all pictures of a sequence "
+                          "have one size and type")
     if first.dtype.kind not in "uf":
         raise OSError(f"{path}: pictures of type {first.dtype} are no light; save unsigned integers or floats")
     return Pages(first.shape, first.dtype, tuple(shot["Img"].place for shot in shots))
