@@ -60,7 +60,7 @@ def stream(quads, *, views=None, solver="auto", black_level=0.0, white_level=Non
     maps = None if warps is None else _checked_warps(warps)
     worker_count(workers)
     feed = _Feed(views, maps, black_level, white_level, gains, copy)
-    return _solve(quads, feed, solver, _limits(near, far), workers)
+    return _solve(quads, feed, solver, limits_of(near, far), workers)
 
 
 def _solve(quads, feed, solver, limits, workers):
@@ -137,7 +137,7 @@ class _Feed:
         if self._maps is not None:
             images = self._warped(number, images, levels)
             levels |= {"black": 0.0, "white": 1.0}
-        elif images.dtype.kind == "u" and images.max() >= SATURATED * levels["white"]:
+        elif images.dtype.kind == "u" and images.max() >= _full(levels):
             images = self._known(number, images, levels)
             levels |= {"black": 0.0, "white": 1.0}
         elif not images.flags.c_contiguous or (self._copy and not isinstance(item, DifferentialQuad)):
@@ -185,7 +185,10 @@ class _Feed:
         return slot
 
     def _slot(self, number, shape, dtype):
-        return self._slots.setdefault((number % 2, dtype), np.empty(shape, dtype))
+        key = number % 2, dtype
+        if key not in self._slots:
+            self._slots[key] = np.empty(shape, dtype)
+        return self._slots[key]
 
 
 class _Work:
@@ -232,14 +235,23 @@ def linearise(image, out, black, white) -> None:
         np.copyto(out, np.float32(np.nan), where=out >= SATURATED)
 
 
-def _limits(near, far):
-    """(nearest, farthest) inverse depth [dioptre] of two distances [m]; None without any."""
+def _full(levels):
+    """The code from which a pixel counts as saturated."""
+    return levels["black"] + SATURATED * (levels["white"] - levels["black"])
+
+
+def limits_of(near, far, offset: float = 0.0):
+    """(nearest, farthest) inverse depth [dioptre] of two distances [m] from an origin `offset` [m] behind the pupil; None
+    without any.  Raises ValueError for distances that hold nothing.
+    """
     if near is None and far is None:
         return None
     near, far = 0.0 if near is None else near, math.inf if far is None else far
     if not 0 <= near < far:
         raise ValueError(f"near ({near:g} m) must be zero or positive and less than far ({far:g} m); are both in metres?")
-    return math.inf if near == 0 else 1 / near, 1 / far
+    if far <= offset:
+        raise ValueError(f"far ({far:g} m) must lie before the entrance pupil, which is {offset:g} m from the sensor mark")
+    return math.inf if near <= offset else 1 / (near - offset), 1 / (far - offset)
 
 
 def _checked_gains(gains):

@@ -37,6 +37,7 @@ class Quadruples:
     count, shape  quadruples, and (H, W) px of each as it is read;   dtype   uint16 or float32
     black, white  numbers that are no light and full light
     names         of each quadruple;   inputs   every file that is read
+    plane         what the noise of an image went through, without the image itself
     reduction     whole factor by which the images are made smaller: a pixel is so many of those that `source` speaks of
     areas         the four exposures are known to be equal, so that an image is as bright as its pupil is large
     truths        depth [m] of each quadruple where the files tell it
@@ -51,6 +52,7 @@ class Quadruples:
     white: float
     names: tuple[str, ...]
     inputs: tuple[Path, ...]
+    plane: reader.Plane
     reduction: int = 1
     areas: bool = False
     truths: tuple[float, ...] | None = None
@@ -58,17 +60,22 @@ class Quadruples:
 
 def is_sequence(inputs) -> bool:
     """Whether these inputs are many quadruples; False also where they are no inputs at all, which a later reader tells."""
-    paths = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(item) for item in inputs]
-    if len(paths) == 1 and paths[0].suffix.lower() in PICKLES:
+    if is_pickle(inputs):
         return True
     try:
-        found = find_inputs(paths)
+        found = find_inputs(inputs)
         if found.sidecar is not None and found.sidecar.folders:
             return True
         roles = all(entry is not None and entry.role for entry in found.entries)
         return roles and any(not reader.is_raw(path) and count_pages(path) > 1 for path in found.files)
     except (OSError, ValueError):
         return False
+
+
+def is_pickle(inputs) -> bool:
+    """Whether the one input is a pickle, by its suffix."""
+    paths = [Path(inputs)] if isinstance(inputs, (str, Path)) else [Path(item) for item in inputs]
+    return len(paths) == 1 and paths[0].suffix.lower() in PICKLES
 
 
 def open_quadruples(inputs, *, lens=None, preview: int | None = None) -> Quadruples:
@@ -159,7 +166,7 @@ def of_planes(source: Source, planes, names, inputs, *, reduction: int, **more) 
     black, white = levels(frame.path, sample, full_scale(frame.path, stored, None), frame.black_level, frame.white_level)
     shape = tuple(length // reduction for length in planes[0].shape)
     common = {"source": source, "count": len(planes[0]), "shape": shape, "names": names, "inputs": inputs,
-              "reduction": reduction, **more}
+              "plane": reader.Plane(None, float(white - black[0])), "reduction": reduction, **more}
     if frame.linear and reduction == 1 and stored.name in _RAW:
         def read(index, out):
             for pages, image in zip(planes, out, strict=True):
@@ -184,7 +191,7 @@ def _light(stored, black, white, linear):
 
 def _of_pictures(source, paths, names, inputs, preview) -> Quadruples:
     """A sequence whose images are decoded one by one: PNG, JPEG, RAW, compressed or with colours."""
-    size = reader.image_size(source.frames[0].path)
+    size, first = reader.image_size(source.frames[0].path), reader.read_luminance(source.frames[0])
     reduction = reduction_to(size, preview)
 
     def read(index, out):
@@ -196,7 +203,8 @@ def _of_pictures(source, paths, names, inputs, preview) -> Quadruples:
             np.copyto(image, reduce(plane, reduction))
 
     return Quadruples(source=source, read=read, count=len(names), shape=tuple(length // reduction for length in size),
-                      dtype=np.dtype(np.float32), black=0.0, white=1.0, names=names, inputs=inputs, reduction=reduction)
+                      dtype=np.dtype(np.float32), black=0.0, white=1.0, names=names, inputs=inputs,
+                      plane=replace(first, image=None), reduction=reduction)
 
 
 def reduction_to(shape, preview: int | None) -> int:
