@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers import focus_measure, likelihood, prior, rational, spatial_transform
+from dfd.solvers import coupled, coupled_remarks, focus_measure, likelihood, prior, rational, spatial_transform
 
 Limits = tuple[float, float] | None
 
@@ -28,6 +28,7 @@ class Solver:
     seam        what lies beyond the halo changes 99 of 100 values by less than this [their sigma]; 0 = none at all
     cost        (capture, limits) -> nanoseconds of a core per pixel, at about 2.5 GHz
     check       (capture, limits): raises ValueError for a capture or limits that it cannot solve
+    remarks     (capture, its DepthMap) -> sentences that the user must be told
     Images are not looked at by halo, memory, cost and check: they serve before anything is decoded.
     """
 
@@ -43,6 +44,7 @@ class Solver:
     check: Callable[[Capture, Limits], None]
     room: float = 320e6
     seam: float = 0.0
+    remarks: Callable[[Capture, DepthMap], tuple[str, ...]] = lambda *_: ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -87,6 +89,18 @@ SOLVERS: dict[str, Solver] = {
             "two foci: rational operators, filters designed for the pair's own blur; fast, whatever the texture",
             "Watanabe and Nayar 1998; Raj and Staunton 2012", 0.5, rational.reach, rational.bytes_needed,
             lambda *_: 400.0, rational.check,
+        ),
+        Solver(
+            "coupled-derivatives-tls", coupled.solve_total, (DifferentialQuad,),
+            "two power and two aperture steps: the ratio of derivatives by total least squares; the fastest, for video",
+            "Luo, Liu, Alexander and Guo 2025; Deming 1943, Fuller 1987 (noise)", 0.5, coupled.reach, coupled.bytes_needed,
+            lambda *_: 10.0, coupled.check, remarks=coupled_remarks.remarks,
+        ),
+        Solver(
+            "coupled-derivatives", coupled.solve_coupled, (DifferentialQuad,),
+            "the same by least squares of depth as published (Python: form=\"ratio\"); noise draws it to focus",
+            "Luo, Liu, Alexander and Guo 2025", 0.5, coupled.reach, coupled.bytes_needed, lambda *_: 10.0, coupled.check,
+            remarks=coupled_remarks.remarks,
         ),
     )
 }
