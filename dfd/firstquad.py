@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dfd import imaging, noise, prepare
-from dfd.capture import View
+from dfd.capture import DifferentialQuad, View
 from dfd.decode import noises_of
 from dfd.io.quadruples import Quadruples
 from dfd.noise import Noise
@@ -70,6 +70,17 @@ def prepare_first(quads: Quadruples, images, *, align: str) -> Prepared:
     noises = [each.scaled(float(gain)) for each, gain in zip(noises, gains, strict=True)]
     return Prepared(views_of(quads, lenses, noises), tuple(map(float, gains)), warps, _first(noise_from),
                     _told(quads, measured))
+
+
+def captured(quads: Quadruples, images, prepared: Prepared) -> DifferentialQuad:
+    """A quadruple, `images` as `quads.read` fills them, as a capture of its own: linear, on one grid, equally bright."""
+    light = np.empty(images.shape, np.float32)
+    for out, image, warp, gain in zip(light, images, prepared.warps, prepared.gains, strict=True):
+        linearise(image, out, quads.black, quads.white)
+        if warp is not None:
+            out[...] = imaging.warp(out, warp)
+        out *= np.float32(gain)
+    return DifferentialQuad(light, prepared.views)
 
 
 def _warps(quads, lenses):

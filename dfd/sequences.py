@@ -19,7 +19,7 @@ import numpy as np
 from dfd.assemble import PREVIEW_PX, Clock
 from dfd.capture import DifferentialQuad
 from dfd.depthmap import DepthMap
-from dfd.firstquad import Prepared, lenses_of, prepare_first, views_of
+from dfd.firstquad import Prepared, captured, lenses_of, prepare_first, views_of
 from dfd.io.codpickle import open_pickle
 from dfd.io.folders import check_target, new_folder
 from dfd.io.integrity import sha256
@@ -121,6 +121,8 @@ def run_sequence(inputs, folder, *, solver="auto", lens=None, align="auto", near
         common = _outcome(job, prepared, digests, origin)
         common["parameters"] = {"align": align, "near_m": near, "far_m": far, "mask": None if mask is None else str(mask),
                                 "min_confidence": min_confidence, "reduction": quads.reduction, "workers": workers}
+        common["warnings"] = prepared.warnings + _remarks(job, captured(quads, first, prepared), workers)
+        del first
         _solve_all(job, prepared, outcome, common, temporary, keep=keep, least=min_confidence, workers=workers,
                    progress=progress)
         clock.stop("solve")
@@ -167,6 +169,12 @@ def _solve_all(job, prepared, outcome, common, folder, *, keep, least, workers, 
         outcome.shown.setdefault(name, next(iter(outcome.shown.values())))
 
 
+def _remarks(job, capture, workers):
+    """What the solver has to say of the first quadruple."""
+    result, = stream([capture], solver=job.row.name, workers=workers)
+    return tuple(f"first quadruple: {text}" for text in job.row.remarks(capture, result))
+
+
 def _arrays(quads):
     """The quadruples, read into two arrays in turn."""
     buffers = [np.empty((4, *quads.shape), quads.dtype) for _ in range(min(2, quads.count))]
@@ -183,7 +191,7 @@ def _outcome(job, prepared: Prepared, digests, origin) -> dict:
     lens = views[quads.source.reference].lens
     return {"source": quads.source, "intrinsics": (lens.fx, lens.fx, (width - 1) / 2, (height - 1) / 2), "origin": origin,
             "origin_offset": job.offset, "gains": prepared.gains, "noises": tuple(view.noise for view in views),
-            "noise_from": prepared.noise_from, "solver": job.row.name, "warnings": prepared.warnings, "inputs": digests}
+            "noise_from": prepared.noise_from, "solver": job.row.name, "inputs": digests}
 
 
 def _digests(paths, workers):

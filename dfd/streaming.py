@@ -21,10 +21,14 @@ from dfd import imaging
 from dfd.capture import DifferentialQuad
 from dfd.depthmap import DepthMap
 from dfd.solvers import choose
+from dfd.solvers.coupled import QuadPass
 from dfd.tiles import solve_tiled, worker_count
 
-SOLVER = "auto"
+SOLVER = "coupled-derivatives-tls"
 """What `solver="auto"` means for a sequence."""
+
+_FORMS = {SOLVER: "total-least-squares", "coupled-derivatives": "least-squares"}
+"""Rows of the table of solvers that have a pass which allocates nothing."""
 
 SATURATED = 0.9995
 """Share of the white level from which a pixel of integers says nothing any more."""
@@ -197,7 +201,8 @@ class _Work:
     def __init__(self, solver, views, shape, limits):
         planned = DifferentialQuad(np.broadcast_to(np.float32(0), (4, *shape)), views)
         row = choose(planned, SOLVER if solver == "auto" else solver, limits)
-        self._pass = _Whole(row, planned, limits)
+        self._pass = _Whole(row, planned, limits) if row.name not in _FORMS else \
+            QuadPass(views, shape, form=_FORMS[row.name], limits=limits)
         self._values, self._sigma = np.full((2, *shape), np.nan, np.float32)
         self._map = DepthMap(self._values, self._sigma, "metric", row.name)
 
