@@ -142,7 +142,6 @@ def _solve_all(job, prepared, outcome, common, folder, *, keep, least, workers, 
 
     quads, typical = job.quads, None
     kept = {0: "first", (quads.count - 1) // 2: "middle", quads.count - 1: "last"}
-    begun = time.perf_counter()
     report = (lambda *_: None) if progress is None else progress
     report("solve", 0, quads.count)
     quantity = Outcome(result=DepthMap(*np.zeros((2, 1, 1), np.float32), "metric"), **common).quantity
@@ -163,8 +162,9 @@ def _solve_all(job, prepared, outcome, common, folder, *, keep, least, workers, 
                 shown = DepthMap(result.values.copy(), result.sigma.copy(), "metric", result.method).keep(~np.isnan(depth))
                 outcome.shown[kept[number]] = Outcome(result=shown, confidence=trust.copy(), **common)
             files.write()
+            outcome.begun = time.perf_counter() if number == 0 else outcome.begun
             report("solve", number + 1, quads.count)
-    outcome.seconds = time.perf_counter() - begun
+    outcome.ended = time.perf_counter()
     for name in ("first", "middle", "last"):  # of fewer than three
         outcome.shown.setdefault(name, next(iter(outcome.shown.values())))
 

@@ -92,6 +92,6 @@ def _summary(outcome, folder):
         say(f"warning: {text}")
     if len(texts) > MOST_WARNINGS:
         say(f"warning: and {len(texts) - MOST_WARNINGS} more in report.html")
-    say(f"{middle.solver} on {middle.device}; {len(rows) / outcome.seconds:.3g} quadruples a second, read, solved and "
-        "written")
+    rate = "" if outcome.rate is None else f"; {outcome.rate:.3g} quadruples a second, read, solved and written"
+    say(f"{middle.solver} on {middle.device}{rate}")
     say(f"look at {folder}/report.html")

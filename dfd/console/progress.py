@@ -42,8 +42,9 @@ class Progress:
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Report that `done` of `total` pieces of `stage` are finished."""
         if self._bars is None:
-            start = self._started.setdefault(stage, self._last)  # a stage speaks first when its first piece is done
-            self._last = time.perf_counter()
+            now = time.perf_counter()  # a stage speaks first when its first piece is done, a rated one when it begins
+            start = self._started.setdefault(stage, now if stage in self._rated and done == 0 else self._last)
+            self._last = now
             if done == total:
                 seconds = self._last - start
                 rate = f", {_rate(done, seconds)}" if stage in self._rated else ""

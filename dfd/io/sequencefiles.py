@@ -36,7 +36,7 @@ class SequenceOutcome:
     shown      name ("first", "middle", "last") -> Outcome of that map
     names      of the quadruples;   rows   the statistics of each
     pooled     depths and sigmas [m] from all maps, as lists of arrays
-    seconds    that solving and writing took
+    begun, ended   on the clock: the first map is done (loops are compiled or loaded by then), the last is written
     """
 
     names: tuple[str, ...]
@@ -44,7 +44,13 @@ class SequenceOutcome:
     shown: dict[str, Outcome] = field(default_factory=dict)
     rows: list[dict] = field(default_factory=list)
     pooled: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
-    seconds: float = 0.0
+    begun: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def rate(self) -> float | None:
+        """Quadruples read, solved and written in a second; None for a single one."""
+        return (len(self.rows) - 1) / (self.ended - self.begun) if len(self.rows) > 1 else None
 
     @property
     def middle(self) -> Outcome:
@@ -126,9 +132,8 @@ def sequence_record(outcome: SequenceOutcome) -> dict:
     depth, sigma = (np.concatenate(parts) for parts in zip(*outcome.pooled, strict=True))
     record["statistics"] = strict({"known_pixels": known, "filled_pixels": 0, "pixels": pixels, "density": known / pixels,
                                    "depth_m": spread(depth), "sigma_m": spread(sigma)})
-    rate = len(outcome.rows) / outcome.seconds if outcome.seconds else None
-    record["sequence"] = strict({"quadruples": len(outcome.rows), "frames_per_second": rate and round(rate, 2),
-                                 "rows": outcome.rows})
+    record["sequence"] = strict({"quadruples": len(outcome.rows), "rows": outcome.rows,
+                                 "frames_per_second": None if outcome.rate is None else round(outcome.rate, 2)})
     return record
 
 
