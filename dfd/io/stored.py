@@ -91,7 +91,8 @@ def _type(_, code="", *rest):
 
 def ordered(kind, state):
     """Give a type the byte order of its state: (version, order, no fields, no names, ...)."""
-    if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", ">", "|", "=") or any(state[2:5]):
+    if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("<", ">", "|", "=") or \
+            any(item is not None for item in state[2:5]):
         raise Refused("a type with fields")
     kind.dtype = kind.dtype.newbyteorder("=" if state[1] == "|" else state[1])
 

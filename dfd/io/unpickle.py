@@ -56,7 +56,9 @@ class _Machine:
             self.at = self._file.tell()
             code = self.take(1)
             if code == b".":
-                value, = self._stack
+                value = self.pop()
+                if self._stack:
+                    raise ValueError("stack")
                 return value
             step = _STEPS.get(code)
             if step is None:
