@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import tifffile
-from quads import IMAGE_DISTANCE, PITCH, POWER, POWER_STEP, PUPIL, PUPIL_STEP, ROLES, codes
+from rigquads import IMAGE_DISTANCE, PITCH, POWER, POWER_STEP, PUPIL, PUPIL_STEP, ROLES, codes
 
 LEVELS = {"black": 600, "white": 60000}
 NAMES = tuple(role.replace("-", "_") for role in ROLES)
@@ -13,7 +13,7 @@ PUPILS = (PUPIL, PUPIL, PUPIL - PUPIL_STEP, PUPIL + PUPIL_STEP)
 
 
 def toml(*, suffix=".tiff", top="", camera="", frames=("",) * 4):
-    """The text of capture.toml: the optics of tests/quads.py."""
+    """The text of capture.toml: the optics of tests/rigquads.py."""
     tables = [f'[[frames]]\nfile = "{name}{suffix}"\nrole = "{role}"\npower_dpt = {power:.9g}\npupil_diameter_mm = '
               f"{pupil * 1e3:.9g}\n{extra}\n"
               for name, role, power, pupil, extra in zip(NAMES, ROLES, POWERS, PUPILS, frames, strict=True)]

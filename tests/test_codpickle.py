@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from quads import PITCH, POWER, POWER_STEP, quad
+from rigquads import PITCH, POWER, POWER_STEP, quad
 from sequencefiles import layout, write_pickle
 
 from dfd.cli.commands import app

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from quads import quad
+from rigquads import quad
 from sequencefiles import write_folders, write_pages
 
 import dfd as library

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from quads import PUPIL, PUPIL_STEP, ROLES, codes, quad
+from rigquads import PUPIL, PUPIL_STEP, ROLES, codes, quad
 from sequencefiles import LEVELS, NAMES, write_folders, write_pages
 
 import dfd
@@ -246,7 +246,7 @@ def test_codes_and_light_of_one_sequence_agree(work, quads, tmp_path):
 
 
 def test_python_streams_what_the_command_writes(work, quads):
-    from quads import views
+    from rigquads import views
 
     stored = [codes(image, **LEVELS) for image in quads]
     for result, image in zip(dfd.stream(stored, views=views(), black_level=600, white_level=60000), pages(work / "out"),

@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from quads import NOISE, SHAPE, captured, codes, quad, views
+from rigquads import NOISE, SHAPE, captured, codes, quad, views
 
 import dfd
 from dfd.capture import View

@@ -32,7 +32,7 @@ class Numbers(NamedTuple):
 
     gain_*        what each image is multiplied by: brightness, over the noise of a pixel of the power difference
     black_*       what is added to the differences, in the same unit, for a black level and gains that differ
-    power_*, aperture_*   variance of the two differences: slope times (both power images as they are, times gain_*) plus floor,
+    power_*, aperture_*   variance of the two differences: slope times (both power images as they are, times gain_*) + floor,
                   but not below least
     fuller        Fuller's constant;   surplus   noise that the larger mode must exceed, over 1, times sqrt(samples)
     share         pixels that share one independent sample of the noise

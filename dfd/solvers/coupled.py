@@ -22,6 +22,7 @@ from dfd.backend import array_module
 from dfd.capture import DifferentialQuad
 from dfd.depthmap import DepthMap
 from dfd.kernels.derivatives import LEAST_SQUARES, RATIO, TLS, Numbers, solve_rows
+from dfd.kernels.derivatives_cuda import solve_on_device
 from dfd.solvers.coupled_design import Curve, Law, check_quad, combine, curve_of, law
 
 WINDOW = 9
@@ -89,6 +90,7 @@ class QuadPass:
     def solve(self, images, values, sigma, *, gains=(1.0, 1.0, 1.0, 1.0), black=0.0, white=1.0, workers=None) -> None:
         """Fill values and sigma, (H, W) float32 [dioptre], NaN = unknown, from (4, H, W) uint16 or float32 images.
 
+        NumPy or CuPy, all C-contiguous and where the images are.
         gains          factors that make the images equally bright;   black, white   levels in the unit of the images
         workers        threads, None: all cores
         Raises ValueError for arrays of another shape or dtype.
@@ -98,9 +100,13 @@ class QuadPass:
                              f"{self.shape[1]} px, uint16 or float32")
         numbers = self.numbers(gains=gains, black=black, white=white)
         options = {"window": self.window, "form": _CODES[self.form], "values": values, "sigma": sigma}
+        if array_module(images, values, sigma) is not np:
+            solve_on_device(images, numbers, **options)
+            return
         strips = [(top, min(top + _ROWS, self.shape[0])) for top in range(0, self.shape[0], _ROWS)]
         if workers == 1:
-            solve_rows(images, (0, self.shape[0]), numbers, **options)
+            for rows in strips:
+                solve_rows(images, rows, numbers, **options)
             return
         with ThreadPoolExecutor(workers) as pool:
             for _ in pool.map(lambda rows: solve_rows(images, rows, numbers, **options), strips):
@@ -187,9 +193,6 @@ def bytes_needed(capture: DifferentialQuad, shape: tuple[int, int], limits) -> i
 def _solve(capture, limits, form, window, method):
     xp = array_module(capture.images)
     made = QuadPass(capture.views, capture.shape, form=form, window=window, limits=limits)
-    if xp is np:
-        values, sigma = (np.empty(capture.shape, np.float32) for _ in range(2))
-        made.solve(np.ascontiguousarray(capture.images), values, sigma, workers=1)
-    else:
-        values, sigma = solve_arrays(capture.images, made.numbers(), window=window, form=form)
+    values, sigma = (xp.empty(capture.shape, np.float32) for _ in range(2))
+    made.solve(xp.ascontiguousarray(capture.images), values, sigma, workers=1)
     return DepthMap(values, sigma, "metric", method)
