@@ -184,4 +184,7 @@ def test_info_reads_the_headers_of_a_sequence(place, capsys):
     for name in ("in", "folders"):
         assert call(app, ["info", name], name="dfd") == 0
         told = capsys.readouterr().out
-        assert "84 x 60 px" in told and "power" in told
+        assert "84 x 60 px" in told and "power" in told and "a sequence of 4 quadruples" in told
+    (place / "folders" / "t2" / "power_plus.tiff").unlink()
+    assert call(app, ["info", "folders"], name="dfd") == 0
+    assert "dfd depth would stop: folders/t2/power_plus.tiff: no such file" in capsys.readouterr().out

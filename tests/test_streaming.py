@@ -11,7 +11,7 @@ import dfd
 from dfd.capture import View
 from dfd.psf import Psf
 
-DEPTHS = (0.8, 0.95, 1.15)
+DEPTHS = (0.8, 0.87, 1.2)
 
 
 @pytest.fixture(scope="module")

@@ -155,9 +155,9 @@ def info(
     as_json: AsJson = False,
 ):
     """Show what EXIF and capture.toml say, per value its source and sigma, and what is missing for metres."""
-    from dfd.io.quadruples import is_pickle
+    from dfd.io.quadruples import is_pickle, is_sequence
 
-    if is_pickle(files):
+    if is_pickle(files) and not as_json:
         from dfd.cli.sequences import describe_pickle
 
         describe_pickle(files[0], lens)
@@ -167,6 +167,10 @@ def info(
 
     overview = describe(files, lens=lens)
     describe_table(overview, as_json=as_json)
+    if not as_json and is_sequence(files):
+        from dfd.cli.sequences import count_line
+
+        say(count_line(files, lens))
     for _, text in overview.bad:
         note(f"dfd: {text}")
     if overview.bad:

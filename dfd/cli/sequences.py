@@ -45,6 +45,17 @@ def solve_sequence(inputs, output, *, refused, dry_run, **options) -> None:
     _summary(outcome, output)
 
 
+def count_line(inputs, lens) -> str:
+    """`dfd info` of a sequence in images: how many quadruples there are, or why it cannot be read."""
+    from dfd.sequences import open_sequence
+
+    try:
+        quads = open_sequence(inputs, lens=lens)
+    except (OSError, ValueError) as error:
+        return f"dfd depth would stop: {error}"
+    return f"a sequence of {counted(quads.count, 'quadruple', 'quadruples')}, {quads.names[0]} to {quads.names[-1]}"
+
+
 def describe_pickle(path, lens) -> None:
     """`dfd info` of a pickle: the sequence in it, its optics and what is doubtful of them."""
     from dfd.sequences import open_sequence

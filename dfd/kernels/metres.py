@@ -12,25 +12,28 @@ def fill_metres(values, sigma, keep, numbers, depth, spread, trust):
     pixels are known.
 
     keep      (H, W) bool, False: unknown
-    numbers   (offset [m] that is added to the depth, sigma [dioptre] of confidence 0.5, least confidence that is kept)
+    numbers   float32 (offset [m] that is added to the depth, sigma [dioptre] of confidence 0.5, least confidence to keep)
+    No pixel branches, so that the compiler takes eight at a time; NaN answers every comparison with no.
     """
     offset, typical, least = numbers
+    one, half, nothing = np.float32(1), np.float32(0.5), np.float32(0)
+    unknown, far_away = np.float32(np.nan), np.float32(np.inf)
+    scale = one / typical
     known = 0
     for y in range(values.shape[0]):
         for x in range(values.shape[1]):
             value, error = values[y, x], sigma[y, x]
-            sure = np.float32(0)
-            if np.isfinite(value) and np.isfinite(error):
-                sure = np.float32(1) / (np.float32(1) + (error / typical) ** 2)
-            if not keep[y, x] or np.isnan(value) or sure < least:
-                depth[y, x] = spread[y, x] = np.float32(np.nan)
-                trust[y, x] = np.float32(0)
-                continue
+            ratio = error * scale
+            sure = one / (one + ratio * ratio)
+            sure = sure if (value - value == nothing) & (error - error == nothing) else nothing
+            shown = keep[y, x] & (value == value) & (sure >= least)
             near, far = value + error, value - error
-            depth[y, x] = np.float32(np.inf) if value <= 0 else np.float32(1) / value + offset
-            spread[y, x] = np.float32(np.inf) if far <= 0 else (np.float32(1) / far - np.float32(1) / near) / np.float32(2)
-            trust[y, x] = sure
-            known += 1
+            metres = far_away if value <= nothing else one / value + offset
+            apart = far_away if far <= nothing else (one / far - one / near) * half
+            depth[y, x] = metres if shown else unknown
+            spread[y, x] = apart if shown else unknown
+            trust[y, x] = sure if shown else nothing
+            known += shown
     return known
 
 
