@@ -36,7 +36,7 @@ class Numbers(NamedTuple):
     fuller        Fuller's constant;   surplus   noise that the larger mode must exceed, over 1, times sqrt(samples)
     share         pixels that share one independent sample of the noise
     least         known pixels of a window below which it tells nothing
-    focus, kappa  lowest order;   curve, bump, far_*, near_*, doubt_*, low, high   see `coupled_design.Curve`
+    focus, kappa  lowest order;   curve, bump, far_*, near_*, steep_*, doubt_*, low, high   see `coupled_design.Curve`
     most          largest sigma of a known depth [dioptre]
     """
 
@@ -68,6 +68,12 @@ class Numbers(NamedTuple):
     near_0: float
     near_1: float
     near_2: float
+    steep_0: float
+    steep_1: float
+    steep_2: float
+    steep_3: float
+    steep_4: float
+    steep_5: float
     doubt_0: float
     doubt_1: float
     doubt_2: float
@@ -114,30 +120,32 @@ def _add_rows(ring, first, last, window, sums):
 
 
 @numba.njit(**_JIT)
-def _weigh(counts, numbers, window, samples, inverse, floor):
-    """1 / samples of every window, and what the larger mode of its derivatives must exceed; inf where too few."""
-    surplus, share, least = numbers[13], numbers[14], numbers[15]
-    for x in range(inverse.size):
+def _weigh(counts, numbers, window, samples, share, least):
+    """Samples of every window, share / samples, and what the modes of its derivatives must exceed; inf where too few."""
+    surplus, correlated, fewest = numbers[13], numbers[14], numbers[15]
+    for x in range(samples.size):
         number = np.float32(0)
         for k in range(len(window)):
             number += counts[x + k]
         samples[x] = number
-        inverse[x] = np.float32(1) / max(number, np.float32(1))
-        floor[x] = np.float32(1) + surplus * np.sqrt(share * inverse[x]) if number >= least else np.float32(np.inf)
+        share[x] = correlated / max(number, np.float32(1))
+        floor = np.float32(2) * number * (np.float32(1) + surplus * np.sqrt(share[x]))
+        least[x] = floor if number >= fewest else np.float32(np.inf)
 
 
 @numba.njit(**_JIT)
-def _depths(sums, brightness, samples, inverse, floor, c, window, form, values, sigma):
+def _depths(sums, brightness, samples, share, least, c, window, form, values, sigma):
     """Depth and sigma of one row from the column sums of its window."""
     squares, powers, crosses = sums[0], sums[1], sums[2]
     zero, one, two, nan = np.float32(0), np.float32(1), np.float32(2), np.float32(np.nan)
-    three, four, five = np.float32(3), np.float32(4), np.float32(5)
+    four = np.float32(4)
     power_slope, power_floor, power_least = c[6], c[7], c[8]
     aperture_slope, aperture_floor, aperture_least = c[9], c[10], c[11]
-    fuller, share, focus, kappa, curve, bump = two * c[12], c[14], c[16], c[17], c[18], c[19]
+    fuller, focus, kappa, curve, bump = two * c[12], c[16], c[17], c[18], c[19]
     far_0, far_1, far_2, far_3, far_4 = c[20], c[21], c[22], c[23], c[24]
     near_0, near_1, near_2 = c[25], c[26], c[27]
-    doubt_0, doubt_1, doubt_2, doubt_3, low, high, most = c[28], c[29], c[30], c[31], c[32], c[33], c[34]
+    steep_0, steep_1, steep_2, steep_3, steep_4, steep_5 = c[28], c[29], c[30], c[31], c[32], c[33]
+    doubt_0, doubt_1, doubt_2, doubt_3, low, high, most = c[34], c[35], c[36], c[37], c[38], c[39], c[40]
     for x in range(values.size):
         aa, pp, ap = squares[x], powers[x], crosses[x]
         for k in range(1, len(window)):
@@ -164,18 +172,16 @@ def _depths(sums, brightness, samples, inverse, floor, c, window, form, values, 
                 drift = ap / power_part - ratio
         misfit = aa + ratio * (ratio * pp - two * ap)
         misfit = max(misfit, (aperture_noise + ratio * ratio * power_noise) * samples[x])
-        variance = (misfit + noise * samples[x] * samples[x] * weight) * weight * inverse[x] * share + drift * drift
+        variance = (misfit + noise * samples[x] * samples[x] * weight) * weight * share[x] + drift * drift
         u = ratio * curve
         t = one / (one + bump * u * u)
         value = focus + u * (far_0 + u * (far_1 + u * (far_2 + u * (far_3 + u * far_4)))
                              + t * (near_0 + t * (near_1 + t * near_2)))
-        slope = curve * (far_0 + u * (two * far_1 + u * (three * far_2 + u * (four * far_3 + u * five * far_4)))
-                         + t * (near_0 * (two * t - one) + t * (near_1 * (four * t - three)
-                                                                + t * near_2 * (five * t + t - five))))
+        slope = steep_0 + u * (steep_1 + u * (steep_2 + u * steep_3)) + t * (steep_4 + t * steep_5)
         v = abs(u)
         strays = doubt_0 + v * (doubt_1 + v * (doubt_2 + v * doubt_3))
         deviation = np.sqrt(variance * slope * slope + strays * strays)
-        known = ((one_mode + other_mode + root > two * floor[x] * noise * samples[x]) & (deviation < most)
+        known = ((one_mode + other_mode + root > least[x] * noise) & (deviation < most)
                  & (value >= low) & (value <= high) & (weight > zero) & (bright == bright))
         values[x] = value if known else nan
         sigma[x] = deviation if known else nan
@@ -183,7 +189,7 @@ def _depths(sums, brightness, samples, inverse, floor, c, window, form, values, 
 
 @numba.njit(**_JIT)
 def _strip(power_minus, power_plus, aperture_minus, aperture_plus, first, last, numbers, window, form, values, sigma):
-    """`solve_rows`; window and form are tuples of so many entries: their types hold the numbers that loops are unrolled by."""
+    """`solve_rows`; window and form are tuples of so many entries: their types hold what the loops are unrolled by."""
     height, width, side, half = *power_minus.shape, len(window), len(window) // 2
     ring = np.zeros((side, 5, _COLUMNS + 2 * half), np.float32)
     sums = np.zeros((3, _COLUMNS + 2 * half), np.float32)
