@@ -84,7 +84,7 @@ class QuadPass:
         return Numbers(
             *scale, black * (scale[0] - scale[1]), black * (scale[2] - scale[3]), *noise, _FULLER, _SURPLUS * math.sqrt(2),
             self.views[0].noise.correlation_length([1.0]) ** 2, _KNOWN * self.window**2, curve.focus, self.law.kappa,
-            curve.scale, curve.bump, *curve.far, *curve.near, *curve.doubt, curve.low, curve.high,
+            curve.scale, curve.bump, *curve.far, *curve.near, *curve.steep, *curve.doubt, curve.low, curve.high,
             _UNCERTAIN * (curve.high - curve.low))
 
     def solve(self, images, values, sigma, *, gains=(1.0, 1.0, 1.0, 1.0), black=0.0, white=1.0, workers=None) -> None:
@@ -153,7 +153,7 @@ def _estimate(form, sums, noises, samples, c):
         drift = combine(form, *parts, ap, aperture_noise, power_noise, c.fuller, lowest)[0] - ratio
     misfit = xp.maximum(aa + ratio * (ratio * pp - 2 * ap), (aperture_noise + ratio * ratio * power_noise) * samples)
     variance = (misfit + noise * samples * samples * weight) * weight / samples * c.share + drift**2
-    curve = Curve(c.focus, c.curve, c.bump, c[20:25], c[25:28], c[28:32], c.low, c.high)
+    curve = Curve(c.focus, c.curve, c.bump, c[20:25], c[25:28], c[28:34], c[34:38], c.low, c.high)
     value = curve.value(ratio)
     sigma = xp.sqrt(variance * curve.slope(ratio) ** 2 + curve.strays(ratio) ** 2)
     certain = (modes + root > 2 * floor * noise * samples) & (sigma < c.most) & (weight > 0)
