@@ -185,7 +185,7 @@ def _emptiness(outcome):
     if not empty:
         return ()
     return (f"less than {_HARDLY:.0%} of the pixels have a depth in {len(empty)} of {len(outcome.rows)} quadruples, first "
-            f"in {empty[0]}: no texture, wrong optics, or everything lies outside --mask, --near, --far or --min-confidence",)
+            f"in {empty[0]}: no texture, wrong optics, or all is outside --mask, --near, --far or --min-confidence",)
 
 
 def _arrays(quads):
