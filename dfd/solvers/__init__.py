@@ -10,7 +10,16 @@ from dataclasses import dataclass
 
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers import focus_measure, likelihood, prior, rational, spatial_transform
+from dfd.solvers import (
+    focal_split,
+    focal_track,
+    focus_measure,
+    likelihood,
+    metalens,
+    prior,
+    rational,
+    spatial_transform,
+)
 
 Limits = tuple[float, float] | None
 
@@ -87,6 +96,23 @@ SOLVERS: dict[str, Solver] = {
             "two foci: rational operators, filters designed for the pair's own blur; fast, whatever the texture",
             "Watanabe and Nayar 1998; Raj and Staunton 2012", 0.5, rational.reach, rational.bytes_needed,
             lambda *_: 400.0, rational.check,
+        ),
+        Solver(
+            "focal-track", focal_track.solve_focal_track, (FocalStack, Capture),
+            "two powers of one lens: difference over Laplacian at many scales; also far from both foci",
+            "Guo, Alexander and Zickler 2017", 0.5, focal_track.reach, focal_track.bytes_needed, focal_track.nanoseconds,
+            focal_track.check,
+        ),
+        Solver(
+            "focal-split", focal_split.solve_focal_split, (FocalStack, Capture),
+            "two sensor planes in one shot: difference over Laplacian at one scale in a box; the cheapest",
+            "Luo et al. 2025 (Focal Split)", 0.5, focal_split.reach, focal_split.bytes_needed,
+            lambda *_: 250.0, focal_split.check,
+        ),
+        Solver(
+            "metalens", metalens.solve_metalens, (FocalStack, Capture),
+            "two powers side by side: difference over Laplacian, indifferent to a small shift between the images",
+            "Guo et al. 2019", 0.5, metalens.reach, metalens.bytes_needed, lambda *_: 600.0, metalens.check,
         ),
     )
 }
