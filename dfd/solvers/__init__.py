@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
 from dfd.solvers import (
+    focal_flow,
     focal_split,
     focal_track,
     focus_measure,
@@ -37,6 +38,8 @@ class Solver:
     seam        what lies beyond the halo changes 99 of 100 values by less than this [their sigma]; 0 = none at all
     cost        (capture, limits) -> nanoseconds of a core per pixel, at about 2.5 GHz
     check       (capture, limits): raises ValueError for a capture or limits that it cannot solve
+    by_name     never chosen by `auto`: for captures that others refuse, or an answer that somebody must want
+    sparse      depth at edges alone, NaN elsewhere: held to everything but density
     Images are not looked at by halo, memory, cost and check: they serve before anything is decoded.
     """
 
@@ -52,6 +55,8 @@ class Solver:
     check: Callable[[Capture, Limits], None]
     room: float = 320e6
     seam: float = 0.0
+    by_name: bool = False
+    sparse: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -114,6 +119,12 @@ SOLVERS: dict[str, Solver] = {
             "two powers side by side: difference over Laplacian, indifferent to a small shift between the images",
             "Guo et al. 2019", 0.5, metalens.reach, metalens.bytes_needed, lambda *_: 600.0, metalens.check,
         ),
+        Solver(
+            "focal-flow", focal_flow.solve_focal_flow, (Capture,),
+            "frames of a scene that moves towards or away from one lens setting, not aligned (--align none)",
+            "Alexander et al. 2016 and 2018", 0.5, focal_flow.reach, focal_flow.bytes_needed, lambda *_: 2000.0,
+            focal_flow.check, by_name=True,
+        ),
     )
 }
 
@@ -138,7 +149,7 @@ def choose(capture: Capture, name: str = "auto", limits: Limits = None) -> Solve
 def _first_that_fits(capture, limits):
     refused = None
     for solver in SOLVERS.values():
-        if solver.takes(capture):
+        if solver.takes(capture) and not solver.by_name:
             try:
                 solver.check(capture, limits)
                 return solver

@@ -135,7 +135,7 @@ def _designed(optics, places, seen, smoothing):
     difference, mean = seen[0] - seen[1], steps * (seen[0] + seen[1]) / 2
     answers = [2 * np.sum(s * difference * mean, (1, 2)) / np.sum(s * mean**2, (1, 2)) for s in spectra]
     g = (optics[0][0].coc(places) ** 2 - optics[1][0].coc(places) ** 2) / 16
-    kept = _branch(g, answers[1])
+    kept = branch(g, answers[1])
     if g[kept[-1]] < g[kept[0]]:
         kept = kept[::-1]
     texture = spectra[1] * mean[np.argmin(np.abs(g))] ** 2
@@ -151,7 +151,7 @@ def _designed(optics, places, seen, smoothing):
     return error, Design(smoothing, places[kept], g[kept], answers[1][kept], doubt, error[kept] ** -3.0, constants)
 
 
-def _branch(g, answer):
+def branch(g, answer):
     """Indices around the least |G| over which the answer keeps following G."""
     slope = np.gradient(answer) / np.gradient(g)
     middle = int(np.argmin(np.abs(g)))
