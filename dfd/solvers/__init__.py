@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
 from dfd.solvers import (
+    blurry_edges,
     focal_flow,
     focal_split,
     focal_track,
@@ -124,6 +125,12 @@ SOLVERS: dict[str, Solver] = {
             "frames of a scene that moves towards or away from one lens setting, not aligned (--align none)",
             "Alexander et al. 2016 and 2018", 0.5, focal_flow.reach, focal_flow.bytes_needed, lambda *_: 2000.0,
             focal_flow.check, by_name=True,
+        ),
+        Solver(
+            "blurry-edges", blurry_edges.solve_blurry_edges, (FocalStack, Capture),
+            "two foci, very little light: widths of edges fitted in both images; depth at edges only",
+            "Xu, Wagner, Luo and Guo 2025 (closed form)", 0.5, blurry_edges.reach, blurry_edges.bytes_needed,
+            lambda *_: 3000.0, blurry_edges.check, by_name=True, sparse=True,
         ),
     )
 }
