@@ -155,3 +155,18 @@ def test_a_sharper_pair_than_pixels_allow_is_moved_to_the_nearest_that_a_depth_h
     error = np.concatenate([each.values[each.valid] for each in results]) - 1 / 0.75
     assert error.size > 500
     assert abs(np.median(error)) < 0.015 and np.sqrt(np.mean(error**2)) < 0.05  # dioptre
+
+
+def test_it_takes_the_memory_that_it_declares(rng):
+    import tracemalloc
+
+    capture = edge_pair(rng, 0.9, Psf("disk"), DIM, sharp=step_edges((400, 531), rng, 90))
+    solver = SOLVERS["blurry-edges"]
+    solver.function(capture, limits=LIMITS)  # tables and imports
+    tracemalloc.start()
+    try:
+        solver.function(Capture(capture.images.copy(), capture.views), limits=LIMITS)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.7 < peak / solver.memory(capture, capture.shape, LIMITS) < 1.1

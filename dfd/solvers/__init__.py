@@ -111,7 +111,7 @@ SOLVERS: dict[str, Solver] = {
         ),
         Solver(
             "focal-split", focal_split.solve_focal_split, (FocalStack, Capture),
-            "two sensor planes in one shot: difference over Laplacian at one scale in a box; the cheapest",
+            "two sensor planes in one shot: difference over Laplacian at one scale, in a box of 21 px",
             "Luo et al. 2025 (Focal Split)", 0.5, focal_split.reach, focal_split.bytes_needed,
             lambda *_: 250.0, focal_split.check,
         ),
@@ -130,7 +130,7 @@ SOLVERS: dict[str, Solver] = {
             "blurry-edges", blurry_edges.solve_blurry_edges, (FocalStack, Capture),
             "two foci, very little light: widths of edges fitted in both images; depth at edges only",
             "Xu, Wagner, Luo and Guo 2025 (closed form)", 0.5, blurry_edges.reach, blurry_edges.bytes_needed,
-            lambda *_: 3000.0, blurry_edges.check, by_name=True, sparse=True,
+            lambda *_: 5000.0, blurry_edges.check, by_name=True, sparse=True,
         ),
     )
 }

@@ -35,7 +35,7 @@ _LEAST_ACROSS, _MOST_ACROSS, _WIDTHS = 7, 14, 2.5
 _EXTRA = 1.5
 """Px of width that an edge may have of its own, beside the blur of the range."""
 
-_STEPS, _CHUNK = 12, 4096
+_STEPS, _CHUNK = 8, 2048
 """Steps of the fit, and edge pixels that are fitted at a time."""
 
 _MODEL = 0.02
@@ -54,7 +54,7 @@ _MOST_OFF = 2.0
 _UNCERTAIN = 0.5
 """Px that the fitted edge may lie from its pixel; most sigma of a known value, as a share of the range."""
 
-_BYTES, _FIXED = 110, 60e6
+_BYTES, _FIXED = 60, 40e6
 """Bytes per pixel of the maps, and of the profiles in work."""
 
 
@@ -118,25 +118,32 @@ def _fit(seen, views, made, xp):
     level, contrast = ends[:, :2].mean(axis=1), ends[:, 2:].mean(axis=1) - ends[:, :2].mean(axis=1)
     off, widths = xp.zeros(len(seen)), xp.full((len(seen), 2), 0.0) + xp.asarray([_start(each) for each in made])
     for step in range(_STEPS + 1):
-        model, rows = [], []
-        for k, profile in enumerate(made):
-            value, slope, wider = look_up(profile, tables[k], place - off[:, None], widths[:, k, None], xp)
-            model.append(level[:, None] + contrast[:, None] * value)
-            own = [contrast[:, None] * wider, xp.zeros_like(value)]
-            rows.append(xp.stack([xp.ones_like(value), value, -contrast[:, None] * slope, *(own if k == 0 else own[::-1])],
-                                 axis=2))
-        residual, jacobian = seen - xp.stack(model, axis=1), xp.stack(rows, axis=1)
-        normal = xp.einsum("nkti,nkt,nktj->nij", jacobian, weight, jacobian)
+        model, jacobian = _linear(made, tables, place - off[:, None], widths, level, contrast, xp)
+        residual = (seen - model).reshape(len(seen), -1)
+        weighted = (jacobian * weight[..., None]).reshape(len(seen), -1, 5).transpose(0, 2, 1)
+        normal = xp.matmul(weighted, jacobian.reshape(len(seen), -1, 5))
         normal = normal + _damping(normal, xp)
         if step == _STEPS:
             break
-        move = xp.linalg.solve(normal, xp.einsum("nkti,nkt,nkt->ni", jacobian, weight, residual)[:, :, None])[:, :, 0]
+        move = xp.linalg.solve(normal, xp.matmul(weighted, residual[:, :, None]))[:, :, 0]
         level, contrast = level + move[:, 0], contrast + move[:, 1]
-        off = off + xp.clip(move[:, 2], -1, 1)
-        off = xp.clip(off, -_MOST_OFF, _MOST_OFF)
+        off = xp.clip(off + xp.clip(move[:, 2], -1, 1), -_MOST_OFF, _MOST_OFF)
         widths = xp.stack([xp.clip(widths[:, k] + xp.clip(move[:, 3 + k], -_most_step(each), _most_step(each)),
                                    each.least - 0.5, each.most) for k, each in enumerate(made)], axis=1)
-    return widths, *_judge(normal, weight, residual, contrast, off, xp)
+    return widths, *_judge(normal, weight, residual.reshape(seen.shape), contrast, off, xp)
+
+
+def _linear(made, tables, place, widths, level, contrast, xp):
+    """(N, 2, T) profiles of edges and (N, 2, T, 5) their change with level, contrast, place and both widths."""
+    model, jacobian = xp.empty((len(widths), 2, place.shape[1])), xp.zeros((len(widths), 2, place.shape[1], 5))
+    for k, profile in enumerate(made):
+        value, slope, wider = look_up(profile, tables[k], place, widths[:, k, None], xp)
+        model[:, k] = level[:, None] + contrast[:, None] * value
+        jacobian[:, k, :, 0] = 1.0
+        jacobian[:, k, :, 1] = value
+        jacobian[:, k, :, 2] = -contrast[:, None] * slope
+        jacobian[:, k, :, 3 + k] = contrast[:, None] * wider
+    return model, jacobian
 
 
 def _judge(normal, weight, residual, contrast, off, xp):

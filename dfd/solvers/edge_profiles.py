@@ -31,7 +31,7 @@ class EdgeProfiles:
     """Tables of coc = 0, COC_STEP, ... [px] (rows) and of t = -reach to reach px by PLACE_STEP (columns).
 
     least    variance [px^2] of the row of coc 0: pixel, core and interpolation
-    tables   (3, rows, columns): E, dE/dt [1/px] and dE/dv [1/px^2]
+    tables   (rows, columns, 3): E, dE/dt [1/px] and dE/dv [1/px^2]
     """
 
     least: float
@@ -41,7 +41,7 @@ class EdgeProfiles:
     @property
     def most(self) -> float:
         """Variance [px^2] of the last row."""
-        return self.least + (COC_STEP * (self.tables.shape[1] - 1)) ** 2 / 16
+        return self.least + (COC_STEP * (len(self.tables) - 1)) ** 2 / 16
 
 
 @functools.lru_cache(maxsize=8)
@@ -55,7 +55,7 @@ def edge_profiles(psf, most_coc: float, reach: float) -> EdgeProfiles:
     cocs = COC_STEP * np.arange(int(np.ceil(most_coc / COC_STEP)) + 2)
     seen = np.stack([psf.otf(coc, 0 * w, w) for coc in cocs]) * still
     change = np.stack([psf.otf_slope(coc, 0 * w, w) * (8 / coc) for coc in np.maximum(cocs, _LEAST_COC)]) * still
-    tables = np.stack([0.5 + step * seen @ rising, step * seen @ slope, step * change @ rising])
+    tables = np.stack([0.5 + step * seen @ rising, step * seen @ slope, step * change @ rising], axis=2)
     return EdgeProfiles(PIXEL + SAMPLED + psf.core**2, reach, tables)
 
 
@@ -66,14 +66,13 @@ def look_up(profiles: EdgeProfiles, tables, place, variance, xp):
     Below the variance of the first row E goes on with its slope there, so that fits may step over it.
     """
     above = xp.maximum(variance - profiles.least, 0)
-    row = xp.clip(4 * xp.sqrt(above) / COC_STEP, 0, tables.shape[1] - 1.001)
-    column = xp.clip((place + profiles.reach) / PLACE_STEP, 0, tables.shape[2] - 1.001)
-    row, column = xp.broadcast_arrays(row, column)
+    row = xp.clip(4 * xp.sqrt(above) / COC_STEP, 0, tables.shape[0] - 1.001)
+    column = xp.clip((place + profiles.reach) / PLACE_STEP, 0, tables.shape[1] - 1.001)
     top, left = row.astype(np.int64), column.astype(np.int64)
-    down, right = row - top, column - left
-    flat = tables.reshape(3, -1)
-    corner, width = top * tables.shape[2] + left, tables.shape[2]
-    value = ((1 - down) * ((1 - right) * flat[:, corner] + right * flat[:, corner + 1])
-             + down * ((1 - right) * flat[:, corner + width] + right * flat[:, corner + width + 1]))
+    down, right = (row - top)[..., None], (column - left)[..., None]
+    flat, width = tables.reshape(-1, 3), tables.shape[1]
+    corner = top * width + left
+    above, below = ((1 - right) * flat[each] + right * flat[each + 1] for each in (corner, corner + width))
+    value = (1 - down) * above + down * below
     missing = xp.minimum(variance - profiles.least, 0)
-    return value[0] + missing * value[2], value[1], value[2]
+    return value[..., 0] + missing * value[..., 2], value[..., 1], value[..., 2]
