@@ -16,6 +16,7 @@ import pytest
 import scipy.fft
 import scipy.ndimage
 import scipy.special
+from hostcuda import RawKernel
 
 _SCALARS = bool | int | float | complex | np.generic
 
@@ -294,6 +295,7 @@ def _cupy():
     for name in _AT:
         getattr(cupy, name).at = _scatter(name)
     cupy.ndarray, cupy.array, cupy.asarray, cupy.ascontiguousarray = ndarray, _array, _as_array, _contiguous
+    cupy.RawKernel = RawKernel
     cupy.asnumpy = lambda array: array.get() if isinstance(array, ndarray) else np.asarray(array)
     cupy.fft, cupy.linalg = _module("cupy.fft", np.fft, _CUPY_FFT), _module("cupy.linalg", np.linalg, _CUPY_LINALG)
     cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None, used_bytes=lambda: 0)

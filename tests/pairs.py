@@ -12,6 +12,7 @@ FOCUS = 1.4
 RATE = 56.0  # px of coc per dioptre at f/4, about
 NOISE = Noise(20000, 3.0)
 BRACKET = 4.0 / RATE  # dioptres between the foci: 4 px of coc
+BORDER = 12
 
 
 def lens(focus, f_number=4.0):
@@ -77,3 +78,18 @@ def plane_pair(rng, kind, *, inverse_depth=None, shape=(97, 141), noise=NOISE, p
         images.append(clean + rng.normal(size=clean.shape) * np.sqrt(own.variance(clean)))
         views.append(View(each, psf, own, each.focus))
     return wrap(kind, np.stack(images).astype(np.float32), views)
+
+
+def taken(row, kind):
+    """Whether a row of the table of solvers takes this kind of pair."""
+    capture = wrap(kind, np.zeros((2, 64, 64), np.float32), [View(each, Psf(), NOISE, each.focus) for each in OPTICS[kind]])
+    try:
+        row.check(capture, None)
+    except ValueError:
+        return False
+    return row.takes(capture)
+
+
+def inner(array):
+    """Without the border that blur and windows see over."""
+    return array[BORDER:-BORDER, BORDER:-BORDER]

@@ -88,6 +88,7 @@ def test_the_contract_of_all_solvers(rng, device):
     result = result.numpy()
     assert result.values.dtype == result.sigma.dtype == np.float32
     assert (result.scale, result.method, result.shape) == ("metric", "focal-flow", capture.shape)
+    assert solver.remarks(capture, result) == ()
     np.testing.assert_array_equal(capture.images, before)
     double = Capture(2 * capture.images, [replace(view, noise=NOISE.scaled(2.0)) for view in capture.views])
     other = solver.function(double, limits=LIMITS)
@@ -117,6 +118,7 @@ def test_without_axial_motion_or_texture_nothing_is_known(rng, what, velocity):
     result = solve_focal_flow(capture, limits=LIMITS)
     assert result.valid.mean() < 0.02
     assert np.isnan(result.sigma[~result.valid]).all()
+    assert result.valid.mean() > 0.01 or "(--align none)" in SOLVERS["focal-flow"].remarks(capture, result)[0]
 
 
 def test_missing_data_is_unknown_and_does_not_spread(rng):

@@ -31,6 +31,14 @@ def views(tmp_path_factory):
     return folder, simulation
 
 
+@pytest.fixture(scope="module")
+def solved(views):
+    """The folder that `dfd depth` writes of the four views."""
+    folder, _ = views
+    assert depth(folder, "-o", folder.parent / "solved") == 0
+    return folder.parent / "solved"
+
+
 def depth(*arguments):
     return call(app, ["depth", *(str(item) for item in arguments)], name="dfd")
 
@@ -45,36 +53,32 @@ def psnr(encoded, truth):
     return -10 * np.log10(np.mean((encoded - linear_to_srgb(truth))[8:-8, 8:-8] ** 2))
 
 
-def test_views_give_a_picture_in_focus_everywhere_and_no_index(views, tmp_path):
-    folder, simulation = views
-    assert depth(folder, "-o", tmp_path / "out") == 0
-    record = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
+def test_views_give_a_picture_in_focus_everywhere_and_no_index(views, solved):
+    _, simulation = views
+    record = json.loads((solved / "result.json").read_text(encoding="utf-8"))
     assert "allfocus.tiff" in record["files"] and "index.tiff" not in record["files"]
-    restored = tifffile.imread(tmp_path / "out" / "allfocus.tiff") / np.float32(65535)
+    restored = tifffile.imread(solved / "allfocus.tiff") / np.float32(65535)
     assert restored.shape == (*SIZE, 3)
     truth = pinhole(simulation)
     best = max(psnr(linear_to_srgb(simulation.planes(k)), truth) for k in range(4))
     assert psnr(restored, truth) >= best + 1
-    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    page = (solved / "report.html").read_text(encoding="utf-8")
     assert "Restored from 4 frames together by undoing their blur." in page and "Source frame" not in page
 
 
-def test_the_brightness_of_a_frame_does_not_reach_the_picture(views, tmp_path):
+def test_the_brightness_of_a_frame_does_not_reach_the_picture(views, solved, tmp_path):
     folder, _ = views
     (tmp_path / "in").mkdir()
     for path in folder.iterdir():
         (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
     dimmed = tmp_path / "in" / "view_1.tiff"
     tifffile.imwrite(dimmed, (tifffile.imread(dimmed) * 0.7).astype(np.uint16))
-    pictures = []
-    for name, source in (("as taken", folder), ("dimmed", tmp_path / "in")):
-        assert depth(source, "-o", tmp_path / name) == 0
-        pictures.append(tifffile.imread(tmp_path / name / "allfocus.tiff") / np.float32(65535))
+    assert depth(tmp_path / "in", "-o", tmp_path / "dimmed") == 0
+    pictures = [tifffile.imread(path / "allfocus.tiff") / np.float32(65535) for path in (solved, tmp_path / "dimmed")]
     np.testing.assert_allclose(pictures[1].mean(axis=(0, 1)), pictures[0].mean(axis=(0, 1)), atol=3e-3)
 
 
-@pytest.mark.parametrize("kind", ["aperture-pair", "differential-quad"])
-@pytest.mark.parametrize("form", ["dng", "tiff"])
+@pytest.mark.parametrize("kind, form", [("aperture-pair", "tiff"), ("differential-quad", "dng")])
 def test_a_pair_and_a_quad_run_from_files_to_files(kind, form, tmp_path):
     simulation = simulate_capture(kind, size=SIZE, seed=1)
     write_simulation(simulation, tmp_path / "in", format=form)

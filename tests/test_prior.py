@@ -76,9 +76,8 @@ def curves(capture, labels):
     return np.array(found)
 
 
-@pytest.mark.parametrize("noise", [0.04, 0.08])
-@pytest.mark.parametrize("blur", [2.0, 3.5, 5.0])
-def test_without_the_logarithm_depth_is_drawn_to_the_sharper_side(noise, blur):
+@pytest.mark.parametrize("blur, noise", [(2.0, 0.08), (3.5, 0.04), (5.0, 0.08)])
+def test_without_the_logarithm_depth_is_drawn_to_the_sharper_side(blur, noise):
     """A sharper hypothesis explains more of any texture (a is larger, e_0 smaller); mean log(1 + a) is its price."""
     coc = np.linspace(0.5, 9, 35)
     capture = pair("aperture-far", matched(SHAPE, np.random.default_rng(1)), noise, inverse_depth=FOCUS - blur / RATE)
@@ -114,14 +113,14 @@ def test_a_texture_of_the_family_leaves_unit_power_at_its_depth():
                                                      ("focus", 2, leaves, 0.95), ("focus", 2, half_flat, 0.95)])
 def test_at_four_percent_of_noise_the_prior_is_nearer_to_the_truth(kind, depth, make, most):
     place = DEPTHS[kind][depth]
-    captures = [pair(kind, make(SHAPE, np.random.default_rng(seed)), 0.04, seed + 10, place) for seed in range(3)]
+    captures = [pair(kind, make(SHAPE, np.random.default_rng(seed)), 0.04, seed + 10, place) for seed in range(2)]
     assert rmse(PRIOR, captures, place) < most * rmse(RELATIVE, captures, place)
 
 
 @pytest.mark.parametrize("make", [matched, leaves, half_flat])
 def test_without_much_noise_it_does_no_harm(make):
     place = DEPTHS["focus"][2]
-    captures = [pair("focus", make(SHAPE, np.random.default_rng(seed)), 0.005, seed + 10, place) for seed in range(2)]
+    captures = [pair("focus", make(SHAPE, np.random.default_rng(0)), 0.005, 10, place)]
     assert rmse(PRIOR, captures, place) < 1.05 * rmse(RELATIVE, captures, place)
 
 
@@ -142,10 +141,9 @@ def test_the_prior_is_never_chosen_by_itself():
     assert names.index("likelihood") < names.index("likelihood-prior") < names.index("spatial-transform")
 
 
-@pytest.mark.parametrize("make", [matched, leaves])
-def test_tiles_of_a_pair_give_the_depth_of_the_whole(make):
+def test_tiles_of_a_pair_give_the_depth_of_the_whole():
     """Within the parts of sigma by which tiles of `likelihood` differ: both learn the spectrum from the tile."""
-    capture = pair("focus", make((151, 203), np.random.default_rng(2)), 0.01)
+    capture = pair("focus", leaves((151, 203), np.random.default_rng(2)), 0.01)
     whole, tiled = PRIOR.function(capture), solve_tiled(capture, PRIOR, tile=64)
     apart = abs(tiled.values - whole.values) / whole.sigma
     assert np.nanmedian(apart) < 0.3 and np.nanpercentile(apart, 98) < 1.0
@@ -153,7 +151,7 @@ def test_tiles_of_a_pair_give_the_depth_of_the_whole(make):
 
 
 def test_the_prior_takes_the_memory_that_it_declares():
-    capture = pair("focus", leaves((301, 403), np.random.default_rng(2)), 0.01)
+    capture = pair("focus", leaves((241, 323), np.random.default_rng(2)), 0.01)
     PRIOR.function(capture)  # compiles and loads
     tracemalloc.start()
     try:

@@ -4,20 +4,16 @@ import math
 
 import numpy as np
 import pytest
+from scenery import flat, scene_of
 
 from dfd.noise import Noise
 from dfd.optics import ThinLens
 from dfd.psf import IDEAL_KAPPA
 from dfd.simulate import (
-    DEFAULT_PRESETS,
     SCENES,
-    SHOTS,
-    Primitive,
-    Scene,
     expose,
     make_scene,
     render,
-    simulate_capture,
     true_inverse_depth,
 )
 
@@ -27,17 +23,6 @@ NEAR_FX = 4600.0
 
 def lens_at(distance, f_number=4.0):
     return ThinLens.focused_at(distance, focal_length=0.05, f_number=f_number, pixel_pitch=12e-6)
-
-
-def flat(kind, centre, half, albedo, axes=((1, 0, 0), (0, 1, 0))):
-    """A primitive of one albedo, without shading."""
-    texture = np.full((64, 64, 3), albedo, np.float32)
-    return Primitive(kind, np.array(centre, float), np.array(axes, float), half, texture,
-                     np.array([[1e3, 0, 0, 0], [0, 1e3, 0, 0.0]]), 1e-3, np.array([0, 0, 0, 1.0]))
-
-
-def scene_of(*primitives):
-    return Scene("test", primitives, 0.3, 3.0)
 
 
 # ------------------------------------------------------------------ an independent ray trace
@@ -259,63 +244,6 @@ def test_noise_has_the_mean_and_variance_of_the_model(rng):
         assert noisy.dtype == np.float32
         assert noisy.var() == pytest.approx(float(noise.variance(np.float64(level))), rel=0.02)
         assert noisy.mean() == pytest.approx(level, abs=1e-4)
-
-
-def test_the_seed_decides_scene_and_noise():
-    first, again, other = (simulate_capture(size=(30, 44), frames=2, seed=seed, preset="phone") for seed in (4, 4, 5))
-    assert np.array_equal(first.radiance, again.radiance) and np.array_equal(first.mosaic(1), again.mosaic(1))
-    assert np.abs(first.radiance - other.radiance).max() > 0.05
-    noise = [first.planes(index) - first.radiance[index] for index in (0, 1)]
-    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.05
-
-
-@pytest.mark.parametrize("kind", SHOTS)
-def test_every_kind_makes_its_capture(kind):
-    simulation = simulate_capture(kind, size=(32, 46), registered=True, noise=0, scene="slant-sphere")
-    capture = simulation.capture()
-    assert capture.kind == kind and capture.shape == (32, 46) and capture.scale == "metric"
-    grey = simulation.radiance @ np.array([0.25, 0.5, 0.25], np.float32)
-    assert np.abs(capture.images - grey).max() < 1e-6
-    assert simulation.preset == DEFAULT_PRESETS[kind]
-
-
-def test_a_stack_runs_from_near_to_far_in_even_dioptres_around_its_reference():
-    simulation = simulate_capture(size=(30, 44), frames=7)
-    focus = np.array([lens.focus for lens in simulation.lenses])
-    assert np.allclose(np.diff(focus), (1 / 0.98 - 1 / 0.55) / 6, atol=1e-9)
-    assert simulation.reference == 3
-    assert np.array_equal(simulation.truth, true_inverse_depth(simulation.scene, simulation.lenses[3], (30, 44)))
-
-
-def test_the_scene_of_an_aperture_pair_lies_beyond_focus():
-    simulation = simulate_capture("aperture-pair", size=(30, 44))
-    assert simulation.side == "far" and simulation.lenses[0].coc(simulation.truth).max() < 0
-
-
-def test_mosaic_takes_red_green_green_blue_from_the_planes():
-    simulation = simulate_capture("views", size=(30, 44), noise=0)
-    raw, colour = simulation.mosaic(0), simulation.radiance[0]
-    for (y, x), channel in {(0, 0): 0, (0, 1): 1, (1, 0): 1, (1, 1): 2}.items():
-        assert np.array_equal(raw[y::2, x::2], colour[y::2, x::2, channel])
-
-
-def test_frames_that_breathe_make_no_capture():
-    with pytest.raises(ValueError, match="registered=True"):
-        simulate_capture(size=(30, 44), frames=2).capture()
-
-
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"kind": "video"}, "kind .'video'. must be one of"),
-    ({"scene": "moon"}, "scene .'moon'. must be one of"),
-    ({"preset": "pinhole"}, "preset .'pinhole'. must be one of"),
-    ({"size": (0, 10)}, "size"),
-    ({"noise": -1.0}, "noise"),
-    ({"frames": 1}, "frames"),
-    ({"kind": "dual-pixel", "frames": 3}, "focal stack only"),
-])
-def test_impossible_requests_are_named(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        simulate_capture(**arguments)
 
 
 def test_a_pupil_per_lens_and_a_known_half():

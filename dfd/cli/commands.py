@@ -66,7 +66,7 @@ class Format(StrEnum):
 
 
 SCENES = "plane, slant, step, sphere, thin, slant-sphere, demo"
-PRESETS = "50mm-f2.8, 50mm-f4-12um, macro-100mm, phone, tunable-10dpt"
+PRESETS = "50mm-f2.8, 50mm-f4-12um, macro-100mm, phone, cod"
 """Names that dfd.simulate knows, spelled here so that help need not load it."""
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="folder to write; must not exist")]
@@ -177,7 +177,8 @@ def compare(
 @app.command()
 def simulate(
     output: Output,
-    kind: Annotated[Kind, typer.Option(help="capture kind")] = Kind.FOCAL_STACK,
+    kind: Annotated[Kind, typer.Option(
+        help="capture kind; auto: what the preset is for, without one a focal stack")] = Kind.AUTO,
     scene: Annotated[str, typer.Option(help=SCENES)] = "demo",
     preset: Annotated[str | None, typer.Option(
         help=f"camera: {PRESETS} [default: the one that suits the kind]")] = None,
@@ -196,7 +197,7 @@ def simulate(
     check_target(output, force=force, marker="truth.json")
     with Progress() as progress:
         simulation = simulate_capture(
-            "focal-stack" if kind is Kind.AUTO else kind.value, scene=scene, preset=preset, size=_size(size),
+            None if kind is Kind.AUTO else kind.value, scene=scene, preset=preset, size=_size(size),
             noise=noise, seed=seed, frames=frames, progress=lambda *at: progress("render", *at))
         write_simulation(simulation, output, format=file_format.value, force=force)
     say(f"{output}: {len(simulation.lenses)} {file_format.value} frames of scene {scene}, capture.toml, truth.tiff")

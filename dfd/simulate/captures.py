@@ -137,8 +137,8 @@ def _dual_pixel(preset, frames):
 
 
 def _differential_quad(preset, frames):
-    middle = preset.lens(preset.distance(0.25))
-    step, stop = 0.047 * (1 / preset.near - 1 / preset.far), 0.4  # 0.06 dioptre and 40 % of 5 mm, as published
+    middle = preset.rest
+    step, stop = 0.036 * (1 / preset.near - 1 / preset.far), 0.4  # of cod 0.06 dioptre and 2 of 5 mm, as published
 
     def lens(power, pupil):
         return ThinLens(1 / (middle.power + power), middle.pupil_diameter * (1 + pupil), middle.image_distance,
@@ -169,24 +169,25 @@ DEFAULT_PRESETS = {
     "focal-stack": "50mm-f2.8",
     "aperture-pair": "50mm-f4-12um",
     "dual-pixel": "50mm-f4-12um",
-    "differential-quad": "tunable-10dpt",
+    "differential-quad": "cod",
     "views": "50mm-f4-12um",
 }
 """The camera that suits each kind: one with a blur that the kind can use over its whole range."""
 
 
-def simulate_capture(kind="focal-stack", *, scene="demo", preset=None, size=(400, 600), noise=20000.0, seed=0,
+def simulate_capture(kind=None, *, scene="demo", preset=None, size=(400, 600), noise=20000.0, seed=0,
                      frames=None, registered=False, progress=None) -> Simulation:
-    """Render a capture of `kind` (one of SHOTS) of a seeded scene.
+    """Render a capture of `kind` of a seeded scene.
 
+    kind         one of SHOTS; None = what the preset is for, without one a focal stack
     scene        name in SCENES;  preset: name in PRESETS, None = DEFAULT_PRESETS;  size: (H, W) px
     noise        electrons at white level, with READ_NOISE electrons of read noise; 0 = noise-free
     frames       number of frames of a focal stack, evenly spaced in dioptres from near to far; 16 when None
     registered   True renders every frame in the reference's pixel grid, as after perfect registration
     Raises ValueError for unknown names or impossible numbers.
     """
-    preset = DEFAULT_PRESETS.get(kind) if preset is None else preset
-    _check(kind, preset, size, noise, frames)
+    kind, preset = _paired(kind, preset)
+    _check(size, noise, kind, frames)
     camera = PRESETS[preset]
     shots = SHOTS[kind](camera, frames)
     reference = len(shots) // 2 if kind == "focal-stack" else 0
@@ -207,11 +208,17 @@ def simulate_capture(kind="focal-stack", *, scene="demo", preset=None, size=(400
     )
 
 
-def _check(kind, preset, size, noise, frames):
-    if kind not in SHOTS:
+def _paired(kind, preset):
+    """(kind, preset), each the one that suits the other where it is None."""
+    if kind is not None and kind not in SHOTS:
         raise ValueError(f"kind ({kind!r}) must be one of {', '.join(SHOTS)}")
-    if preset not in PRESETS:
+    if preset is not None and preset not in PRESETS:
         raise ValueError(f"preset ({preset!r}) must be one of {', '.join(PRESETS)}")
+    kind = kind or ("focal-stack" if preset is None else PRESETS[preset].kind)
+    return kind, preset or DEFAULT_PRESETS[kind]
+
+
+def _check(size, noise, kind, frames):
     if len(size) != 2 or min(size) < 2:
         raise ValueError(f"size ({'x'.join(map(str, size))} px) must be two numbers of at least 2 px, height and width")
     megapixels = math.prod(size) / 1e6
@@ -236,7 +243,7 @@ def _settings(kind, preset, shot):
 
     common = {"file": shot.name, "make": "dfd", "model": "simulator", "pixel_pitch": value(lens.pixel_pitch),
               "exposure": value(exposure), "iso": value(100)}
-    if kind == "differential-quad":
+    if kind == "differential-quad" or preset.image_distance is not None:
         return CameraSettings(**common, power=value(lens.power), image_distance=value(lens.image_distance),
                               pupil_diameter=value(lens.pupil_diameter))
     return CameraSettings(**common, focal_length=value(lens.focal_length), f_number=value(lens.f_number),

@@ -12,6 +12,8 @@ from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, 
 from dfd.depthmap import DepthMap
 from dfd.solvers import (
     blurry_edges,
+    coupled,
+    coupled_remarks,
     focal_flow,
     focal_split,
     focal_track,
@@ -39,6 +41,7 @@ class Solver:
     seam        what lies beyond the halo changes 99 of 100 values by less than this [their sigma]; 0 = none at all
     cost        (capture, limits) -> nanoseconds of a core per pixel, at about 2.5 GHz
     check       (capture, limits): raises ValueError for a capture or limits that it cannot solve
+    remarks     (capture, its DepthMap) -> sentences that the user must be told
     by_name     never chosen by `auto`: for captures that others refuse, or an answer that somebody must want
     sparse      depth at edges alone, NaN elsewhere: held to everything but density
     Images are not looked at by halo, memory, cost and check: they serve before anything is decoded.
@@ -56,6 +59,7 @@ class Solver:
     check: Callable[[Capture, Limits], None]
     room: float = 320e6
     seam: float = 0.0
+    remarks: Callable[[Capture, DepthMap], tuple[str, ...]] = lambda *_: ()
     by_name: bool = False
     sparse: bool = False
 
@@ -104,6 +108,18 @@ SOLVERS: dict[str, Solver] = {
             lambda *_: 400.0, rational.check,
         ),
         Solver(
+            "coupled-derivatives-tls", coupled.solve_total, (DifferentialQuad,),
+            "two power and two aperture steps: the ratio of derivatives by total least squares; the fastest, for video",
+            "Luo, Liu, Alexander and Guo 2025; Deming 1943, Fuller 1987 (noise)", 0.5, coupled.reach, coupled.bytes_needed,
+            lambda *_: 10.0, coupled.check, remarks=coupled_remarks.remarks,
+        ),
+        Solver(
+            "coupled-derivatives", coupled.solve_coupled, (DifferentialQuad,),
+            "the same by least squares of depth as published (Python: form=\"ratio\"); noise draws it to focus",
+            "Luo, Liu, Alexander and Guo 2025", 0.5, coupled.reach, coupled.bytes_needed, lambda *_: 10.0, coupled.check,
+            remarks=coupled_remarks.remarks,
+        ),
+        Solver(
             "focal-track", focal_track.solve_focal_track, (FocalStack, Capture),
             "two powers of one lens: difference over Laplacian at many scales; also far from both foci",
             "Guo, Alexander and Zickler 2017", 0.5, focal_track.reach, focal_track.bytes_needed, focal_track.nanoseconds,
@@ -124,7 +140,7 @@ SOLVERS: dict[str, Solver] = {
             "focal-flow", focal_flow.solve_focal_flow, (Capture,),
             "frames of a scene that moves towards or away from one lens setting, not aligned (--align none)",
             "Alexander et al. 2016 and 2018", 0.5, focal_flow.reach, focal_flow.bytes_needed, lambda *_: 2000.0,
-            focal_flow.check, by_name=True,
+            focal_flow.check, remarks=focal_flow.remarks, by_name=True,
         ),
         Solver(
             "blurry-edges", blurry_edges.solve_blurry_edges, (FocalStack, Capture),

@@ -54,8 +54,7 @@ _UNCERTAIN = 0.5
 _INDEPENDENT = float(np.sum(gaussian_taps(WINDOW) ** 2)) ** 2
 """1 over the pixels that a window averages over."""
 
-_SAME_PX = 0.1
-_LEAST_PX = 40
+_SAME_PX, _LEAST_PX, _STILL = 0.1, 40, 0.01
 _BYTES, _FRAME = 310, 4
 """Bytes per pixel of the sums and of what follows from them, and of each frame."""
 
@@ -138,6 +137,14 @@ def reach(capture: Capture, limits) -> int:
 def bytes_needed(capture: Capture, shape: tuple[int, int], limits) -> int:
     """Bytes that solving the images cut to `shape` takes on the CPU, a copy of them included."""
     return (_BYTES + _FRAME * len(capture)) * shape[0] * shape[1]
+
+
+def remarks(capture: Capture, result: DepthMap) -> tuple[str, ...]:
+    """A sentence where next to nothing is known."""
+    if float(result.valid.mean()) > _STILL:
+        return ()
+    return ("next to no motion along the axis shows: focal-flow needs frames as they were taken (--align none) of something "
+            "that comes nearer or recedes, by less than a pixel per frame",)
 
 
 def _design(capture, low, high):

@@ -1,0 +1,198 @@
+"""Depth from coupled optical differentiation: two power steps and two aperture steps, a line of arithmetic per pixel.
+
+    I_power = -D s I_coc,   I_aperture = (q - focus) ... I_coc   =>   q = focus - kappa * I_aperture / I_power
+
+holds for every PSF that scales with the pupil, whatever the texture (Luo, Liu, Alexander and Guo 2025).  Three forms of the
+ratio in a window, see `coupled_design.FORMS`; noise in both derivatives, the bias of finite steps and what a small window
+does to it are in the answer and its sigma.  Images are equally bright here, by the rule of the readers: the published factor
+(D / D+-)^2 belongs to images that are not.
+
+Unknown (NaN): no derivative above the noise, at focus where both vanish, beyond the range, missing data.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from dfd import imaging
+from dfd.backend import array_module
+from dfd.capture import DifferentialQuad
+from dfd.depthmap import DepthMap
+from dfd.kernels.derivatives import LEAST_SQUARES, RATIO, TLS, Numbers, solve_rows
+from dfd.kernels.derivatives_cuda import solve_on_device
+from dfd.solvers.coupled_design import Curve, Law, check_quad, combine, curve_of, law
+
+WINDOW = 9
+"""Side [px] of the window of the rows of the table; 5 is the published one, for larger pictures or less noise."""
+
+_CODES = {"total-least-squares": TLS, "least-squares": LEAST_SQUARES, "ratio": RATIO}
+
+_FULLER = 1.0
+"""Fuller's constant: 0 is plain total least squares without moments, 1 nearly unbiased, 4 the least square error."""
+
+_SURPLUS = 4.0
+"""Standard errors of a mean square by which the derivatives must exceed the noise."""
+
+_KNOWN = 0.3
+"""Share of a window that must hold data."""
+
+_UNCERTAIN = 0.25
+"""Most sigma of a known depth, as a share of the range."""
+
+_ROWS = 64
+"""Rows of a strip that one thread takes at a time."""
+
+_WORKING = 1_000_000
+"""Bytes of the rows in work."""
+
+_FLOOR = 1e-5
+"""Least noise, as a share of white, that the arithmetic in single precision is scaled by."""
+
+
+class QuadPass:
+    """The pass over quadruples of one optics and size: prepared once, then run per quadruple without an allocation.
+
+    views    four View in the order of a DifferentialQuad;   shape   (H, W) px
+    form     one of coupled_design.FORMS;   window   px, odd
+    limits   (nearest, farthest) inverse depth [dioptre] to look in; None: what the optics can tell
+    Raises ValueError for optics, a form, a window or limits that do not fit.
+    """
+
+    def __init__(self, views, shape, *, form="total-least-squares", window=WINDOW, limits=None):
+        self.views, self.shape, self.form, self.window = tuple(views), tuple(shape), form, window
+        blank = DifferentialQuad(np.broadcast_to(np.float32(0), (4, *self.shape)), self.views)
+        self.curve = curve_of(blank, form=form, window=window, limits=limits)
+        self.law = law(self.views)
+
+    def numbers(self, *, gains=(1.0, 1.0, 1.0, 1.0), black=0.0, white=1.0) -> Numbers:
+        """What the kernels need for images whose black and white level are these, to be multiplied by gains."""
+        noises = [view.noise for view in self.views]
+        slopes = [1 / noise.gain for noise in noises]
+        floors = [(noise.read_noise / noise.gain) ** 2 for noise in noises]
+        power = slopes[0] + slopes[1], floors[0] + floors[1]
+        aperture = slopes[2] + slopes[3], floors[2] + floors[3]
+        unit = max(math.sqrt(power[0] / 2 + power[1]), _FLOOR)
+        scale = [gain / ((white - black) * unit) for gain in gains]
+        dark = -black * (scale[0] + scale[1])  # of the brightness of both images, whose mean noise goes by
+        least = (_FLOOR / unit) ** 2
+        noise = [value for slope, floor in (power, aperture)
+                 for value in (slope / (2 * unit), floor / unit**2 + slope / (2 * unit) * dark, floor / unit**2 + least)]
+        curve = self.curve
+        return Numbers(
+            *scale, black * (scale[0] - scale[1]), black * (scale[2] - scale[3]), *noise, _FULLER, _SURPLUS * math.sqrt(2),
+            self.views[0].noise.correlation_length([1.0]) ** 2, _KNOWN * self.window**2, curve.focus, self.law.kappa,
+            curve.scale, curve.bump, *curve.far, *curve.near, *curve.doubt, curve.low, curve.high,
+            _UNCERTAIN * (curve.high - curve.low))
+
+    def solve(self, images, values, sigma, *, gains=(1.0, 1.0, 1.0, 1.0), black=0.0, white=1.0, workers=None) -> None:
+        """Fill values and sigma, (H, W) float32 [dioptre], NaN = unknown, from (4, H, W) uint16 or float32 images.
+
+        NumPy or CuPy, all C-contiguous and where the images are.
+        gains          factors that make the images equally bright;   black, white   levels in the unit of the images
+        workers        threads, None: all cores
+        Raises ValueError for arrays of another shape or dtype.
+        """
+        if tuple(images.shape) != (4, *self.shape) or str(images.dtype) not in ("uint16", "float32"):
+            raise ValueError(f"images ({'x'.join(map(str, images.shape))} {images.dtype}) must be 4 x {self.shape[0]} x "
+                             f"{self.shape[1]} px, uint16 or float32")
+        numbers = self.numbers(gains=gains, black=black, white=white)
+        options = {"window": self.window, "form": _CODES[self.form], "values": values, "sigma": sigma}
+        if array_module(images, values, sigma) is not np:
+            solve_on_device(images, numbers, **options)
+            return
+        strips = [(top, min(top + _ROWS, self.shape[0])) for top in range(0, self.shape[0], _ROWS)]
+        if workers == 1:
+            for rows in strips:
+                solve_rows(images, rows, numbers, **options)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            for _ in pool.map(lambda rows: solve_rows(images, rows, numbers, **options), strips):
+                pass
+
+
+def solve_arrays(images, numbers: Numbers, *, window: int, form: str):
+    """What the kernels do, with whole arrays, NumPy or CuPy: (values, sigma), (H, W) float32 [dioptre], NaN = unknown.
+
+    images   (4, H, W), NaN = no data
+    """
+    xp = array_module(images)
+    c = numbers
+    first, second, small, large = (image.astype(np.float32) * np.float32(gain)
+                                   for image, gain in zip(images, c[:4], strict=True))
+    power, aperture, bright = second - first + c.black_power, large - small + c.black_aperture, first + second
+    known = xp.isfinite(power + aperture)
+    power, aperture = (xp.where(known, part, xp.float32(0)) for part in (power, aperture))
+    ones = np.ones(window, np.float32)
+    aa, pp, ap, samples = (imaging.separable(part, ones, ones) for part in (
+        aperture * aperture, power * power, aperture * power, known.astype(np.float32)))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        noises = [xp.maximum(bright * slope + floor, least) for slope, floor, least in (c[6:9], c[9:12])]
+        value, sigma, certain = _estimate(form, (aa, pp, ap), noises, samples, c)
+    enough = known & (samples >= c.least)
+    nan = xp.float32(np.nan)
+    return tuple(xp.where(certain & enough, part, nan).astype(np.float32) for part in (value, sigma))
+
+
+def _estimate(form, sums, noises, samples, c):
+    """(depth, sigma, bool: told by the images) from the sums over windows, arrays; see `kernels.derivatives`."""
+    aa, pp, ap = sums
+    xp = array_module(aa)
+    power_noise, aperture_noise = noises
+    noise = power_noise * aperture_noise
+    modes = aa * power_noise + pp * aperture_noise
+    root = xp.sqrt((pp * aperture_noise - aa * power_noise) ** 2 + 4 * noise * ap * ap)
+    floor = 1 + c.surplus * xp.sqrt(c.share / samples)
+    lowest = Law(c.focus, c.kappa)
+    ratio, weight = combine(form, aa, pp, ap, aperture_noise, power_noise, c.fuller, lowest)
+    drift = 0.0
+    if form != "total-least-squares":  # what it would be without the noise's part of the sums
+        parts = aa - aperture_noise * samples, pp - power_noise * samples
+        drift = combine(form, *parts, ap, aperture_noise, power_noise, c.fuller, lowest)[0] - ratio
+    misfit = xp.maximum(aa + ratio * (ratio * pp - 2 * ap), (aperture_noise + ratio * ratio * power_noise) * samples)
+    variance = (misfit + noise * samples * samples * weight) * weight / samples * c.share + drift**2
+    curve = Curve(c.focus, c.curve, c.bump, c[20:25], c[25:28], c[28:32], c.low, c.high)
+    value = curve.value(ratio)
+    sigma = xp.sqrt(variance * curve.slope(ratio) ** 2 + curve.strays(ratio) ** 2)
+    certain = (modes + root > 2 * floor * noise * samples) & (sigma < c.most) & (weight > 0)
+    return value, sigma, certain & (value >= c.low) & (value <= c.high)
+
+
+def solve_coupled(capture: DifferentialQuad, *, limits=None, form="least-squares", window=WINDOW) -> DepthMap:
+    """Inverse depth [dioptre] of a differential quadruple by the published least squares, or another form.
+
+    limits   (nearest, farthest) inverse depth [dioptre] to look in; None: what the optics can tell
+    form     least-squares, ratio or total-least-squares, see coupled_design.FORMS;   window   px, odd
+    Raises ValueError as `check` does.
+    """
+    return _solve(capture, limits, form, window, "coupled-derivatives")
+
+
+def solve_total(capture: DifferentialQuad, *, limits=None, window=WINDOW) -> DepthMap:
+    """`solve_coupled` by total least squares: the noise of both derivatives in its ratio, so that neither draws it."""
+    return _solve(capture, limits, "total-least-squares", window, "coupled-derivatives-tls")
+
+
+def check(capture: DifferentialQuad, limits) -> None:
+    """Raises ValueError for optics or limits that a closed form cannot use, see `coupled_design.check_quad`."""
+    check_quad(capture, limits)
+
+
+def reach(capture: DifferentialQuad, limits) -> int:
+    """Px around a pixel that its value may depend on."""
+    return WINDOW // 2
+
+
+def bytes_needed(capture: DifferentialQuad, shape: tuple[int, int], limits) -> int:
+    """Bytes that solving the images cut to `shape` takes on the CPU, a copy of them included."""
+    return 24 * shape[0] * shape[1] + _WORKING
+
+
+def _solve(capture, limits, form, window, method):
+    xp = array_module(capture.images)
+    made = QuadPass(capture.views, capture.shape, form=form, window=window, limits=limits)
+    values, sigma = (xp.empty(capture.shape, np.float32) for _ in range(2))
+    made.solve(xp.ascontiguousarray(capture.images), values, sigma, workers=1)
+    return DepthMap(values, sigma, "metric", method)
