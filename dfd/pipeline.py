@@ -150,7 +150,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
         kept=prepared.kept, gains=tuple(float(gain) for gain in prepared.gains),
         noises=tuple(view.noise for view in views),
         noise_from=prepared.noise_from,
-        warnings=prepared.warnings + remarks + _emptiness(result), inputs=inputs,
+        warnings=prepared.warnings + remarks + _emptiness(result, 0.0 if row.sparse else _HARDLY), inputs=inputs,
     )
     record = write_results(folder, outcome, force=force, extras=extras)
     return replace(outcome, timings=record["timings_s"])
@@ -279,10 +279,10 @@ def _digests(source, workers):
     return tuple((path, digest) for digest, path in found.items())
 
 
-def _emptiness(result):
-    """A sentence when hardly a pixel has a depth."""
+def _emptiness(result, hardly):
+    """A sentence when no pixel, or less than a share, has a depth."""
     known = float(result.valid.mean())
-    if known >= _HARDLY:
+    if known > 0 and known >= hardly:
         return ()
     share = "no pixel has" if known == 0 else f"only {known:.2%} of the pixels have"
     return (f"{share} a depth: no texture, no peak inside the sweep, wrong optics, or everything lies outside --mask, "

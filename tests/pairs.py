@@ -40,6 +40,23 @@ DEPTHS = {
 """Inverse depths [dioptre] in the range of every kind."""
 
 
+def step_edges(shape, rng, count=9):
+    """(H, W) overlapping rectangles of any direction and brightness, 16 samples a pixel."""
+    y, x = (np.mgrid[:4 * shape[0], :4 * shape[1]] + 0.5) / 4
+    image = np.full(y.shape, 0.5)
+    for _ in range(count):
+        down, right, turn = rng.uniform(0, shape[0]), rng.uniform(0, shape[1]), rng.uniform(0, np.pi)
+        along = (x - right) * np.cos(turn) + (y - down) * np.sin(turn)
+        across = (y - down) * np.cos(turn) - (x - right) * np.sin(turn)
+        image[(abs(along) < rng.uniform(15, 45)) & (abs(across) < rng.uniform(15, 45))] = rng.uniform(0.05, 0.95)
+    return image.reshape(shape[0], 4, shape[1], 4).mean(axis=(1, 3))
+
+
+def subject(solver, rng, shape=(97, 141)):
+    """What a solver can see on a plane: a texture, or edges for a row that is known there alone."""
+    return step_edges(shape, rng) if solver.sparse else texture(shape, rng)
+
+
 def wrap(kind, images, views):
     """The capture of a kind from its images and views."""
     if kind == "focus":

@@ -10,7 +10,20 @@ from dataclasses import dataclass
 
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack
 from dfd.depthmap import DepthMap
-from dfd.solvers import coupled, coupled_remarks, focus_measure, likelihood, prior, rational, spatial_transform
+from dfd.solvers import (
+    blurry_edges,
+    coupled,
+    coupled_remarks,
+    focal_flow,
+    focal_split,
+    focal_track,
+    focus_measure,
+    likelihood,
+    metalens,
+    prior,
+    rational,
+    spatial_transform,
+)
 
 Limits = tuple[float, float] | None
 
@@ -29,6 +42,8 @@ class Solver:
     cost        (capture, limits) -> nanoseconds of a core per pixel, at about 2.5 GHz
     check       (capture, limits): raises ValueError for a capture or limits that it cannot solve
     remarks     (capture, its DepthMap) -> sentences that the user must be told
+    by_name     never chosen by `auto`: for captures that others refuse, or an answer that somebody must want
+    sparse      depth at edges alone, NaN elsewhere: held to everything but density
     Images are not looked at by halo, memory, cost and check: they serve before anything is decoded.
     """
 
@@ -45,6 +60,8 @@ class Solver:
     room: float = 320e6
     seam: float = 0.0
     remarks: Callable[[Capture, DepthMap], tuple[str, ...]] = lambda *_: ()
+    by_name: bool = False
+    sparse: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -102,6 +119,35 @@ SOLVERS: dict[str, Solver] = {
             "Luo, Liu, Alexander and Guo 2025", 0.5, coupled.reach, coupled.bytes_needed, lambda *_: 10.0, coupled.check,
             remarks=coupled_remarks.remarks,
         ),
+        Solver(
+            "focal-track", focal_track.solve_focal_track, (FocalStack, Capture),
+            "two powers of one lens: difference over Laplacian at many scales; also far from both foci",
+            "Guo, Alexander and Zickler 2017", 0.5, focal_track.reach, focal_track.bytes_needed, focal_track.nanoseconds,
+            focal_track.check,
+        ),
+        Solver(
+            "focal-split", focal_split.solve_focal_split, (FocalStack, Capture),
+            "two sensor planes in one shot: difference over Laplacian at one scale, in a box of 21 px",
+            "Luo et al. 2025 (Focal Split)", 0.5, focal_split.reach, focal_split.bytes_needed,
+            lambda *_: 250.0, focal_split.check,
+        ),
+        Solver(
+            "metalens", metalens.solve_metalens, (FocalStack, Capture),
+            "two powers side by side: difference over Laplacian, indifferent to a small shift between the images",
+            "Guo et al. 2019", 0.5, metalens.reach, metalens.bytes_needed, lambda *_: 600.0, metalens.check,
+        ),
+        Solver(
+            "focal-flow", focal_flow.solve_focal_flow, (Capture,),
+            "frames of a scene that moves towards or away from one lens setting, not aligned (--align none)",
+            "Alexander et al. 2016 and 2018", 0.5, focal_flow.reach, focal_flow.bytes_needed, lambda *_: 2000.0,
+            focal_flow.check, remarks=focal_flow.remarks, by_name=True,
+        ),
+        Solver(
+            "blurry-edges", blurry_edges.solve_blurry_edges, (FocalStack, Capture),
+            "two foci, very little light: widths of edges fitted in both images; depth at edges only",
+            "Xu, Wagner, Luo and Guo 2025 (closed form)", 0.5, blurry_edges.reach, blurry_edges.bytes_needed,
+            lambda *_: 5000.0, blurry_edges.check, by_name=True, sparse=True,
+        ),
     )
 }
 
@@ -126,7 +172,7 @@ def choose(capture: Capture, name: str = "auto", limits: Limits = None) -> Solve
 def _first_that_fits(capture, limits):
     refused = None
     for solver in SOLVERS.values():
-        if solver.takes(capture):
+        if solver.takes(capture) and not solver.by_name:
             try:
                 solver.check(capture, limits)
                 return solver

@@ -17,7 +17,7 @@ from dfd.solvers.grid import check_optics, grid_range
 LEAST_DIFFERENCE = 0.1
 """Px of coc by which the blur of two images must differ somewhere in the range."""
 
-_EVEN = 1e-9
+_EVEN, _MOST_UNEVEN = 1e-9, 0.1
 _SAMPLES = 129
 
 
@@ -55,6 +55,16 @@ def pair_range(name: str, capture: Capture, limits) -> tuple[float, float]:
         raise ValueError(f"both images blur alike: their coc differs by at most {most:.2g} px from {_metres(high)} to "
                          f"{_metres(low)}, {LEAST_DIFFERENCE:g} px are needed; check focus_distance_m and f_number")
     return low, high
+
+
+def focus_range(name: str, capture: Capture, limits) -> tuple[float, float]:
+    """`pair_range` of two images that differ in focus alone; ValueError too where they do not blur at about one rate."""
+    low_high = pair_range(name, capture, limits)
+    rates = [view.lens.blur_rate for view in capture.views]
+    if abs(rates[0] - rates[1]) > _MOST_UNEVEN * max(rates):
+        raise ValueError(f"{name} needs images of about the same blur rate, these have {rates[0]:.4g} and {rates[1]:.4g} "
+                         f"px/dioptre (at most {_MOST_UNEVEN:.0%} apart); use --solver spatial-transform")
+    return low_high
 
 
 def root(views, g, low: float, high: float):

@@ -23,7 +23,7 @@ from dfd import imaging
 from dfd.backend import array_module
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
-from dfd.solvers.pairs import pair_range
+from dfd.solvers.pairs import focus_range
 from dfd.solvers.rational_filters import (
     SUMS,
     Filters,
@@ -47,8 +47,8 @@ _LEAST_SHARE = 0.05
 _UNCERTAIN = 0.5
 """Most sigma of a value that is still called known, of alpha."""
 
-_LEAST_BRACKET, _MOST_UNEVEN = 0.5, 0.1
-"""Px of coc between the foci, and relative difference of blur rates, that the operators are made for."""
+_LEAST_BRACKET = 0.5
+"""Px of coc between the foci that the operators are made for."""
 
 _BYTES = 92
 """Bytes per pixel of the sums and of what follows from them."""
@@ -99,15 +99,12 @@ def _bracket(capture):
 
 def _alphas(capture, limits):
     """(least, largest) alpha that is looked at; raises what `check` promises."""
-    low, high = pair_range("rational", capture, limits)
-    rates = [view.lens.blur_rate for view in capture.views]
+    low, high = focus_range("rational", capture, limits)
     middle, half = _bracket(capture)
-    if abs(rates[0] - rates[1]) > _MOST_UNEVEN * max(rates):
-        raise ValueError(f"rational needs images of about the same blur rate, these have {rates[0]:.4g} and {rates[1]:.4g} "
-                         f"px/dioptre (at most {_MOST_UNEVEN:.0%} apart); use --solver spatial-transform")
-    if 2 * half * min(rates) < _LEAST_BRACKET:
-        raise ValueError(f"rational needs two foci, these are {2 * half * min(rates):.2g} px of blur apart (at least "
-                         f"{_LEAST_BRACKET:g}); use --solver spatial-transform")
+    apart = 2 * half * min(view.lens.blur_rate for view in capture.views)
+    if apart < _LEAST_BRACKET:
+        raise ValueError(f"rational needs two foci, these are {apart:.2g} px of blur apart (at least {_LEAST_BRACKET:g}); "
+                         "use --solver spatial-transform")
     first, last = max((low - middle) / half, -1.0), min((high - middle) / half, 1.0)
     if not first < last:
         raise ValueError(f"the range ({high:.4g} to {low:.4g} dioptre) lies outside the foci ({middle + half:.4g} to "

@@ -15,6 +15,7 @@ import numpy as np
 
 from dfd.solvers.pair_spectra import (
     ROUGH,
+    SIDE,
     SMOOTH,
     USUAL,
     frequencies,
@@ -64,24 +65,25 @@ class Design:
     constants: dict[str, np.ndarray | float]
 
 
-def designs(views, low: float, high: float) -> tuple[Design, ...]:
+def designs(views, low: float, high: float, *, smoothings=SMOOTHINGS, finer: int = MOST_FINER) -> tuple[Design, ...]:
     """What to solve two View with over a range of inverse depth [dioptre]: one Design for all of it, then finer ones.
 
-    The first has the least mean square error over the range, most of which it covers; up to MOST_FINER others follow that
+    smoothings   std [px] of the Gaussians to choose from
+    The first has the least mean square error over the range, most of which it covers; up to `finer` others follow that
     are better somewhere.  How loud the noise of the views is does not matter, only how correlated: errors are those at a
     usual loudness.
     """
-    return _designs(tuple((view.lens, view.psf, view.noise.taps) for view in views), low, high)
+    return _designs(tuple((view.lens, view.psf, view.noise.taps) for view in views), low, high, tuple(smoothings), finer)
 
 
 @functools.lru_cache(maxsize=32)
-def _designs(optics, low, high):
+def _designs(optics, low, high, smoothings, finer):
     places = np.linspace(low, high, _SAMPLES)
     seen = [transfer(lens, psf, places) for lens, psf, _ in optics]
-    made = [_designed(optics, places, seen, smoothing) for smoothing in SMOOTHINGS]
+    made = [_designed(optics, places, seen, smoothing) for smoothing in smoothings]
     chosen = [min(range(len(made)), key=lambda index: np.mean(made[index][0]))]
     least = made[chosen[0]][0]
-    for _ in range(MOST_FINER):
+    for _ in range(finer):
         gains = [np.mean(np.log(least / np.minimum(least, error))) for error, _ in made]
         best = int(np.argmax(gains))
         if gains[best] < _LEAST_GAIN:
@@ -100,6 +102,12 @@ def noise_constants(taps, smoothing: float) -> tuple[float, float]:
     """
     spectrum, steps = _smoothed_noise(taps, smoothing), _laplacian()
     return float(np.mean(spectrum * steps**2)) / 4, float(np.mean(spectrum * steps)) / 2
+
+
+def noise_power(taps, smoothing: float, kernel) -> float:
+    """Variance of smoothed noise behind the separable filter `kernel` (down, right), per variance of a pixel before."""
+    down, right = (np.abs(np.fft.fft(each, SIDE)) ** 2 for each in kernel)
+    return float(np.mean(_smoothed_noise(taps, smoothing) * down[:, None] * right[None]))
 
 
 def numerator_variance(constants, variances, texture, answer):
@@ -127,7 +135,7 @@ def _designed(optics, places, seen, smoothing):
     difference, mean = seen[0] - seen[1], steps * (seen[0] + seen[1]) / 2
     answers = [2 * np.sum(s * difference * mean, (1, 2)) / np.sum(s * mean**2, (1, 2)) for s in spectra]
     g = (optics[0][0].coc(places) ** 2 - optics[1][0].coc(places) ** 2) / 16
-    kept = _branch(g, answers[1])
+    kept = branch(g, answers[1])
     if g[kept[-1]] < g[kept[0]]:
         kept = kept[::-1]
     texture = spectra[1] * mean[np.argmin(np.abs(g))] ** 2
@@ -143,7 +151,7 @@ def _designed(optics, places, seen, smoothing):
     return error, Design(smoothing, places[kept], g[kept], answers[1][kept], doubt, error[kept] ** -3.0, constants)
 
 
-def _branch(g, answer):
+def branch(g, answer):
     """Indices around the least |G| over which the answer keeps following G."""
     slope = np.gradient(answer) / np.gradient(g)
     middle = int(np.argmin(np.abs(g)))
