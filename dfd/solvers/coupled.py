@@ -39,7 +39,7 @@ _SURPLUS = 4.0
 _KNOWN = 0.3
 """Share of a window that must hold data."""
 
-_UNCERTAIN = 0.25
+_UNCERTAIN = 0.2
 """Most sigma of a known depth, as a share of the range."""
 
 _ROWS = 64
