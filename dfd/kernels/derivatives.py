@@ -22,9 +22,6 @@ _COLUMNS = 1024
 
 _JIT = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
 
-TLS, LEAST_SQUARES, RATIO = 0, 1, 2
-"""Forms of the ratio, see `solvers.coupled_design`."""
-
 
 class Numbers(NamedTuple):
     """What a quadruple's optics, noise and window make of the pass, as plain floats; u = curve * R, t = 1 / (1 + bump u^2).
@@ -88,6 +85,7 @@ def solve_rows(images, rows, numbers: Numbers, *, window: int, form: int, values
 
     images   four (H, W) arrays of one dtype, uint16 or float32, C-contiguous, in the order of a DifferentialQuad;
              NaN = no data, which is left out of the sums, as what lies beyond the border is
+    form     of the ratio: index in `solvers.coupled_design.FORMS`
     """
     _strip(*images, *rows, np.array(numbers, np.float32), (0,) * window, (0,) * (form + 1), values, sigma)
 
