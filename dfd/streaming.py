@@ -62,7 +62,7 @@ def stream(quads, *, views=None, solver="auto", black_level=0.0, white_level=Non
         raise TypeError(f"quads (one array of shape {quads.shape}) must be an iterable of quadruples; put it into a list")
     gains = _checked_gains(gains)
     maps = None if warps is None else _checked_warps(warps)
-    worker_count(workers)
+    workers = worker_count(workers)
     feed = _Feed(views, maps, black_level, white_level, gains, copy)
     return _solve(quads, feed, solver, limits_of(near, far), workers)
 
@@ -142,8 +142,7 @@ class _Feed:
             images = self._warped(number, images, levels)
             levels |= {"black": 0.0, "white": 1.0}
         elif images.dtype.kind == "u" and images.max() >= _full(levels):
-            images = self._known(number, images, levels)
-            levels |= {"black": 0.0, "white": 1.0}
+            images = self._known(number, images, _full(levels))
         elif not images.flags.c_contiguous or (self._copy and not isinstance(item, DifferentialQuad)):
             slot = self._slot(number, images.shape, images.dtype)
             np.copyto(slot, images)
@@ -181,11 +180,14 @@ class _Feed:
                 out[...] = imaging.warp(out, matrix)
         return slot
 
-    def _known(self, number, images, levels):
-        """Codes of which some are saturated as light, unknown where they are."""
+    def _known(self, number, images, full):
+        """Codes of which some are saturated as the same numbers in floats, unknown where they are."""
         slot = self._slot(number, images.shape, np.dtype(np.float32))
         for out, image in zip(slot, images, strict=True):
-            linearise(image, out, levels["black"], levels["white"])
+            np.copyto(out, image)
+            if image.max() >= full:
+                beyond = np.greater_equal(image, full, out=self._slot(0, image.shape, np.dtype(bool)))
+                np.copyto(out, np.float32(np.nan), where=beyond)
         return slot
 
     def _slot(self, number, shape, dtype):

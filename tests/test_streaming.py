@@ -67,6 +67,18 @@ def test_codes_of_a_camera_give_what_their_light_gives(images):
     assert all(differ(one[0], other[0]) < 1e-3 for one, other in zip(of_codes, of_light, strict=True))
 
 
+def test_saturated_codes_are_unknown_as_saturated_light_is(images):
+    """A lamp in one image: the pixels whose window holds nothing else are unknown, beyond it nothing changes."""
+    lit = codes(images[0])
+    lit[3, 20:44, 30:60] = 60000
+    stored, = copies(dfd.stream([lit], views=views(), black_level=600, white_level=60000))
+    light = ((lit.astype(np.float32) - 600) / 59400).astype(np.float32)
+    light[lit >= 600 + 0.9995 * 59400] = np.nan
+    expected, = copies(dfd.stream([light], views=views()))
+    assert np.isnan(stored[0][21:43, 31:59]).all() and np.isfinite(stored[0][:10]).any()
+    assert differ(stored[0], expected[0]) < 1e-3 and differ(stored[1], expected[1]) < 1e-3, "dioptre"
+
+
 def test_gains_undo_unequal_exposure(images):
     factors = np.array([1.0, 0.8, 1.25, 0.5], np.float32)
     dimmed = [item / factors[:, None, None] for item in images]
