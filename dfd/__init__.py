@@ -11,6 +11,7 @@ from importlib import import_module
 _PUBLIC = {
     "read_capture": "dfd.pipeline",
     "estimate_depth": "dfd.pipeline",
+    "stream": "dfd.streaming",
     "compare": "dfd.evaluate",
     "simulate": None,
     "ThinLens": "dfd.optics",

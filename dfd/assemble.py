@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfd import imaging, prepare
+from dfd import cautions, imaging, prepare
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack, View
 from dfd.decode import decode_frames, register
 from dfd.fuse import sharpness_around
@@ -22,19 +22,10 @@ from dfd.tiles import worker_count
 PREVIEW_PX = 1024
 """A preview is reduced by a whole factor until its longer side is at most this."""
 
-_LARGEST_GAIN = 1.2
-"""A residual gain beyond this factor is worth a warning."""
-
-_LEAST_SWEEP_PX, _LARGEST_STEP_PX = 1.0, 15.0
-"""Change of blur over a whole stack below which nothing can be seen; between neighbours, beyond which peaks are missed."""
-
-_DOUBTFUL = 0.01
-"""Relative 1-sigma of a focus distance beyond which the result says that its sigma leaves it out."""
-
 _LEAST_FRAMES = 3
 """Frames that must be left when those that cannot be aligned are left out."""
 
-_MOVED_KINDS = ("focal-stack", "aperture-pair", "views")
+_MOVED_KINDS = ("focal-stack", "aperture-pair", "views", "differential-quad")
 """Kinds whose frames may have moved against each other; in the others the displacement is the signal."""
 
 
@@ -108,16 +99,20 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     shape = tuple(length // reduction for length in reader.image_size(frames[0].path))
     stored = None if align in ("auto", "none") else _stored(source, align, shape)
     lenses = [_lens(source, frame, reduction) for frame in frames] if source.scale == "metric" else None
-    steps = () if lenses is None else _check_steps(source, lenses)
+    steps = () if lenses is None else cautions.check_steps(source, lenses)
     exposure = prepare.brightness_factors([frame.settings for frame in frames], lenses, reference=source.reference)
     decoded = decode_frames(source, reduction=reduction, factors=(float(exposure.min()), float(exposure.max())),
                             workers=worker_count(workers), report=report)
     clock.stop("decode")
     start = np.stack([np.eye(3)] * len(frames))
     if lenses is not None and align != "none":
-        start = prepare.predicted_breathing(lenses, source.reference, shape)
-    alignment = _align(source, decoded, lenses, start, reduction, align, report) if stored is None else stored
+        start = _predicted(source, lenses, shape, reduction)
+    found = _align(source, decoded, lenses, start, reduction, align, report) if stored is None else stored
+    alignment = None if align == "none" else found
     kept, notes = (list(range(len(frames))), ()) if alignment is None else _kept(source, alignment)
+    if stored is None:
+        notes += cautions.displaced(source, found, moved=align != "none")
+    notes += cautions.saturated(source, decoded.images)
     alone = alignment is not None and len(kept) == len(frames) and not alignment.aligned.all()
     matrices = start if alignment is None or alone else alignment.matrices
     small = _registered(decoded, matrices, exposure)
@@ -125,13 +120,13 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     residual = np.where(np.isnan(measured), 1.0, measured)
     gains = exposure * residual
     small = [small[k] * np.float32(residual[k]) for k in kept]
-    notes += _order(source, small, matrices[kept], kept, shape)
+    notes += cautions.focus_order(source, small, matrices[kept], kept, shape)
     clock.stop("align")
     images = register(decoded.images, matrices, gains, kept, report)
     noises = [noise.scaled(float(gain)) for noise, gain in zip(decoded.noises, gains, strict=True)]
     views = _views(source, lenses, noises, reduction, kept)
     transforms = None if alignment is None or alone else _transforms(frames, alignment, gains)
-    notes += _flicker(frames, measured, kept) + steps + (() if lenses is None else _doubt(frames))
+    notes += cautions.flicker(frames, measured, kept) + steps + (() if lenses is None else cautions.doubtful_foci(frames))
     around = sharpness_around(small) if source.kind == "focal-stack" else None
     clock.stop("register")
     return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction, around,
@@ -167,47 +162,28 @@ def _need_optics(source):
                          + "; ".join(source.missing))
 
 
+def _predicted(source, lenses, shape, reduction):
+    """(K, 3, 3) where the frames lie by their optics, and by what the profile measured of a lens of variable power."""
+    powers = [None if frame.settings.power is None else frame.settings.power.value for frame in source.frames]
+    warps = prepare.power_warps(source.profile, powers, source.reference, reduction)
+    return warps @ prepare.predicted_breathing(lenses, source.reference, shape)
+
+
 def _registered(decoded, matrices, exposure):
     """The coarse images on the reference grid, as bright as the camera says: what brightness and order are judged by."""
     return [imaging.warp(image, prepare.at_level(matrix, decoded.factor)) * np.float32(factor)
             for image, matrix, factor in zip(decoded.coarse, matrices, exposure, strict=True)]
 
 
-def _order(source, small, matrices, kept, shape):
-    """A sentence when the frames of a stack seem to stand out of focus order."""
-    if source.kind != "focal-stack":
-        return ()
-    jumps = sorted({*prepare.order_jumps(small), *prepare.scale_jumps(matrices, shape)})
-    return (prepare.order_note(jumps, [source.frames[k].path.name for k in kept]),) if jumps else ()
-
-
 def _kept(source, alignment):
     """(indices of the frames to use, what to say): those that could be aligned; all where those are too few to tell."""
     names = [frame.path.name for frame in source.frames]
     kept = [k for k in range(len(names)) if alignment.aligned[k]]
-    if len(kept) >= min(_LEAST_FRAMES, len(names)):
+    if len(kept) >= (len(names) if source.kind == "differential-quad" else min(_LEAST_FRAMES, len(names))):
         return kept, tuple(_named(note, names) for note in alignment.notes)
     return list(range(len(names))), (
         f"only {len(kept)} of {len(names)} frames could be aligned, too few: weak texture, or pictures of different scenes; "
         "all are used where the optics predict them; look at the frames, or pass --align none if they are registered",)
-
-
-def _check_steps(source, lenses):
-    """Refuse a sweep whose blur nobody could see; a sentence when its frames are too far apart."""
-    if source.kind != "focal-stack":
-        return ()
-    foci = np.sort([lens.focus for lens in lenses])
-    rate = lenses[source.reference].blur_rate
-    sweep = rate * (foci[-1] - foci[0])
-    if sweep < _LEAST_SWEEP_PX:
-        raise ValueError(f"{source.frames[0].path.parent}: the sweep, {foci[-1]:.4g} to {foci[0]:.4g} dioptre, changes "
-                         f"the blur by {sweep:.2g} px, too little to see (at least {_LEAST_SWEEP_PX:g} px); are focus "
-                         "distances in metres, focal_length_mm and pixel_pitch_um in their units?")
-    step = rate * float(np.median(np.diff(foci)))
-    if step <= _LARGEST_STEP_PX:
-        return ()
-    return (f"frames are {step:.0f} px of blur apart; beyond {_LARGEST_STEP_PX:g} px the sharpest place between them is "
-            "guesswork; take more frames or a smaller aperture",)
 
 
 def _transforms(frames, alignment, gains):
@@ -223,8 +199,8 @@ def _lens(source, frame, reduction):
 
 
 def _align(source, decoded, lenses, start, reduction, align, report):
-    """The Alignment of the frames beyond `start`; None where `start` stands as it is."""
-    if align == "none" or source.kind not in _MOVED_KINDS:
+    """The Alignment of the frames beyond `start`; None where `start` stands as it is and nobody asks whether it is right."""
+    if source.kind not in _MOVED_KINDS or (align == "none" and source.kind != "differential-quad"):
         return None
     report("align", 0, 1)
     options = {"reference": source.reference, "initial": start, "progress": lambda *at: report("align", *at)}
@@ -245,31 +221,6 @@ def _stored(source, path, shape):
                                  reference=source.reference)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def _flicker(frames, gains, kept):
-    """Sentences when frames were much brighter or darker than their exposure says, or nobody can tell."""
-    stated = all(frame.settings.exposure is not None for frame in frames)
-    untold = [frames[k].path.name for k in kept if math.isnan(gains[k])]
-    notes = (f"{', '.join(untold)}: brightness cannot be compared with the reference frame (too few pixels that are neither "
-             f"dark nor saturated in both); it is taken as {'its exposure says' if stated else 'equal'}",) if untold else ()
-    worst = max(kept, key=lambda k: 0.0 if math.isnan(gains[k]) else abs(math.log(gains[k])))
-    if math.isnan(gains[worst]) or abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
-        return notes
-    expected = "what its exposure says" if stated else "that of the reference frame"
-    return (*notes, f"{frames[worst].path.name}: brightness differs by a factor of {1 / gains[worst]:.3g} from {expected}; "
-            f"it was corrected; check {'exposure_s in capture.toml, or ' if stated else ''}the light")
-
-
-def _doubt(frames):
-    """A sentence when focus distances are too uncertain for what sigma says."""
-    spread = [value.sigma / value.value for frame in frames for value in (frame.settings.focus_distance,)
-              if value is not None and value.sigma]
-    if not spread or max(spread) < _DOUBTFUL:
-        return ()
-    source = next(frame.settings.focus_distance.source for frame in frames if frame.settings.focus_distance is not None)
-    return (f"focus distances from {source} are uncertain by {max(spread):.0%}; sigma tells how well the images locate the "
-            "focus, not this: the whole depth may be off by as much; state measured focus_distance_m in capture.toml",)
 
 
 def _named(note, names):

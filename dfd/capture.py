@@ -220,6 +220,10 @@ class DualPixelPair(Capture):
         return self.kappa * self.views[0].lens.blur_rate
 
 
+_LEAST_STEP = 1e-6
+"""Least step of power or pupil between two images of a quad, as a share; less is none."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class DifferentialQuad(Capture):
     """Four images, in this order: power minus, power plus (one aperture), aperture minus, aperture plus (one power)."""
@@ -230,11 +234,8 @@ class DifferentialQuad(Capture):
         _need_count(self, 4)
         self._need_lenses()
         minus, plus, small, large = (view.lens for view in self.views)
-        if not plus.power > minus.power:
-            raise ValueError(f"power-plus ({plus.power:g} dpt) must exceed power-minus ({minus.power:g} dpt)")
-        if not large.pupil_diameter > small.pupil_diameter:
-            raise ValueError(f"aperture-plus ({large.pupil_diameter * 1e3:g} mm) must exceed aperture-minus "
-                             f"({small.pupil_diameter * 1e3:g} mm)")
+        _check_step("power", minus.power, plus.power, "dpt", "power_dpt")
+        _check_step("aperture", small.pupil_diameter * 1e3, large.pupil_diameter * 1e3, "mm", "pupil_diameter_mm")
 
     @property
     def power_minus(self):
@@ -255,6 +256,15 @@ class DifferentialQuad(Capture):
     def aperture_plus(self):
         """(H, W) image at the larger pupil."""
         return self.images[3]
+
+
+def _check_step(name, minus, plus, unit, key):
+    """Refuse two images of a quad without a step between them, or with one the wrong way."""
+    if plus > minus and not math.isclose(minus, plus, rel_tol=_LEAST_STEP):
+        return
+    likely = "are they exchanged" if plus < minus else "is it the same image twice"
+    raise ValueError(f"{name}-plus ({plus:g} {unit}) must exceed {name}-minus ({minus:g} {unit}); {likely}? "
+                     f"correct role or {key} in capture.toml")
 
 
 def _need_count(capture, count):

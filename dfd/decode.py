@@ -80,7 +80,7 @@ def decode_frames(source: Source, *, reduction: int, factors: tuple[float, float
         images[len(parts)] = image
         parts.append(part)
         report("decode", len(parts), count)
-    found, noise_from = _noises(source, parts, reduction)
+    found, noise_from = noises_of(source, [part.plane for part in parts], [part.bands for part in parts], reduction)
     return Decoded(images, [part.pyramid for part in parts], [part.coarse for part in parts], factor, found, noise_from)
 
 
@@ -111,24 +111,27 @@ def _asked(source):
 def _own_noise(source, part, reduction):
     """The noise that one frame shows or its source states; None where it was not asked."""
     stated = _asked(source) == ()
-    return _noises(source, [part], reduction)[0][0] if stated or part.bands is not None else None
+    return noises_of(source, [part.plane], [part.bands], reduction)[0][0] if stated or part.bands is not None else None
 
 
-def _noises(source, parts, reduction):
-    """(noise of each image before its brightness is matched, where it comes from): a stated number always wins."""
+def noises_of(source: Source, planes, bands, reduction: int) -> tuple[list[Noise], str]:
+    """(noise of each image before its brightness is matched, where it comes from): a stated number always wins.
+
+    planes   of each image, their own image may be None;   bands   of each image, see noise.bands; None: not asked
+    """
     gain, read = source.gain_e_per_dn, source.read_noise_e
-    stated = [_stated_noise(part.plane, 1.0 if gain is None else gain, 0.0 if read is None else read, reduction)
-              for part in parts]
+    stated = [_stated_noise(plane, 1.0 if gain is None else gain, 0.0 if read is None else read, reduction)
+              for plane in planes]
     if gain is not None and read is not None:
         return stated, "stated"
     known = stated[0].taps if all(reader.is_raw(frame.path) for frame in source.frames) else None
-    found = noise.estimate(np.concatenate([part.bands for part in parts if part.bands is not None]), taps=known)
+    found = noise.estimate(np.concatenate([band for band in bands if band is not None]), taps=known)
     if gain is not None:
         floor = found.read_noise / found.gain
         return [replace(item, read_noise=floor * item.gain) for item in stated], "gain stated, the rest from the images"
     if read is not None:
         return [replace(item, gain=found.gain) for item in stated], "read noise stated, the rest from the images"
-    return [found] * len(parts), "the images themselves"
+    return [found] * len(planes), "the images themselves"
 
 
 def _stated_noise(plane, gain, read, reduction):

@@ -137,6 +137,20 @@ class LensCurves:
 
         return tuple(min(usable, key=distance)["poly_r2"])
 
+    def power_warp(self, power: float) -> np.ndarray | None:
+        """(3, 3) float64 map of px of an image at the reference power -> px of an image at `power` [dioptre]; None when not
+        measured.
+
+        Affine, each of its six numbers a line in power: A(power) = affine + (power - reference_power_dpt) affine_per_dpt,
+        (x, y, 1) in px of the calibrated image, the centre of the first pixel = (0, 0).
+        """
+        warp = lensfile.section(self.data, "power_warp")
+        if not warp.get("affine_per_dpt"):
+            return None
+        fixed = np.array(warp.get("affine") or np.eye(3)[:2], dtype=float)
+        change = np.array(warp["affine_per_dpt"], dtype=float)
+        return np.vstack([fixed + (power - warp["reference_power_dpt"]) * change, (0.0, 0.0, 1.0)])
+
     @property
     def noise_isos(self) -> tuple[float, ...]:
         """The ISO settings whose noise was measured, rising; () when none was."""

@@ -66,6 +66,7 @@ def check(data) -> dict:
                 raise ValueError(f"{place} ({_short(value)}) must be {wanted}")
     _check_spline(section(data, "focus", "spline"))
     _check_grids(section(data, "dual_pixel"))
+    _check_warp(section(data, "power_warp"))
     return data
 
 
@@ -127,6 +128,10 @@ def _grid(value) -> bool:
             and len({len(row) for row in value}) == 1)
 
 
+def _affine(value) -> bool:
+    return _grid(value) and (len(value), len(value[0])) == (2, 3)
+
+
 def _object(value) -> bool:
     return isinstance(value, dict)
 
@@ -138,7 +143,7 @@ def _text(value) -> bool:
 _RULES = {
     **{name: (_object, "an object or null") for name in (
         "camera", "lens", "validity", "reference", "focus", "projection", "field", "psf", "radiometry", "covariance",
-        "quality", "provenance", "dual_pixel")},
+        "quality", "provenance", "dual_pixel", "power_warp")},
     "camera.make": (_text, "text"),
     "camera.model": (_text, "text"),
     "camera.pixel_pitch_um": (_positive, "a positive number [um]"),
@@ -169,6 +174,9 @@ _RULES = {
     "radiometry.vignetting[].f_number": (_positive, "a positive number"),
     "radiometry.vignetting[].focus": (_number, "a number [unit of the coordinate]"),
     "radiometry.vignetting[].poly_r2": (_numbers, "a list of numbers, constant term first"),
+    "power_warp.reference_power_dpt": (_positive, "a positive number [dpt]"),
+    "power_warp.affine": (_affine, "2 rows of 3 numbers [1, 1, px]"),
+    "power_warp.affine_per_dpt": (_affine, "2 rows of 3 numbers [1/dpt, 1/dpt, px/dpt]"),
     "dual_pixel.kappa_grid": (_grid, "rows of numbers, all of one length (disparity / coc)"),
     "dual_pixel.focus_dpt_grid": (_grid, "rows of numbers, all of one length [dioptre]"),
 }
@@ -190,3 +198,13 @@ def _check_grids(dual_pixel):
     if kappa and focus and (len(kappa), len(kappa[0])) != (len(focus), len(focus[0])):
         raise ValueError(f"dual_pixel.focus_dpt_grid ({len(focus)} x {len(focus[0])}) must have the cells of "
                          f"kappa_grid ({len(kappa)} x {len(kappa[0])})")
+
+
+def _check_warp(warp):
+    changes, affine = warp.get("affine_per_dpt"), warp.get("affine")
+    if (changes or affine) and not (changes and warp.get("reference_power_dpt")):
+        raise ValueError("power_warp needs reference_power_dpt [dpt] and affine_per_dpt, 2 rows of 3 numbers; affine may be "
+                         "left out where a frame at that power is not warped")
+    if affine and not affine[0][0] * affine[1][1] - affine[0][1] * affine[1][0] > 0:
+        raise ValueError(f"power_warp.affine ({_short(affine)}) mirrors or folds the image; its first two columns are near "
+                         "[[1, 0], [0, 1]]")

@@ -13,7 +13,7 @@ LAYERS = (
     {"psf", "measured", "imaging", "noise", "kernels"},
     {"settings", "lensfile", "lenscurves", "profile", "capture", "depthmap", "lightfield"},
     {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "bound", "plan", "restore", "apps", "tiles"},
-    {"pipeline", "assemble", "decode", "forecast", "io"},
+    {"pipeline", "streaming", "sequences", "firstquad", "assemble", "cautions", "decode", "forecast", "io"},
     {"report", "batch", "cluster", "console"},
     {"cli"},
 )

@@ -1,7 +1,9 @@
 """What `dfd depth` refuses of captures that are no stacks: one clear line, exit code 2, nothing decoded, nothing written."""
 
 import re
+import shutil
 
+import numpy as np
 import pytest
 
 from dfd.cli.commands import app
@@ -27,6 +29,20 @@ def without(*keys):
 
 def stated(key, value):
     return lambda text: re.sub(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+
+
+def without_role(role):
+    return lambda text: text.replace(f'role = "{role}"\n', "")
+
+
+def without_frame(name):
+    """Without the table of one frame."""
+    return lambda text: "[[frames]]".join(part for part in text.split("[[frames]]") if f'"{name}"' not in part)
+
+
+def exchanged(one, other):
+    """Two roles for each other."""
+    return lambda text: text.replace(f'"{one}"', '"x"').replace(f'"{other}"', f'"{one}"').replace('"x"', f'"{other}"')
 
 
 def chain(*steps):
@@ -55,6 +71,27 @@ CASES = {
     "all views alike": ("views", chain(stated("f_number", 4.0), stated("focus_distance_m", 0.7)), "",
                         ("have the same optics", "check focus_distance_m and f_number")),
     "no such role": ("differential-quad", stated("role", '"x"'), "", ("capture.toml", "role", "power-minus")),
+    "a missing role": ("differential-quad", without_role("aperture-plus"), "",
+                       ("0 frames of this differential-quad capture are role aperture-plus, exactly one must be",
+                        'add role = "aperture-plus" to its [[frames]] in capture.toml')),
+    "a role twice": ("differential-quad", stated("role", '"power-minus"'), "",
+                     ("4 frames of this differential-quad capture are role power-minus, exactly one must be",)),
+    "two roles of one name": ("differential-quad", lambda text: text.replace('"aperture-plus"', '"aperture-minus"'), "",
+                              ("2 frames of this differential-quad capture are role aperture-minus, exactly one",)),
+    "powers exchanged": ("differential-quad", exchanged("power-minus", "power-plus"), "",
+                         ("power-plus (10.04 dpt) must exceed power-minus (10.16 dpt); are they exchanged?",
+                          "correct role or power_dpt in capture.toml")),
+    "pupils exchanged": ("differential-quad", exchanged("aperture-minus", "aperture-plus"), "",
+                         ("aperture-plus (3 mm) must exceed aperture-minus (7 mm); are they exchanged?",
+                          "correct role or pupil_diameter_mm")),
+    "no step of power": ("differential-quad", stated("power_dpt", 10.1), "",
+                         ("power-plus (10.1 dpt) must exceed power-minus (10.1 dpt); is it the same image twice?",)),
+    "no step of pupil": ("differential-quad", stated("pupil_diameter_mm", 5.0), "",
+                         ("aperture-plus (5 mm) must exceed aperture-minus (5 mm); is it the same image twice?",)),
+    "no power": ("differential-quad", without("power_dpt"), "",
+                 ("kind differential-quad needs the optics of every frame", "power_dpt = ... # in every [[frames]]")),
+    "three files of a quad": ("differential-quad", without_frame("aperture_plus.npy"), "",
+                              ("3 files for kind differential-quad, which has exactly 4",)),
     "near beyond far": ("views", as_it_is, "--near 2 --far 1", ("near (2 m)", "less than far (1 m)", "metres")),
     "near below zero": ("views", as_it_is, "--near -1", ("near (-1 m)", "zero or positive")),
     "nothing in the range": ("aperture-pair", as_it_is, "--near 500 --far 900",
@@ -99,3 +136,12 @@ def test_it_is_refused_in_one_line(case, captures, tmp_path, capsys):
 def test_options_that_do_not_fit_are_refused_also_in_a_dry_run(captures, tmp_path, capsys, options, line, dry):
     assert call(app, ["depth", str(captures / "views"), "-o", str(tmp_path / "out"), *options, *dry], name="dfd") == 2
     assert line in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_quad_of_unequal_sizes_is_refused_by_name(captures, tmp_path, capsys):
+    folder = tmp_path / "in"
+    shutil.copytree(captures / "differential-quad", folder)
+    np.save(folder / "aperture_plus.npy", np.load(folder / "aperture_plus.npy")[:-2])
+    assert call(app, ["depth", str(folder), "-o", str(tmp_path / "out")], name="dfd") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is 72 x 48 px" in line and "aperture_plus.npy is 72 x 46 px" in line

@@ -109,6 +109,18 @@ def depth(
     force: Force = False,
 ):
     """Turn a capture into a depth map with its uncertainty: the main job."""
+    from dfd.io.quadruples import is_sequence
+
+    if is_sequence(inputs) and kind in (Kind.AUTO, Kind.DIFFERENTIAL_QUAD):
+        from dfd.cli.sequences import solve_sequence
+
+        solve_sequence(
+            inputs, output, solver=solver, lens=lens, align=align, near=near, far=far, origin=origin, mask=mask,
+            min_confidence=min_confidence, preview=preview, workers=workers, dry_run=dry_run, force=force,
+            refused={"--device": device is Device.CUDA, "--focus-distances": focus_distances is not None,
+                     "--align": align not in ("auto", "none"), "--reference": reference is not None,
+                     "--side": side is not None, "--smooth": smooth is not None, "--fill": fill, "--tile": tile is not None})
+        return
     from dfd.cli.terminal import forecast_lines, scale_first, summary
     from dfd.pipeline import foresee, run
 
@@ -143,11 +155,22 @@ def info(
     as_json: AsJson = False,
 ):
     """Show what EXIF and capture.toml say, per value its source and sigma, and what is missing for metres."""
+    from dfd.io.quadruples import is_pickle, is_sequence
+
+    if is_pickle(files) and not as_json:
+        from dfd.cli.sequences import describe_pickle
+
+        describe_pickle(files[0], lens)
+        return
     from dfd.cli.terminal import describe_table
     from dfd.io.describe import describe
 
     overview = describe(files, lens=lens)
     describe_table(overview, as_json=as_json)
+    if not as_json and is_sequence(files):
+        from dfd.cli.sequences import count_line
+
+        say(count_line(files, lens))
     for _, text in overview.bad:
         note(f"dfd: {text}")
     if overview.bad:

@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from dfd.io.integrity import check_jpeg, check_png, check_tiff, is_tiff
-from dfd.io.light import REC709, curves, has_table, levels, linearise, luminance
+from dfd.io.light import REC709, check_finite, curves, full_scale, has_table, levels, linearise, luminance
+from dfd.io.npy import open_npy, picture_size
 
 FORMATS = {".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg",
            ".npy": "npy"}
 """File suffix (lower case) -> format read here."""
 
 _PNG_BITS = 24  # place in the file
+_PAGE_BYTES, _CLASSIC_BYTES = 1024, 4e9  # of the tables of a page; what a TIFF of 32-bit offsets can hold
 _ICC = 34675  # TIFF tag of the embedded profile
 _NEGATIVE, _GREY, _RGB = 0, 1, 2  # TIFF PhotometricInterpretation: white is zero, black is zero, RGB
 
@@ -78,7 +80,7 @@ def read_grey(path, *, linear: bool | None = None, black_level=None, white_level
 
 def _open(path, linear, black_level, white_level):
     """(pixels in file units, black per channel or one, white, whether they are linear), all checked."""
-    data, full_scale = _decode(path)
+    data, brightest = _decode(path)
     linear = default_linear(path) if linear is None else linear
     if data.ndim == 3 and data.shape[2] in (2, 4):  # alpha
         data = data[..., :-1]
@@ -86,8 +88,8 @@ def _open(path, linear, black_level, white_level):
         data = data[..., 0]
     if data.ndim not in (2, 3) or (data.ndim == 3 and data.shape[2] != 3) or 0 in data.shape:
         raise OSError(f"{path}: an array of shape {data.shape} is not a grey or RGB image")
-    _check_finite(path, data)
-    return data, *levels(path, data, full_scale, black_level, white_level), linear
+    check_finite(path, data)
+    return data, *levels(path, data, brightest, black_level, white_level), linear
 
 
 def read_values(path) -> np.ndarray:
@@ -111,7 +113,7 @@ def samples(path) -> tuple[int, bool]:
         first = check_tiff(path)[0]
         return first.bits, first.floating
     if kind == "npy":
-        dtype = _open_npy(path).dtype
+        dtype = open_npy(path).dtype
         return 8 * dtype.itemsize, dtype.kind == "f"
     with path.open("rb") as file:
         return (file.read(_PNG_BITS + 1)[_PNG_BITS] if kind == "png" else 8), False
@@ -136,7 +138,7 @@ def image_size(path) -> tuple[int, int]:
         first = check_tiff(path)[0]
         return first.height, first.width
     if kind == "npy":
-        return _open_npy(path).shape[:2]
+        return picture_size(path)
     return _checked_size(path, kind, _stamp(path))
 
 
@@ -195,7 +197,7 @@ def _decode_tiff(path):
         data, bits = None, None
     if data is None:
         return _decode_opencv(path, path.read_bytes())
-    return data, _full_scale(path, data.dtype, bits)
+    return data, full_scale(path, data.dtype, bits)
 
 
 def _check_single(path, pages):
@@ -235,44 +237,16 @@ def _decode_opencv(path, data):
         raise OSError(f"{path}: cannot be decoded; the file is damaged or not an image, copy it again")
     if image.ndim == 3 and image.shape[2] >= 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
-    return image, _full_scale(path, image.dtype, None)
+    return image, full_scale(path, image.dtype, None)
 
 
 def _decode_npy(path):
-    stored = _open_npy(path)
+    stored = open_npy(path)
     data = np.array(stored, stored.dtype.newbyteorder("="))  # compiled loops take the byte order of this machine alone
-    return data, _full_scale(path, data.dtype, None)
-
-
-def _open_npy(path):
-    try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy raises ValueError, EOFError, SyntaxError, ... on damaged headers
-        raise OSError(f"{path}: cannot be read as npy; the file is cut or not an array") from error
-    if not isinstance(data, np.ndarray) or data.ndim not in (2, 3):
-        raise OSError(f"{path}: an array of shape {getattr(data, 'shape', '?')} is not an image; "
-                      "save (H, W) or (H, W, 3)")
-    return data
+    return data, full_scale(path, data.dtype, None)
 
 
 _DECODERS = {"tiff": _decode_tiff, "png": _decode_png, "jpeg": _decode_jpeg, "npy": _decode_npy}
-
-
-def _full_scale(path, dtype, bits) -> float:
-    """White of a file that does not say: the largest integer of its bits, 1 for floats."""
-    if dtype.kind == "f":
-        return 1.0
-    if dtype.kind != "u":
-        raise OSError(f"{path}: pixels of type {dtype} are not an image; save unsigned integers or floats")
-    return float(2 ** (bits if isinstance(bits, int) and 0 < bits <= 8 * dtype.itemsize else 8 * dtype.itemsize) - 1)
-
-
-def _check_finite(path, data):
-    if data.dtype.kind == "f":
-        bad = int(data.size - np.count_nonzero(np.isfinite(data)))
-        if bad:
-            raise ValueError(f"{path}: {bad} of {data.size} values are NaN or infinite, none is allowed; "
-                             "replace them before solving")
 
 
 def write_tiff(path, image, *, metadata: dict | None = None) -> Path:
@@ -291,3 +265,28 @@ def write_tiff(path, image, *, metadata: dict | None = None) -> Path:
     tifffile.imwrite(path, image, photometric="rgb" if image.ndim == 3 else "minisblack", metadata=None,
                      description=description, software="dfd")
     return Path(path)
+
+
+class PageWriter:
+    """A context manager that writes (H, W) float32 maps as the pages of one uncompressed TIFF, a BigTIFF where it needs one.
+
+    count      pages that there will be;   metadata   as in `write_tiff`, of the first page
+    """
+
+    def __init__(self, path, count: int, shape: tuple[int, int], metadata: dict):
+        import tifffile
+
+        size = count * (4 * shape[0] * shape[1] + _PAGE_BYTES)
+        self._file = tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_BYTES)
+        self._description = json.dumps(metadata, ensure_ascii=True, allow_nan=False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def add(self, image) -> None:
+        """Write the next page.  Raises OSError when it cannot be written."""
+        self._file.write(image, photometric="minisblack", metadata=None, description=self._description, software="dfd")
+        self._description = None

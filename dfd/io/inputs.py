@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from dfd.io.frames import is_raw
 from dfd.io.images import FORMATS
+from dfd.io.names import natural_key
 from dfd.io.sidecar import NAME, Sidecar, SidecarFrame, read_sidecar
 from dfd.io.wording import counted
 
@@ -23,13 +23,6 @@ class Inputs:
     entries: tuple[SidecarFrame | None, ...]
     sidecar: Sidecar | None
     warnings: tuple[str, ...]
-
-
-def natural_key(path) -> tuple:
-    """Sort key by name in which 2.jpg comes before 10.jpg; the folder decides between equal names."""
-    name = Path(path).name
-    parts = re.split(r"(\d+)", name.casefold())
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part), name, str(path)
 
 
 def find_inputs(inputs, *, least: int = 2) -> Inputs:
@@ -60,6 +53,8 @@ def find_inputs(inputs, *, least: int = 2) -> Inputs:
 
 def _from_sidecar(path):
     sidecar = read_sidecar(path)
+    if sidecar.cod:
+        raise ValueError(f"{path}: [cod] is of pickles, not of images; leave it out, or give dfd depth the pickle")
     if sidecar.frames:
         for frame in sidecar.frames:
             _check_suffix(frame.path)

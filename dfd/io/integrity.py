@@ -21,7 +21,7 @@ _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _UNKNOWN_OFFSET = 0xFFFFFFFF  # RW2: the data run to the end of the file
-_MAX_DIRECTORIES = 256
+_MAX_DIRECTORIES, _MAX_PAGES = 256, 100_000
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES = 256, 257, 258, 259, 262, 277
 _LAST_BASELINE = 347  # TIFF 6.0 itself; the private tags of makers may point anywhere
 _SUB_DIRECTORIES, _DNG_VERSION = 330, 50706
@@ -73,18 +73,34 @@ def check_tiff(path) -> tuple[Directory, ...]:
 
     Raises OSError, naming the file and the bytes that are missing, when the file is cut or its tables are unreadable.
     """
+    tables = _checked_tables(path, _MAX_DIRECTORIES)
+    is_dng = any(_DNG_VERSION in table for table in tables)
+    return tuple(_directory(table, is_dng) for table in tables)
+
+
+def check_pages(path) -> tuple[str, tuple[tuple[Directory, tuple[tuple[int, int], ...]], ...]]:
+    """(byte order "<" or ">", (directory, (offset, bytes) of each strip, none for tiles) of every page) of a TIFF file of
+    many pages; checks and errors as in `check_tiff`."""
+    tables = _checked_tables(path, _MAX_PAGES)
+    with open(path, "rb") as file:
+        order = _byte_order(file.read(4))
+    return order, tuple((_directory(table, False), tuple(zip(*(table.get(tag, ()) for tag in _PAYLOADS[0]), strict=True)))
+                        for table in tables)
+
+
+def _checked_tables(path, most):
+    """The tables of a TIFF-like file whose every strip and tile lies inside it."""
     with open(path, "rb") as file:
         size = file.seek(0, 2)
         try:
-            tables = _read_tables(file)
+            tables = _read_tables(file, most)
         except (struct.error, ValueError) as error:
             cause = "they end early" if isinstance(error, struct.error) else error
             raise OSError(f"{path}: {size} bytes with unreadable TIFF tables ({cause}); the file is cut or damaged, "
                           "copy it again") from error
     for table in tables:
         _check_extent(path, table, size)
-    is_dng = any(_DNG_VERSION in table for table in tables)
-    return tuple(_directory(table, is_dng) for table in tables)
+    return tables
 
 
 def sha256(path) -> str:
@@ -100,7 +116,7 @@ def _byte_order(head: bytes) -> str | None:
     return order if struct.unpack(order + "H", head[2:4])[0] in _TIFF_MAGIC else None
 
 
-def _read_tables(file) -> list[dict[int, tuple[int, ...]]]:
+def _read_tables(file, most) -> list[dict[int, tuple[int, ...]]]:
     """Every image directory as {tag: integers}; sub-directories included."""
     file.seek(0)
     head = file.read(16)
@@ -110,7 +126,7 @@ def _read_tables(file) -> list[dict[int, tuple[int, ...]]]:
     big = struct.unpack(order + "H", head[2:4])[0] == 43
     queue = [struct.unpack(order + "Q", head[8:16])[0] if big else struct.unpack(order + "I", head[4:8])[0]]
     tables, seen = [], set()
-    while queue and len(tables) < _MAX_DIRECTORIES:
+    while queue and len(tables) < most:
         offset = queue.pop(0)
         if offset == 0 or offset in seen:
             continue

@@ -53,6 +53,7 @@ TOP = {
     "distance_from": Word(DISTANCE_ORIGINS),
     "lens": Word(),
     "side": Word(SIDES),
+    "folders": Word(),
 }
 # Focal length: from endoscopes to long telescopes.  Pixel pitch: below the smallest phone pixel (0.5 um); above the
 # largest pixel of astronomy, or one binned 8 x 8.
@@ -69,6 +70,13 @@ CAMERA = {
     "kappa": Number("kappa", "", most=10),
     "gain_e_per_dn": Number("gain_e_per_dn", "e-/DN"),
     "read_noise_e": Number("read_noise_e", "e-", least=0, positive=False),
+}
+COD = {
+    "power_offset_dpt": Number("power_offset", "dioptre", positive=False),
+    "aperture_unit_mm": Number("aperture_unit", "mm", 1e-3, least=1e-3, most=1000),
+    "slide_zero_m": Number("slide_zero", "m", positive=False),
+    "slide_step_m": Number("slide_step", "m", positive=False),
+    "binning": Number("binning", "px", least=1, most=64),
 }
 FRAME = {
     "file": Word(),

@@ -55,3 +55,21 @@ def curves(dtype, black, white, linear):
     codes = np.arange(2 ** (8 * dtype.itemsize), dtype=np.float64)
     scaled = (codes - black[:, None]) / (white - black[:, None])
     return (scaled if linear else srgb_to_linear(scaled)).astype(np.float32)
+
+
+def full_scale(path, dtype, bits) -> float:
+    """White of a file that does not say: the largest integer of its bits, 1 for floats.  Raises OSError for other types."""
+    if dtype.kind == "f":
+        return 1.0
+    if dtype.kind != "u":
+        raise OSError(f"{path}: pixels of type {dtype} are not an image; save unsigned integers or floats")
+    return float(2 ** (bits if isinstance(bits, int) and 0 < bits <= 8 * dtype.itemsize else 8 * dtype.itemsize) - 1)
+
+
+def check_finite(path, data) -> None:
+    """Raises ValueError for floats that are NaN or infinite."""
+    if data.dtype.kind == "f":
+        bad = int(data.size - np.count_nonzero(np.isfinite(data)))
+        if bad:
+            raise ValueError(f"{path}: {bad} of {data.size} values are NaN or infinite, none is allowed; "
+                             "replace them before solving")

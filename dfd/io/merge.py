@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dfd.io.agreement import FIELDS, join
-from dfd.io.inputs import natural_key
+from dfd.io.names import natural_key
 from dfd.io.readings import Reading
 from dfd.io.sidecar import NAME, Sidecar, SidecarFrame
 from dfd.io.wording import counted

@@ -106,10 +106,10 @@ def statistics(outcome) -> dict:
                "pixels": result.values.size, "density": float(measured.mean())}
     if result.scale != "metric":
         of_values, of_sigma = _STATISTICS[result.scale]
-        return figures | {of_values: _spread(result.values), of_sigma: _spread(result.sigma)}
+        return figures | {of_values: spread(result.values), of_sigma: spread(result.sigma)}
     depth, sigma = outcome.maps
-    return figures | {"depth_m": _spread(depth), "sigma_m": _spread(sigma),
-                      "inverse_depth_dpt": _spread(result.values), "sigma_dpt": _spread(result.sigma)}
+    return figures | {"depth_m": spread(depth), "sigma_m": spread(sigma),
+                      "inverse_depth_dpt": spread(result.values), "sigma_dpt": spread(result.sigma)}
 
 
 def versions() -> dict:
@@ -158,7 +158,7 @@ def _frame(frame):
             "values": values}
 
 
-def _spread(array):
+def spread(array) -> dict | None:
     """Percentiles of what is known; infinite values take part in the order (method "nearest" never averages them).
 
     Beyond a million known pixels every n-th one is ranked; the extremes are always those of all.

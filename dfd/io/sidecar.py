@@ -6,15 +6,17 @@ Every error is one line: file, place, value with unit, limit, next step.
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dfd.io.keys import CAMERA, FRAME, TOP, Flag, Levels, Number, shortened, to_si
+from dfd.io.keys import CAMERA, COD, FRAME, TOP, Flag, Levels, Number, shortened, to_si
+from dfd.io.names import natural_key
 from dfd.settings import Value
 
 NAME = "capture.toml"
-_TABLES = {"": TOP, "camera": CAMERA, "frames[]": FRAME}
+_TABLES = {"": TOP, "camera": CAMERA, "cod": COD, "frames[]": FRAME}
 _EXCLUSIVE = (("focus_distance_m", "focus_dpt"), ("f_number", "pupil_diameter_mm"))
 """Pairs of keys that state one quantity twice."""
 
@@ -32,7 +34,12 @@ class SidecarFrame:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A whole capture.toml; None or empty where it says nothing.  Values are SI with source "capture.toml"."""
+    """A whole capture.toml; None or empty where it says nothing.  Values are SI with source "capture.toml".
+
+    folders   of a sequence of quadruples, in natural order: each holds the files of all frames; the paths of the frames are
+              those in the first
+    cod       numbers of the published layout of pickles, by field
+    """
 
     path: Path
     kind: str | None = None
@@ -49,6 +56,8 @@ class Sidecar:
     gain_e_per_dn: float | None = None
     read_noise_e: float | None = None
     frames: tuple[SidecarFrame, ...] = ()
+    folders: tuple[Path, ...] = ()
+    cod: dict[str, float] = field(default_factory=dict)
 
 
 def read_sidecar(path) -> Sidecar:
@@ -59,10 +68,11 @@ def read_sidecar(path) -> Sidecar:
     """
     path = Path(path)
     document = _parse(path)
-    camera = document.pop("camera", {})
+    camera, cod = document.pop("camera", {}), document.pop("cod", {})
     tables = document.pop("frames", [])
-    if not isinstance(camera, dict):
-        raise ValueError(f"{path}: camera must be one table, written [camera]")
+    for name, table in (("camera", camera), ("cod", cod)):
+        if not isinstance(table, dict):
+            raise ValueError(f"{path}: {name} must be one table, written [{name}]")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ValueError(f"{path}: frames must be tables, each written [[frames]]")
     top = _checked(path, "", document)
@@ -72,9 +82,12 @@ def read_sidecar(path) -> Sidecar:
              ("white_level", "psf_core_px", "kappa", "gain_e_per_dn", "read_noise_e") if name in numbers}
     if "lens" in top:
         top["lens"] = path.parent / top["lens"]
-    frames = tuple(_frame(path, index, table) for index, table in enumerate(tables))
+    cod = {name: value.value for name, value in _checked(path, "cod", cod).items()}
+    top["folders"] = folders = _folders(path, top.get("folders"), tables, top.get("kind"))
+    first = folders[0] if folders else path.parent
+    frames = tuple(_frame(path, index, table, first) for index, table in enumerate(tables))
     _check_frames(path, frames)
-    return Sidecar(path=path, values=numbers, frames=frames, **top, **camera, **plain)
+    return Sidecar(path=path, values=numbers, frames=frames, cod=cod, **top, **camera, **plain)
 
 
 def _parse(path):
@@ -119,7 +132,8 @@ def _unknown(path, place, key, rows):
     near = difflib.get_close_matches(key, rows, n=1, cutoff=0.6)
     homes = [table for table, keys in _TABLES.items() if key in keys]
     if homes:
-        home = {"": "the top of the file, before any table", "camera": "[camera]", "frames[]": "[[frames]]"}[homes[0]]
+        home = {"": "the top of the file, before any table", "camera": "[camera]", "cod": "[cod]",
+                "frames[]": "[[frames]]"}[homes[0]]
         return f"{path}: {where} stands in the wrong place; move it to {home}"
     if near:
         return f"{path}: {where} is not a key of capture.toml; did you mean {near[0]}?"
@@ -151,19 +165,33 @@ def _word(name, value, row) -> str:
     return value
 
 
-def _frame(path, index, table) -> SidecarFrame:
+def _folders(path, pattern, tables, kind) -> tuple[Path, ...]:
+    """The folders beside capture.toml whose names match a pattern such as "t*", in natural order; none without a pattern."""
+    if pattern is None:
+        return ()
+    if kind not in (None, "differential-quad") or not tables:
+        raise ValueError(f"{path}: folders ({shortened(pattern)}) is for a sequence of kind differential-quad, whose four "
+                         "[[frames]] name the files in each folder; leave it out or add them")
+    found = [item for item in path.parent.iterdir()
+             if item.is_dir() and not item.name.startswith(".") and fnmatch.fnmatchcase(item.name, pattern)]
+    if not found:
+        raise OSError(f"{path}: folders ({shortened(pattern)}) matches no folder beside it; write the names with * for what "
+                      'differs, such as folders = "t*"')
+    return tuple(sorted(found, key=natural_key))
+
+
+def _frame(path, index, table, folder) -> SidecarFrame:
     place = f"frames[{index}]"
     if "file" not in table:
         raise ValueError(f'{path}: {place} has no file; add file = "..." to this [[frames]] table')
     values = _checked(path, place, table)
-    image = _inside(path, place, values.pop("file"))
+    image = _inside(path, place, values.pop("file"), folder)
     parts = {name: values.pop(name) for name in ("reference", "view", "role") if name in values}
     return SidecarFrame(image, values, **parts)
 
 
-def _inside(path, place, name) -> Path:
-    """The image file of a frame.  It must lie in or below the folder of capture.toml, links followed."""
-    folder = path.parent
+def _inside(path, place, name, folder) -> Path:
+    """The image file of a frame in a folder.  It must lie in or below it, links followed."""
     try:
         resolved, root = (folder / name).resolve(), folder.resolve()
         exists = resolved.is_file()
@@ -174,7 +202,8 @@ def _inside(path, place, name) -> Path:
         raise ValueError(f"{path}: {place}.file ({shortened(name)}) lies outside the folder {folder}; move the image into "
                          "it, or capture.toml beside the image")
     if not exists:
-        raise OSError(f"{path}: {place}.file ({shortened(name)}): no such file; check the name")
+        where = "" if folder == path.parent else f" in {folder.name}"
+        raise OSError(f"{path}: {place}.file ({shortened(name)}): no such file{where}; check the name")
     return folder / name
 
 

@@ -9,10 +9,11 @@ from dfd.capture import CAPTURES
 from dfd.io.encoding import encoding_of, told_profiles
 from dfd.io.frames import Frame, is_raw
 from dfd.io.gather import Gathered, gather
-from dfd.io.inputs import Inputs, find_inputs, natural_key
+from dfd.io.inputs import Inputs, find_inputs
 from dfd.io.keys import ROLES, SIDES, VIEWS
 from dfd.io.merge import check_distances, tell_once
 from dfd.io.mixture import check_sizes, check_together, turned_frames
+from dfd.io.names import natural_key
 from dfd.io.scale import decide
 from dfd.profile import LensProfile
 from dfd.psf import Psf
@@ -65,6 +66,9 @@ def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, 
     """
     _check_options(kind, side)
     found = find_inputs(inputs)
+    if found.sidecar is not None and found.sidecar.folders:
+        raise ValueError(f"{found.sidecar.path}: {len(found.sidecar.folders)} folders of a sequence, which is no single "
+                         "capture; use dfd depth, or dfd.stream in Python")
     distances = {} if focus_distances is None else check_distances(focus_distances, found.files)
     profile = find_profile(lens, found)
     return make_source(found, gather(found, profile, distances), profile, kind=kind, reference=reference, side=side)

@@ -84,15 +84,12 @@ extern "C" __global__ void quad(const PIXEL* __restrict__ power_minus, const PIX
             const float u = ratio * c[18], v = fabsf(u), t = 1.0f / (1.0f + c[19] * u * u);
             const float value = c[16] + u * (c[20] + u * (c[21] + u * (c[22] + u * (c[23] + u * c[24])))
                                              + t * (c[25] + t * (c[26] + t * c[27])));
-            const float slope = c[18] * (c[20] + u * (2.0f * c[21] + u * (3.0f * c[22] + u * (4.0f * c[23]
-                                         + u * 5.0f * c[24])))
-                                         + t * (c[25] * (2.0f * t - 1.0f) + t * (c[26] * (4.0f * t - 3.0f)
-                                                + t * c[27] * (6.0f * t - 5.0f))));
-            const float strays = c[28] + v * (c[29] + v * (c[30] + v * c[31]));
+            const float slope = c[28] + u * (c[29] + u * (c[30] + u * c[31])) + t * (c[32] + t * c[33]);
+            const float strays = c[34] + v * (c[35] + v * (c[36] + v * c[37]));
             const float deviation = sqrtf(variance * slope * slope + strays * strays);
             const float floor = 1.0f + c[13] * sqrtf(c[14] / samples);
             const bool known = samples >= c[15] && one + other + root > 2.0f * floor * noise * samples && weight > 0.0f
-                               && deviation < c[34] && value >= c[32] && value <= c[33] && bright == bright;
+                               && deviation < c[40] && value >= c[38] && value <= c[39] && bright == bright;
             values[(size_t)out * width + x] = known ? value : nothing;
             sigma[(size_t)out * width + x] = known ? deviation : nothing;
         }

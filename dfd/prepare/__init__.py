@@ -6,7 +6,7 @@ from dfd.prepare.equalised import Optics
 from dfd.prepare.motions import at_centre, at_level
 from dfd.prepare.order import order_jumps, order_note, scale_jumps
 from dfd.prepare.pyramids import Pyramid, pyramid
-from dfd.prepare.transforms import describe, from_json, predicted_breathing
+from dfd.prepare.transforms import describe, from_json, power_warps, predicted_breathing
 from dfd.prepare.views import align_views
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "from_json",
     "order_jumps",
     "order_note",
+    "power_warps",
     "predicted_breathing",
     "pyramid",
     "residual_gains",

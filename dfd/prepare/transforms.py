@@ -9,7 +9,7 @@ import numpy as np
 
 from dfd.imaging import full_matrix
 from dfd.prepare.alignment import Alignment
-from dfd.prepare.motions import at_centre, corner_shift, covered
+from dfd.prepare.motions import at_centre, at_level, corner_shift, covered
 
 SCHEMA = "dfd-transforms 1"
 
@@ -40,6 +40,19 @@ def predicted_breathing(lenses, reference: int, shape: tuple[int, int]) -> np.nd
         matrix[[0, 1], [0, 1]] = scale
         matrix[:2, 2] = centre * (1 - scale)
     return maps
+
+
+def power_warps(profile, powers, reference: int, reduction: int) -> np.ndarray:
+    """(K, 3, 3) maps reference px -> frame px that a lens of variable power makes, as its LensProfile measured them.
+
+    powers      K optical powers [dioptre];   reduction   whole factor by which the images are smaller than the profile's
+    Identities where the profile has no power_warp, or where a power is None.
+    """
+    warps = [None if power is None else profile.power_warp(power) for power in powers]
+    if any(warp is None for warp in warps):
+        return np.stack([np.eye(3)] * len(powers))
+    back = np.linalg.inv(warps[reference])
+    return np.stack([at_level(warp @ back, reduction) for warp in warps])
 
 
 def describe(files, alignment: Alignment) -> list[dict]:

@@ -51,9 +51,9 @@ def make_page(outcome: Outcome, record: dict, pictures: dict, plots: tuple[bytes
     plots      PNG of the numbers' histogram and of sigma
     """
     return page(
-        _title(record),
-        _header(record),
-        section("Warnings", *_warnings(record["warnings"]), kind="warnings"),
+        title_of(record),
+        header(record),
+        section("Warnings", *warning_parts(record["warnings"]), kind="warnings"),
         section("Pictures", group("pictures", *_pictures(outcome, record, pictures))),
         section(_PLOTS[record["scale"]["name"]][0], group("pictures", *_plots(plots, record)), statistics_table(record)),
         section("Camera: what was used, and where each value came from", group("columns", *camera_tables(record))),
@@ -63,13 +63,15 @@ def make_page(outcome: Outcome, record: dict, pictures: dict, plots: tuple[bytes
     )
 
 
-def _title(record):
+def title_of(record: dict) -> str:
+    """Where the pictures came from and what kind they are."""
     files = [Path(item["file"]) for item in record["inputs"]]
     name = files[0].parent.name or files[0].stem if files else record["kind"]
     return f"{name}: depth from {record['kind'].replace('-', ' ')}"
 
 
-def _header(record):
+def header(record: dict) -> Html:
+    """What the numbers are, in words, and the five that one looks for first; record is the content of result.json."""
     scale = record["scale"]
     metric = scale["name"] == "metric"
     headline = f"Metric depth: metres from the {ORIGINS[record['origin']['from']]}" if metric else \
@@ -92,7 +94,7 @@ def _relative(record):
 def _subtitle(record):
     cameras = dict.fromkeys(camera_name(frame["make"], frame["model"], frame["lens_model"]) for frame in record["frames"])
     when = datetime.fromisoformat(record["created"])
-    words = [_title(record), *cameras, f"{when.day} {when:%B %Y, %H:%M} UTC"]
+    words = [title_of(record), *cameras, f"{when.day} {when:%B %Y, %H:%M} UTC"]
     return " \N{MIDDLE DOT} ".join(word for word in words if word)
 
 
@@ -102,11 +104,12 @@ def _key_figures(record):
     values, sigma = (figures.get(name) for name in _KEY_MAPS[scale["name"]])
     used = sum(frame["used"] for frame in record["frames"])
     left_out = f", {len(record['frames']) - used} left out" if used < len(record["frames"]) else ""
+    frames = f"{used} frames{left_out}" if "sequence" not in record else f"{record['sequence']['quadruples']} quadruples"
     items = [
         (_range(values, scale["unit"]), f"{_RANGES[scale['name']]}, middle 98 %"),
         (_quantity(sigma and sigma["median"], scale["unit"], digits=2), "typical uncertainty: median 1-sigma"),
         (f"{figures['density']:.1%}", "of the pixels have a value"),
-        (f"{used} frames{left_out}", f"of {size['width']} \N{MULTIPLICATION SIGN} {size['height']} px"),
+        (frames, f"of {size['width']} \N{MULTIPLICATION SIGN} {size['height']} px"),
         (f"{sum(record['timings_s'].values()):.1f} s", f"on {record['device']}, {record['solver']['name']}"),
     ]
     cells = "".join(f"<div><b>{text(value)}</b><span>{text(name)}</span></div>" for value, name in items)
@@ -138,7 +141,8 @@ def _quantity(number, unit, digits):
     return f"{number / size:.{digits}g} {name}"
 
 
-def _warnings(sentences):
+def warning_parts(sentences) -> tuple:
+    """The sentences as a list, of many the rest on demand."""
     shown = sentences if len(sentences) <= _MOST_WARNINGS else sentences[:_MOST_WARNINGS - 1]
     rest = sentences[len(shown):]
     return bullets(shown), folded(f"and {len(rest)} more", bullets(rest))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,14 +22,13 @@ from dfd import imaging
 from dfd.backend import array_module
 from dfd.capture import DifferentialQuad
 from dfd.depthmap import DepthMap
-from dfd.kernels.derivatives import LEAST_SQUARES, RATIO, TLS, Numbers, solve_rows
-from dfd.kernels.derivatives_cuda import solve_on_device
-from dfd.solvers.coupled_design import Curve, Law, check_quad, combine, curve_of, law
+from dfd.solvers.coupled_design import FORMS, Curve, Law, check_quad, combine, curve_of, law
+
+if TYPE_CHECKING:
+    from dfd.kernels.derivatives import Numbers
 
 WINDOW = 9
 """Side [px] of the window of the rows of the table; 5 is the published one, for larger pictures or less noise."""
-
-_CODES = {"total-least-squares": TLS, "least-squares": LEAST_SQUARES, "ratio": RATIO}
 
 _FULLER = 1.0
 """Fuller's constant: 0 is plain total least squares without moments, 1 nearly unbiased, 4 the least square error."""
@@ -39,7 +39,7 @@ _SURPLUS = 4.0
 _KNOWN = 0.3
 """Share of a window that must hold data."""
 
-_UNCERTAIN = 0.25
+_UNCERTAIN = 0.2
 """Most sigma of a known depth, as a share of the range."""
 
 _ROWS = 64
@@ -69,6 +69,8 @@ class QuadPass:
 
     def numbers(self, *, gains=(1.0, 1.0, 1.0, 1.0), black=0.0, white=1.0) -> Numbers:
         """What the kernels need for images whose black and white level are these, to be multiplied by gains."""
+        from dfd.kernels.derivatives import Numbers
+
         noises = [view.noise for view in self.views]
         slopes = [1 / noise.gain for noise in noises]
         floors = [(noise.read_noise / noise.gain) ** 2 for noise in noises]
@@ -84,7 +86,7 @@ class QuadPass:
         return Numbers(
             *scale, black * (scale[0] - scale[1]), black * (scale[2] - scale[3]), *noise, _FULLER, _SURPLUS * math.sqrt(2),
             self.views[0].noise.correlation_length([1.0]) ** 2, _KNOWN * self.window**2, curve.focus, self.law.kappa,
-            curve.scale, curve.bump, *curve.far, *curve.near, *curve.doubt, curve.low, curve.high,
+            curve.scale, curve.bump, *curve.far, *curve.near, *curve.steep, *curve.doubt, curve.low, curve.high,
             _UNCERTAIN * (curve.high - curve.low))
 
     def solve(self, images, values, sigma, *, gains=(1.0, 1.0, 1.0, 1.0), black=0.0, white=1.0, workers=None) -> None:
@@ -95,11 +97,14 @@ class QuadPass:
         workers        threads, None: all cores
         Raises ValueError for arrays of another shape or dtype.
         """
+        from dfd.kernels.derivatives import solve_rows
+        from dfd.kernels.derivatives_cuda import solve_on_device
+
         if tuple(images.shape) != (4, *self.shape) or str(images.dtype) not in ("uint16", "float32"):
             raise ValueError(f"images ({'x'.join(map(str, images.shape))} {images.dtype}) must be 4 x {self.shape[0]} x "
                              f"{self.shape[1]} px, uint16 or float32")
         numbers = self.numbers(gains=gains, black=black, white=white)
-        options = {"window": self.window, "form": _CODES[self.form], "values": values, "sigma": sigma}
+        options = {"window": self.window, "form": FORMS.index(self.form), "values": values, "sigma": sigma}
         if array_module(images, values, sigma) is not np:
             solve_on_device(images, numbers, **options)
             return
@@ -153,7 +158,7 @@ def _estimate(form, sums, noises, samples, c):
         drift = combine(form, *parts, ap, aperture_noise, power_noise, c.fuller, lowest)[0] - ratio
     misfit = xp.maximum(aa + ratio * (ratio * pp - 2 * ap), (aperture_noise + ratio * ratio * power_noise) * samples)
     variance = (misfit + noise * samples * samples * weight) * weight / samples * c.share + drift**2
-    curve = Curve(c.focus, c.curve, c.bump, c[20:25], c[25:28], c[28:32], c.low, c.high)
+    curve = Curve(c.focus, c.curve, c.bump, c[20:25], c[25:28], c[28:34], c[34:38], c.low, c.high)
     value = curve.value(ratio)
     sigma = xp.sqrt(variance * curve.slope(ratio) ** 2 + curve.strays(ratio) ** 2)
     certain = (modes + root > 2 * floor * noise * samples) & (sigma < c.most) & (weight > 0)

@@ -58,6 +58,7 @@ class Curve:
 
     q = focus + u (far_0 + far_1 u + ... + far_4 u^4 + t (near_0 + near_1 t + near_2 t^2))
 
+    steep       of the slope: steep_0 + steep_1 u + ... + steep_3 u^3 + t (steep_4 + steep_5 t)  [dioptre per unit of R]
     doubt       of the standard deviation [dioptre] that noise has no part in: d_0 + d_1 |u| + d_2 u^2 + d_3 |u|^3
     low, high   inverse depths [dioptre] between which the curve has one answer and the user looks
     """
@@ -67,6 +68,7 @@ class Curve:
     bump: float
     far: tuple[float, float, float, float, float]
     near: tuple[float, float, float]
+    steep: tuple[float, float, float, float, float, float]
     doubt: tuple[float, float, float, float]
     low: float
     high: float
@@ -80,12 +82,11 @@ class Curve:
         return self.focus + u * (far + t * (self.near[0] + t * (self.near[1] + t * self.near[2])))
 
     def slope(self, ratio):
-        """d value / d ratio [dioptre]."""
+        """d value / d ratio [dioptre], within some per cent."""
         u = self.scale * ratio
         t = 1 / (1 + self.bump * u * u)
-        far = sum(k * part * u ** (k - 1) for k, part in enumerate(self.far, 1))
-        near = sum(part * t**k * (2 * k * t + 1 - 2 * k) for k, part in enumerate(self.near, 1))
-        return self.scale * (far + near)
+        far = self.steep[0] + u * (self.steep[1] + u * (self.steep[2] + u * self.steep[3]))
+        return far + t * (self.steep[4] + t * self.steep[5])
 
     def strays(self, ratio):
         """Standard deviation [dioptre] of depth that is left without noise; may fall below zero by what the fit misses."""
@@ -157,10 +158,19 @@ def _curve(pupils, form, window, low, high, log_ratio):
     ratio, doubt = _table(views, nodes, form, window, lowest, 2.0**log_ratio)
     part = _one_answer(ratio, lowest.focus - nodes)
     nodes, ratio, doubt = nodes[part], ratio[part], doubt[part]
-    scale, bump, terms = _fit(ratio, nodes - lowest.focus)
-    made = Curve(lowest.focus, scale, bump, terms[:5], terms[5:], (0.0,) * 4, float(nodes[0]), float(nodes[-1]))
-    strays = np.hypot(doubt * made.slope(ratio), made.value(ratio) - nodes)
-    return replace(made, doubt=_fit_doubt(np.abs(scale * ratio), strays))
+    scale, bump, far, near = _fit(ratio, nodes - lowest.focus)
+    u = scale * ratio
+    t = 1 / (1 + bump * u**2)
+    slope = scale * (sum(k * part * u ** (k - 1) for k, part in enumerate(far, 1))
+                     + sum(part * t**k * (2 * k * t + 1 - 2 * k) for k, part in enumerate(near, 1)))
+    steep = np.linalg.lstsq(np.stack([*(u**k for k in range(4)), t, t**2], axis=1), slope, rcond=None)[0]
+    made = Curve(lowest.focus, scale, bump, far, near, _floats(steep), (0.0,) * 4, float(nodes[0]), float(nodes[-1]))
+    strays = np.hypot(doubt * slope, made.value(ratio) - nodes)
+    return replace(made, doubt=_fit_doubt(np.abs(u), strays))
+
+
+def _floats(values):
+    return tuple(float(value) for value in values)
 
 
 def _nodes(views, focus, low, high):
@@ -241,7 +251,7 @@ def _one_answer(ratio, nearness):
 
 
 def _fit(ratio, beyond):
-    """(scale, bump, eight terms) of the Curve nearest to `beyond` = q - focus."""
+    """(scale, bump, far, near) of the Curve nearest to `beyond` = q - focus."""
     scale = 1 / float(np.max(np.abs(ratio)))
     u, best = ratio * scale, None
     for width in _BUMPS:
@@ -251,7 +261,7 @@ def _fit(ratio, beyond):
         worst = np.max(np.abs(basis @ terms - beyond))
         if best is None or worst < best[0]:
             best = worst, 1 / width**2, terms
-    return scale, float(best[1]), tuple(float(term) for term in best[2])
+    return scale, float(best[1]), _floats(best[2][:5]), _floats(best[2][5:])
 
 
 def _fit_doubt(u, strays):
@@ -259,4 +269,4 @@ def _fit_doubt(u, strays):
     basis = np.stack([u**k for k in range(4)], axis=1)
     weights = 1 / (strays + 0.02 * strays.max() + 1e-9)[:, None]
     terms, *_ = np.linalg.lstsq(basis * weights, strays * weights[:, 0], rcond=None)
-    return tuple(float(term) for term in terms)
+    return _floats(terms)

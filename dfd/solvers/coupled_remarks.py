@@ -22,8 +22,8 @@ _SAMPLE_PX = 1024
 _SHARPER, _ERRORS = 1.01, 4.0
 """Ratio of the squared gradients above which, and standard errors with which, the larger pupil is sharper."""
 
-_BEYOND = 0.2
-"""Share of the textured pixels beyond infinity that cannot be chance."""
+_BEYOND = 0.3
+"""Share of the textured pixels beyond infinity by more than a sigma that cannot be chance (16 % of a far scene can)."""
 
 _AROUND = 0.05
 """Share of known pixels within one power step of focus that is worth a word."""
@@ -70,7 +70,7 @@ def _beyond_infinity(capture):
     values, sigma = solve_arrays(_middle(capture), numbers, window=WINDOW, form=made.form)
     xp = array_module(values)
     known = xp.isfinite(values)
-    total, beyond = int(known.sum()), int((known & (values < -3 * sigma)).sum())
+    total, beyond = int(known.sum()), int((known & (values < -sigma)).sum())
     if beyond < max(_BEYOND * total, 1):
         return ()
     return (f"{beyond / total:.0%} of the textured pixels come out beyond infinity: power-minus and power-plus look "

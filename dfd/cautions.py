@@ -1,0 +1,108 @@
+"""What to be careful about in the frames of a capture: sentences for the user, and sweeps that show nothing refused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfd import prepare
+from dfd.io.sources import Source
+
+_LARGEST_GAIN = 1.2
+"""A residual gain beyond this factor is worth a warning."""
+
+_LEAST_SWEEP_PX, _LARGEST_STEP_PX = 1.0, 15.0
+"""Change of blur over a whole stack below which nothing can be seen; between neighbours, beyond which peaks are missed."""
+
+_DOUBTFUL = 0.01
+"""Relative 1-sigma of a focus distance beyond which the result says that its sigma leaves it out."""
+
+_SATURATED = 0.001
+"""Share of the pixels of a quad's image, saturated, beyond which it is worth a warning."""
+
+_DISPLACED_PX = 0.1
+"""A frame of a quad that lies off by more is worth a warning: 0.25 px cost up to 1.5 % of depth."""
+
+
+def check_steps(source: Source, lenses) -> tuple[str, ...]:
+    """Refuse a sweep whose blur nobody could see; a sentence when its frames are too far apart."""
+    if source.kind != "focal-stack":
+        return ()
+    foci = np.sort([lens.focus for lens in lenses])
+    rate = lenses[source.reference].blur_rate
+    sweep = rate * (foci[-1] - foci[0])
+    if sweep < _LEAST_SWEEP_PX:
+        raise ValueError(f"{source.frames[0].path.parent}: the sweep, {foci[-1]:.4g} to {foci[0]:.4g} dioptre, changes "
+                         f"the blur by {sweep:.2g} px, too little to see (at least {_LEAST_SWEEP_PX:g} px); are focus "
+                         "distances in metres, focal_length_mm and pixel_pitch_um in their units?")
+    step = rate * float(np.median(np.diff(foci)))
+    if step <= _LARGEST_STEP_PX:
+        return ()
+    return (f"frames are {step:.0f} px of blur apart; beyond {_LARGEST_STEP_PX:g} px the sharpest place between them is "
+            "guesswork; take more frames or a smaller aperture",)
+
+
+def focus_order(source: Source, small, matrices, kept, shape) -> tuple[str, ...]:
+    """A sentence when the frames of a stack seem to stand out of focus order."""
+    if source.kind != "focal-stack":
+        return ()
+    jumps = sorted({*prepare.order_jumps(small), *prepare.scale_jumps(matrices, shape)})
+    return (prepare.order_note(jumps, [source.frames[k].path.name for k in kept]),) if jumps else ()
+
+
+def flicker(frames, gains, kept) -> tuple[str, ...]:
+    """Sentences when frames were much brighter or darker than their exposure says, or nobody can tell."""
+    stated = all(frame.settings.exposure is not None for frame in frames)
+    untold = [frames[k].path.name for k in kept if math.isnan(gains[k])]
+    notes = (f"{', '.join(untold)}: brightness cannot be compared with the reference frame (too few pixels that are neither "
+             f"dark nor saturated in both); it is taken as {'its exposure says' if stated else 'equal'}",) if untold else ()
+    worst = max(kept, key=lambda k: 0.0 if math.isnan(gains[k]) else abs(math.log(gains[k])))
+    if math.isnan(gains[worst]) or abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
+        return notes
+    expected = "what its exposure says" if stated else "that of the reference frame"
+    return (*notes, f"{frames[worst].path.name}: brightness differs by a factor of {1 / gains[worst]:.3g} from {expected}; "
+            f"it was corrected; check {'exposure_s in capture.toml, or ' if stated else ''}the light")
+
+
+def doubtful_foci(frames) -> tuple[str, ...]:
+    """A sentence when focus distances are too uncertain for what sigma says."""
+    spread = [value.sigma / value.value for frame in frames for value in (frame.settings.focus_distance,)
+              if value is not None and value.sigma]
+    if not spread or max(spread) < _DOUBTFUL:
+        return ()
+    source = next(frame.settings.focus_distance.source for frame in frames if frame.settings.focus_distance is not None)
+    return (f"focus distances from {source} are uncertain by {max(spread):.0%}; sigma tells how well the images locate the "
+            "focus, not this: the whole depth may be off by as much; state measured focus_distance_m in capture.toml",)
+
+
+def saturated(source: Source, images) -> tuple[str, ...]:
+    """A sentence when images of a quad are saturated, which leaves depth unknown: the one at the largest pupil first.
+
+    images   (K, H, W) as decoded, NaN = saturated
+    """
+    if source.kind != "differential-quad":
+        return ()
+    shares = [float(np.isnan(images[k]).mean()) for k in range(len(source.frames))]
+    told = [k for k in np.argsort(shares)[::-1] if shares[k] > _SATURATED]
+    if not told:
+        return ()
+    names = ", ".join(f"{source.frames[k].path.name} ({source.frames[k].role}): {shares[k]:.2g}" for k in told)
+    return (f"saturated pixels, a share of {names}; at most {_SATURATED:g} do no harm, and depth stays unknown there; "
+            "expose that frame shorter and state exposure_s of all four",)
+
+
+def displaced(source: Source, alignment, *, moved: bool) -> tuple[str, ...]:
+    """A sentence per frame of a quad that lies off its place by more than a tenth of a pixel, whether it was moved or not.
+
+    alignment   as `prepare.align_views` found it;   moved   the motions that it supports are applied
+    """
+    if source.kind != "differential-quad" or alignment is None:
+        return ()
+    done = "it was moved back" if moved else "it was left there, as asked"
+    step = ("a fixed rig moves with power alone: give a lens profile with power_warp, or look for what moved" if moved else
+            "leave out --align none, or give a lens profile with power_warp")
+    return tuple(f"{frame.path.name} ({frame.role}): lies {shift:.2f} px off its place (1-sigma {sigma:.2f} px, at most "
+                 f"{_DISPLACED_PX:g} px do no harm); {done}; {step}"
+                 for frame, shift, sigma, off in zip(source.frames, alignment.corner_shift_px, alignment.sigma_px,
+                                                     alignment.applied, strict=True) if off and shift > _DISPLACED_PX)

@@ -1,0 +1,135 @@
+"""What a whole sequence takes from its first quadruple: optics, equal brightness, noise, and the map of each image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dfd import imaging, noise, prepare
+from dfd.capture import DifferentialQuad, View
+from dfd.decode import noises_of
+from dfd.io.quadruples import Quadruples
+from dfd.noise import Noise
+from dfd.streaming import linearise
+
+_COARSE_PIXELS, _NOISE_PIXELS = 0.3e6, 6e6
+"""Most pixels of the small images that brightness is matched on; pixels that the noise is estimated from."""
+
+_LARGEST_GAIN = 1.2
+"""A residual gain beyond this factor is worth a warning."""
+
+_ANY_NOISE = Noise(1e4, 0.0)
+_STRAIGHT_PX = 1e-3
+"""Displacement in a corner up to which an image lies on the grid already."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What all quadruples are solved with.
+
+    views   of the four images, on one grid;   gains   factors of their brightness
+    warps   maps output px -> image px, None for the identity;   noise_from   in words;   warnings   sentences
+    """
+
+    views: tuple[View, ...]
+    gains: tuple[float, ...]
+    warps: tuple[np.ndarray | None, ...]
+    noise_from: str
+    warnings: tuple[str, ...]
+
+
+def lenses_of(quads: Quadruples) -> list:
+    """The ThinLens of each role, for pixels as large as those that are solved."""
+    lenses = [quads.source.profile.thin_lens(frame.settings) for frame in quads.source.frames]
+    return [replace(lens, pixel_pitch=lens.pixel_pitch * quads.reduction) for lens in lenses]
+
+
+def views_of(quads: Quadruples, lenses, noises=(_ANY_NOISE,) * 4) -> tuple[View, ...]:
+    """The View of each role on the grid of the reference; without noises as they will be but for those."""
+    psf, grid = quads.source.psf.reduced(quads.reduction), lenses[quads.source.reference]
+    return tuple(View(lens.on_grid_of(grid), psf, each, None) for lens, each in zip(lenses, noises, strict=True))
+
+
+def prepare_first(quads: Quadruples, images, *, align: str) -> Prepared:
+    """Judge the whole sequence by its first quadruple, `images` as `quads.read` fills them.
+
+    align   "auto": what optics and lens profile predict is warped away; "none": frames are taken as registered
+    """
+    lenses = lenses_of(quads)
+    warps = _warps(quads, lenses) if align == "auto" else (None,) * 4
+    light = np.empty(images.shape, np.float32)
+    for out, image in zip(light, images, strict=True):
+        linearise(image, out, quads.black, quads.white)
+    exposure = _exposure(quads, lenses)
+    measured = _residual(light, warps, exposure, quads.source.reference)
+    gains = exposure * np.where(np.isnan(measured), 1.0, measured)
+    bands = [noise.bands(image, int(_NOISE_PIXELS / 4), first=role) for role, image in enumerate(light)]
+    noises, noise_from = noises_of(quads.source, [quads.plane] * 4, bands, quads.reduction)
+    noises = [each.scaled(float(gain)) for each, gain in zip(noises, gains, strict=True)]
+    return Prepared(views_of(quads, lenses, noises), tuple(map(float, gains)), warps, _first(noise_from),
+                    _told(quads, measured))
+
+
+def captured(quads: Quadruples, images, prepared: Prepared) -> DifferentialQuad:
+    """A quadruple, `images` as `quads.read` fills them, as a capture of its own: linear, on one grid, equally bright."""
+    light = np.empty(images.shape, np.float32)
+    for out, image, warp, gain in zip(light, images, prepared.warps, prepared.gains, strict=True):
+        linearise(image, out, quads.black, quads.white)
+        if warp is not None:
+            out[...] = imaging.warp(out, warp)
+        out *= np.float32(gain)
+    return DifferentialQuad(light, prepared.views)
+
+
+def _warps(quads, lenses):
+    """The map of each image onto the reference's grid: the magnification that the optics predict."""
+    found = prepare.predicted_breathing(lenses, quads.source.reference, quads.shape)
+    return tuple(None if _moves(matrix, quads.shape) <= _STRAIGHT_PX else matrix for matrix in found)
+
+
+def _moves(matrix, shape):
+    """Largest displacement of a corner [px]."""
+    corners = np.array([(x, y, 1.0) for x in (0, shape[1] - 1) for y in (0, shape[0] - 1)]).T
+    moved = matrix @ corners
+    return float(np.abs(moved[:2] / moved[2] - corners[:2]).max())
+
+
+def _exposure(quads, lenses):
+    """(4,) factors that bring the images to the exposure of the reference."""
+    reference = quads.source.reference
+    if not quads.areas:
+        return prepare.brightness_factors([frame.settings for frame in quads.source.frames], lenses, reference=reference)
+    diameters = np.array([lens.pupil_diameter for lens in lenses])
+    return (diameters[reference] / diameters) ** 2
+
+
+def _residual(light, warps, exposure, reference):
+    """(4,) factors beyond the exposure, NaN where they cannot be told."""
+    factor = max(1, math.ceil(math.sqrt(light[0].size / _COARSE_PIXELS)))
+    small = [prepare.coarse(image, factor) for image in light]
+    small = [image if warp is None else imaging.warp(image, prepare.at_level(warp, factor))
+             for image, warp in zip(small, warps, strict=True)]
+    return prepare.residual_gains([image * np.float32(gain) for image, gain in zip(small, exposure, strict=True)], reference)
+
+
+def _first(noise_from):
+    """In words: the images are those of the first quadruple."""
+    return noise_from.replace("the images", "the first images")
+
+
+def _told(quads, measured):
+    """Sentences on brightness that nobody stated or that is far from it."""
+    frames, stated = quads.source.frames, quads.areas or all(
+        frame.settings.exposure is not None for frame in quads.source.frames)
+    expected = "what its exposure says" if stated else "that of the reference frame"
+    notes = []
+    for frame, gain in zip(frames, measured, strict=True):
+        if math.isnan(gain):
+            notes.append(f"{frame.role}: brightness cannot be compared with the reference frame (too few pixels that are "
+                         f"neither dark nor saturated in both); it is taken as {expected if stated else 'equal'}")
+        elif abs(math.log(gain)) > math.log(_LARGEST_GAIN):
+            notes.append(f"{frame.role}: brightness differs by a factor of {1 / gain:.3g} from {expected}; it was corrected "
+                         f"in all quadruples; check {'exposure_s in capture.toml, or ' if stated else ''}the light")
+    return tuple(notes)

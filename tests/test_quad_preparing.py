@@ -1,0 +1,115 @@
+"""A quad's differences hold blur, not motion: frames off their place are found however blurred; saturation is told."""
+
+import re
+
+import numpy as np
+import pytest
+import tifffile
+from moving import corner_error, similarity
+
+from dfd import imaging
+from dfd.assemble import prepare_capture
+from dfd.io.simulated import write_simulation
+from dfd.io.sources import open_source
+from dfd.simulate import simulate_capture
+
+SIZE, LARGER = (206, 326), (230, 350)
+ROLES = ("power-minus", "power-plus", "aperture-minus", "aperture-plus")
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """Quads of cod with edges between near and far: 28 px of blur at the nearest, -11 px at the farthest."""
+    return {scene: simulate_capture(preset="cod", scene=scene, size=LARGER, seed=3) for scene in ("demo", "slant-sphere")}
+
+
+@pytest.fixture(params=["demo", "slant-sphere"])
+def simulation(request, scenes):
+    return scenes[request.param]
+
+
+@pytest.fixture
+def demo(scenes):
+    return scenes["demo"]
+
+
+def written(simulation, folder, k=None, right=0.0, down=0.0):
+    """The folder of a simulation whose frame k is displaced."""
+    write_simulation(simulation, folder, format="npy")
+    for index, name in enumerate(simulation.names):
+        path = folder / f"{name}.npy"
+        image = np.load(path)
+        if index == k:
+            image = imaging.warp(image, np.linalg.inv(similarity(right=right, down=down, shape=LARGER)))
+        np.save(path, image[12:-12, 12:-12])
+    return open_source([folder])
+
+
+def test_defocus_and_occlusion_move_nothing(simulation, tmp_path):
+    prepared = prepare_capture(written(simulation, tmp_path / "in"))
+    np.testing.assert_array_equal(prepared.matrices, [np.eye(3)] * 4)
+    assert prepared.warnings == () and not any(table["applied"] for table in prepared.transforms)
+    assert max(table["corner_shift_px"] for table in prepared.transforms) < 0.05
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("right, down", [(0.3, 0.0), (-1.2, 1.6)])
+def test_a_frame_off_its_place_is_found_to_0_05_px_moved_and_told(simulation, tmp_path, k, right, down):
+    prepared = prepare_capture(written(simulation, tmp_path / "in", k, right, down))
+    for index, matrix in enumerate(prepared.matrices):
+        true = similarity(right=right, down=down, shape=SIZE) if index == k else np.eye(3)
+        assert corner_error(matrix, true, SIZE) <= 0.05
+    (line,) = prepared.warnings
+    assert line.startswith(f"{simulation.names[k]}.npy ({ROLES[k]}): lies ")
+    found = re.search(r"lies ([\d.]+) px off its place \(1-sigma ([\d.]+) px, at most 0.1 px", line)
+    assert float(found[1]) == pytest.approx(np.hypot(right, down), abs=0.06) and float(found[2]) < 0.1
+    assert "it was moved back" in line and "power_warp" in line
+
+
+def test_the_reference_off_its_place_shows_in_the_three_others(demo, tmp_path):
+    prepared = prepare_capture(written(demo, tmp_path / "in", 0, 2.0, -1.0))
+    for matrix in prepared.matrices[1:]:
+        assert corner_error(matrix, similarity(right=-2.0, down=1.0, shape=SIZE), SIZE) <= 0.05
+    assert [line.split()[1] for line in prepared.warnings] == [f"({role}):" for role in ROLES[1:]]
+
+
+def test_without_alignment_it_stays_and_is_told(demo, tmp_path):
+    prepared = prepare_capture(written(demo, tmp_path / "in", 3, 0.3), align="none")
+    np.testing.assert_array_equal(prepared.matrices, [np.eye(3)] * 4)
+    (line,) = prepared.warnings
+    assert re.match(r"aperture_plus.npy \(aperture-plus\): lies 0.(29|3\d?) px", line) and "left there, as asked" in line
+    assert prepared.transforms is None
+
+
+def test_a_frame_of_another_scene_is_told_and_no_frame_is_dropped(demo, tmp_path):
+    source = written(demo, tmp_path / "in")
+    path = tmp_path / "in" / "aperture_plus.npy"
+    np.save(path, np.load(path)[::-1, ::-1])
+    prepared = prepare_capture(source)
+    assert prepared.kept == (0, 1, 2, 3)
+    assert any("only 3 of 4 frames could be aligned" in line for line in prepared.warnings)
+
+
+def test_saturation_at_the_largest_pupil_is_told_with_its_share(demo, tmp_path):
+    write_simulation(demo, tmp_path / "in", format="tiff")
+    path = tmp_path / "in" / "aperture_plus.tiff"
+    brighter = tifffile.imread(path) * 2.0
+    tifffile.imwrite(path, np.clip(brighter, 0, 65535).astype(np.uint16))
+    toml = tmp_path / "in" / "capture.toml"
+    text = toml.read_text()
+    time = float(re.search(r'file = "aperture_plus.tiff".*?exposure_s = ([\d.]+)', text, re.DOTALL)[1])
+    toml.write_text(text.replace(f"exposure_s = {time}", f"exposure_s = {2 * time}"))
+    prepared = prepare_capture(open_source([tmp_path / "in"]))
+    (line,) = [line for line in prepared.warnings if "saturated" in line]
+    told = re.match(r"saturated pixels, a share of aperture_plus.tiff \(aperture-plus\): ([\d.]+); at most 0.001", line)
+    assert float(told[1]) == pytest.approx(np.isnan(prepared.capture.images[3]).mean(), rel=0.06)
+    assert "expose that frame shorter" in line
+
+
+def test_a_few_glints_are_no_warning(demo, tmp_path):
+    write_simulation(demo, tmp_path / "in", format="tiff")
+    path = tmp_path / "in" / "aperture_plus.tiff"
+    image = tifffile.imread(path)
+    image[50:54, 60:70] = 65535
+    tifffile.imwrite(path, image)
+    assert prepare_capture(open_source([tmp_path / "in"])).warnings == ()
