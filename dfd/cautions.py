@@ -21,7 +21,7 @@ _DOUBTFUL = 0.01
 _SATURATED = 0.001
 """Share of the pixels of a quad's image, saturated, beyond which it is worth a warning."""
 
-_DISPLACED_PX = 0.1
+DISPLACED_PX = 0.1
 """A frame of a quad that lies off by more is worth a warning: 0.25 px cost up to 1.5 % of depth."""
 
 
@@ -103,6 +103,6 @@ def displaced(source: Source, alignment, *, moved: bool) -> tuple[str, ...]:
     step = ("a fixed rig moves with power alone: give a lens profile with power_warp, or look for what moved" if moved else
             "let --align auto move it, or give a lens profile with power_warp")
     return tuple(f"{frame.path.name} ({frame.role}): lies {shift:.2f} px off its place (1-sigma {sigma:.2f} px, at most "
-                 f"{_DISPLACED_PX:g} px do no harm); {done}; {step}"
+                 f"{DISPLACED_PX:g} px do no harm); {done}; {step}"
                  for frame, shift, sigma, off in zip(source.frames, alignment.corner_shift_px, alignment.sigma_px,
-                                                     alignment.applied, strict=True) if off and shift > _DISPLACED_PX)
+                                                     alignment.applied, strict=True) if off and shift > DISPLACED_PX)

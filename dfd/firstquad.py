@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfd import imaging, noise, prepare
+from dfd import cautions, imaging, noise, prepare
 from dfd.capture import DifferentialQuad, View
+from dfd.cautions import DISPLACED_PX
 from dfd.decode import noises_of
 from dfd.io.quadruples import Quadruples
 from dfd.noise import Noise
@@ -55,13 +57,14 @@ def views_of(quads: Quadruples, lenses, noises=(_ANY_NOISE,) * 4) -> tuple[View,
 def prepare_first(quads: Quadruples, images, *, align: str) -> Prepared:
     """Judge the whole sequence by its first quadruple, `images` as `quads.read` fills them.
 
-    align   "auto": what optics and lens profile predict is warped away; "none": frames are taken as registered
+    align   "auto": what optics and lens profile predict is undone, and without a measured profile what the first quadruple
+            shows beyond it; "none": images are taken as registered
     """
     lenses = lenses_of(quads)
-    warps = _warps(quads, lenses) if align == "auto" else (None,) * 4
     light = np.empty(images.shape, np.float32)
     for out, image in zip(light, images, strict=True):
         linearise(image, out, quads.black, quads.white)
+    warps, notes = ((None,) * 4, ()) if align == "none" else _placed(quads, lenses, light)
     exposure = _exposure(quads, lenses)
     measured = _residual(light, warps, exposure, quads.source.reference)
     gains = exposure * np.where(np.isnan(measured), 1.0, measured)
@@ -69,7 +72,7 @@ def prepare_first(quads: Quadruples, images, *, align: str) -> Prepared:
     noises, noise_from = noises_of(quads.source, [quads.plane] * 4, bands, quads.reduction)
     noises = [each.scaled(float(gain)) for each, gain in zip(noises, gains, strict=True)]
     return Prepared(views_of(quads, lenses, noises), tuple(map(float, gains)), warps, _first(noise_from),
-                    _told(quads, measured))
+                    (*notes, *cautions.saturated(quads.source, light), *_flicker(quads, measured)))
 
 
 def captured(quads: Quadruples, images, prepared: Prepared) -> DifferentialQuad:
@@ -83,10 +86,26 @@ def captured(quads: Quadruples, images, prepared: Prepared) -> DifferentialQuad:
     return DifferentialQuad(light, prepared.views)
 
 
-def _warps(quads, lenses):
-    """The map of each image onto the reference's grid: the magnification that the optics predict."""
-    found = prepare.predicted_breathing(lenses, quads.source.reference, quads.shape)
-    return tuple(None if _moves(matrix, quads.shape) <= _STRAIGHT_PX else matrix for matrix in found)
+def _placed(quads, lenses, light):
+    """(the map of each image, output px -> image px, None for the identity; sentences)."""
+    source, reference = quads.source, quads.source.reference
+    powers = [None if frame.settings.power is None else frame.settings.power.value for frame in source.frames]
+    profiled = prepare.power_warps(source.profile, powers, reference, quads.reduction)
+    start = profiled @ prepare.predicted_breathing(lenses, reference, quads.shape)
+    psf, grid = source.psf.reduced(quads.reduction), lenses[reference]
+    found = prepare.align_views(light, [prepare.pyramid(image, frames=4) for image in light],
+                                [prepare.Optics(lens.on_grid_of(grid), psf) for lens in lenses], reference=reference,
+                                initial=start)
+    settled = not np.array_equal(profiled, np.stack([np.eye(3)] * 4))
+    moved = not settled and found.aligned.all()
+    maps = found.matrices if moved else start
+    off = [k for k in range(4) if found.applied[k] and found.corner_shift_px[k] > DISPLACED_PX]
+    done = f"{'all quadruples are moved back by as much' if moved else 'nothing is moved'}; " \
+        f"{'was the profile measured with this rig?' if settled else 'a lens profile with power_warp settles it'}"
+    notes = tuple(f"{source.frames[k].role}: lies {found.corner_shift_px[k]:.2f} px off its place in the first quadruple "
+                  f"(1-sigma {found.sigma_px[k]:.2f} px, at most {DISPLACED_PX:g} px do no harm); {done}" for k in off)
+    told = tuple(re.sub(r"frame (\d+)", lambda number: source.frames[int(number[1])].role, note) for note in found.notes)
+    return tuple(None if _moves(matrix, quads.shape) <= _STRAIGHT_PX else matrix for matrix in maps), (*told, *notes)
 
 
 def _moves(matrix, shape):
@@ -119,7 +138,7 @@ def _first(noise_from):
     return noise_from.replace("the images", "the first images")
 
 
-def _told(quads, measured):
+def _flicker(quads, measured):
     """Sentences on brightness that nobody stated or that is far from it."""
     frames, stated = quads.source.frames, quads.areas or all(
         frame.settings.exposure is not None for frame in quads.source.frames)

@@ -32,6 +32,9 @@ from dfd.solvers import Limits, Solver, choose
 from dfd.streaming import SOLVER, limits_of, stream
 from dfd.tiles import in_order, worker_count
 
+_HARDLY = 0.01
+"""Share of known pixels below which the result says so."""
+
 _PAGES = 12
 """Bytes per pixel and quadruple of what is written."""
 
@@ -126,7 +129,8 @@ def run_sequence(inputs, folder, *, solver="auto", lens=None, align="auto", near
         _solve_all(job, prepared, outcome, common, temporary, keep=keep, least=min_confidence, workers=workers,
                    progress=progress)
         clock.stop("solve")
-        outcome.shown = {name: replace(item, timings=clock.stages) for name, item in outcome.shown.items()}
+        outcome.shown = {name: replace(item, timings=clock.stages, warnings=item.warnings + _emptiness(outcome))
+                         for name, item in outcome.shown.items()}
         record = sequence_record(outcome)
         for extra in extras:
             extra(temporary, outcome, record)
@@ -173,6 +177,15 @@ def _remarks(job, capture, workers):
     """What the solver has to say of the first quadruple."""
     result, = stream([capture], solver=job.row.name, workers=workers)
     return tuple(f"first quadruple: {text}" for text in job.row.remarks(capture, result))
+
+
+def _emptiness(outcome):
+    """A sentence when hardly a pixel has a depth."""
+    empty = [row["name"] for row in outcome.rows if row["density"] < _HARDLY]
+    if not empty:
+        return ()
+    return (f"less than {_HARDLY:.0%} of the pixels have a depth in {len(empty)} of {len(outcome.rows)} quadruples, first "
+            f"in {empty[0]}: no texture, wrong optics, or all is outside --mask, --near, --far or --min-confidence",)
 
 
 def _arrays(quads):

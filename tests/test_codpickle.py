@@ -149,7 +149,7 @@ ODD = {
     "signed pixels": (lambda items: [[[shot | {"Img": shot["Img"].astype(np.int16)} for shot in row] for row in item]
                                      for item in items], ("type int16", "unsigned integers or floats")),
     "a lens that moves": (change(1, 1, 0, OP=1.3), ("OP of power-minus is 1.3 in item 1 but 1.14 in item 0", "split")),
-    "no step": (lambda items: [change(k, 1, 2, OP=1.14)(items) for k in range(3)][-1], ("power step", "power_dpt")),
+    "no step": (lambda items: [change(k, 1, 2, OP=1.14)(items) for k in range(3)][-1], ("10.04 dpt", "power_dpt")),
     "powers exchanged": (lambda items: [[item[0], item[1][::-1], item[2]] for item in items],
                          ("power-plus (10.04 dpt)", "power-minus (10.16 dpt)")),
 }

@@ -226,6 +226,23 @@ def test_a_bigtiff_is_written_where_offsets_need_it(tmp_path):
         assert int.from_bytes((tmp_path / f"{name}.tiff").read_bytes()[2:4], "little") == version
 
 
+def test_a_sequence_of_nothing_to_see_is_unknown_and_says_so(tmp_path, rng):
+    flat = [np.clip(0.5 + rng.normal(size=(4, *SHAPE)) * 1e-3, 0, 1).astype(np.float32) for _ in range(2)]
+    write_pages(tmp_path / "in", flat, suffix=".npy", integers=False)
+    assert depth(tmp_path / "in", "-o", tmp_path / "out") == 0
+    record = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert record["statistics"]["density"] < 0.01
+    assert any("2 of 2 quadruples, first in page 0" in text for text in record["warnings"])
+
+
+def test_one_quadruple_is_a_sequence_too(quads, tmp_path):
+    write_pages(tmp_path / "in", quads[:1], suffix=".npy")
+    assert depth(tmp_path / "in", "-o", tmp_path / "out") == 0
+    record = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
+    assert record["sequence"]["quadruples"] == 1 and record["sequence"]["frames_per_second"] is None
+    assert pages(tmp_path / "out").shape == (1, *SHAPE)
+
+
 def test_ctrl_c_leaves_nothing(quads, tmp_path):
     write_pages(tmp_path / "in", quads * 60)
     program = subprocess.Popen([sys.executable, "-c", "from dfd.cli import main; main()", "depth", tmp_path / "in", "-o",

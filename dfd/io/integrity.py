@@ -118,6 +118,7 @@ def _byte_order(head: bytes) -> str | None:
 
 def _read_tables(file, most) -> list[dict[int, tuple[int, ...]]]:
     """Every image directory as {tag: integers}; sub-directories included."""
+    size = file.seek(0, 2)
     file.seek(0)
     head = file.read(16)
     order = _byte_order(head)
@@ -131,7 +132,7 @@ def _read_tables(file, most) -> list[dict[int, tuple[int, ...]]]:
         if offset == 0 or offset in seen:
             continue
         seen.add(offset)
-        table, following = _read_directory(file, offset, order, big)
+        table, following = _read_directory(file, size, offset, order, big)
         tables.append(table)
         queue += [*table.get(_SUB_DIRECTORIES, ()), following]
     if not tables:
@@ -139,40 +140,44 @@ def _read_tables(file, most) -> list[dict[int, tuple[int, ...]]]:
     return tables
 
 
-def _read_directory(file, offset, order, big):
+def _read_directory(file, size, offset, order, big):
     """One directory: the integers of the wanted tags, and the offset of the next directory."""
     count_code, entry, word = ("Q", 20, "Q") if big else ("H", 12, "I")
-    count = _unpack(file, offset, order + count_code)[0]
-    start = offset + struct.calcsize(count_code)
-    table = {}
-    for index in range(count):
-        tag, kind = _unpack(file, start + index * entry, order + "HH")
+    wide = struct.calcsize(word)
+    count = _unpack(file, size, offset, order + count_code)[0]
+    start, table = offset + struct.calcsize(count_code), {}
+    block = _bytes(file, size, start, count * entry + wide)
+    for own in range(0, count * entry, entry):
+        tag, kind, length = struct.unpack_from(f"{order}HH{word}", block, own)
         if tag not in _WANTED | _SENSOR and not (tag <= _LAST_BASELINE and kind in _SIZES):
             continue
-        length = _unpack(file, start + index * entry + 4, order + word)[0]
-        place = start + index * entry + 4 + struct.calcsize(word)
-        if length * _SIZES.get(kind, 1) > struct.calcsize(word):
-            place = _unpack(file, place, order + word)[0]
-        _check_inside(file, place, length * _SIZES.get(kind, 1))
+        place, extent = start + own + 4 + wide, length * _SIZES.get(kind, 1)
+        if extent > wide:
+            place = struct.unpack_from(order + word, block, own + 4 + wide)[0]
+        _check_inside(size, place, extent)
         if tag in _WANTED | _SENSOR and kind in _INTEGERS:
-            table[tag] = _unpack(file, place, f"{order}{length}{_INTEGERS[kind]}")
+            table[tag] = _unpack(file, size, place, f"{order}{length}{_INTEGERS[kind]}") if extent > wide else \
+                struct.unpack_from(f"{order}{length}{_INTEGERS[kind]}", block, place - start)
         elif tag in _SENSOR and kind in _RATIONALS:
-            numbers = _unpack(file, place, f"{order}{2 * length}{_RATIONALS[kind]}")
+            numbers = _unpack(file, size, place, f"{order}{2 * length}{_RATIONALS[kind]}")
             table[tag] = tuple(top / bottom if bottom else 0.0
                                for top, bottom in zip(numbers[::2], numbers[1::2], strict=True))
-    return table, _unpack(file, start + count * entry, order + word)[0]
+    return table, struct.unpack_from(order + word, block, count * entry)[0]
 
 
-def _check_inside(file, offset, length):
-    if offset + length > file.seek(0, 2):
+def _check_inside(size, offset, length):
+    if offset + length > size:
         raise ValueError(f"a table at byte {offset} runs past the end")
 
 
-def _unpack(file, offset, code):
-    length = struct.calcsize(code)
-    _check_inside(file, offset, length)
+def _bytes(file, size, offset, length):
+    _check_inside(size, offset, length)
     file.seek(offset)
-    return struct.unpack(code, file.read(length))
+    return file.read(length)
+
+
+def _unpack(file, size, offset, code):
+    return struct.unpack(code, _bytes(file, size, offset, struct.calcsize(code)))
 
 
 def _check_extent(path, table, size):

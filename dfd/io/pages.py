@@ -78,16 +78,16 @@ def find_pages(path, *, first: bool = False) -> Pages | None:
     return Pages((first.height, first.width), dtype, tuple(Place(path, _joined(strips)) for _, strips in pages))
 
 
-def count_pages(path) -> int:
-    """How many images of the first one's size a TIFF holds, or grey ones an npy of three axes; 1 for every other file."""
+def holds_pages(path) -> bool:
+    """Whether a TIFF holds several images of the first one's size, or an npy (T, H, W); False for every other file."""
     kind = file_format(path)
     if kind == "npy":
-        found = _npy_pages(path)
-        return 1 if found is None else len(found)
+        shape = open_npy(path).shape
+        return len(shape) == 3 and shape[2] > MOST_COLOURS
     if kind != "tiff" or not is_tiff(path):
-        return 1
-    pages = [page for page, _ in check_pages(path)[1] if page.width]
-    return sum((page.height, page.width) == (pages[0].height, pages[0].width) for page in pages) if pages else 1
+        return False
+    sizes = [(page.height, page.width) for page, _ in check_pages(path)[1] if page.width]
+    return sizes[1:].count(sizes[0]) > 0 if sizes else False
 
 
 def _plain(page: Directory, strips) -> bool:

@@ -16,7 +16,7 @@ from dfd.io import frames as reader
 from dfd.io.gather import gather
 from dfd.io.inputs import Inputs, find_inputs
 from dfd.io.light import full_scale, levels, linearise
-from dfd.io.pages import Pages, count_pages, find_pages
+from dfd.io.pages import Pages, find_pages, holds_pages
 from dfd.io.sources import Source, find_profile, make_source
 
 KIND = "differential-quad"
@@ -67,7 +67,7 @@ def is_sequence(inputs) -> bool:
         if found.sidecar is not None and found.sidecar.folders:
             return True
         roles = all(entry is not None and entry.role for entry in found.entries)
-        return roles and any(not reader.is_raw(path) and count_pages(path) > 1 for path in found.files)
+        return roles and any(not reader.is_raw(path) and holds_pages(path) for path in found.files)
     except (OSError, ValueError):
         return False
 
