@@ -110,11 +110,11 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     found = _align(source, decoded, lenses, start, reduction, align, report) if stored is None else stored
     alignment = None if align == "none" else found
     kept, notes = (list(range(len(frames))), ()) if alignment is None else _kept(source, alignment)
-    if stored is None:
-        notes += cautions.displaced(source, found, moved=align != "none")
     notes += cautions.saturated(source, decoded.images)
     alone = alignment is not None and len(kept) == len(frames) and not alignment.aligned.all()
     matrices = start if alignment is None or alone else alignment.matrices
+    if stored is None:
+        notes += cautions.displaced(source, found, moved=matrices is not start)
     small = _registered(decoded, matrices, exposure)
     measured = prepare.residual_gains(small, source.reference)
     residual = np.where(np.isnan(measured), 1.0, measured)

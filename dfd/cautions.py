@@ -99,9 +99,9 @@ def displaced(source: Source, alignment, *, moved: bool) -> tuple[str, ...]:
     """
     if source.kind != "differential-quad" or alignment is None:
         return ()
-    done = "it was moved back" if moved else "it was left there, as asked"
+    done = "it was moved back" if moved else "it was left there"
     step = ("a fixed rig moves with power alone: give a lens profile with power_warp, or look for what moved" if moved else
-            "leave out --align none, or give a lens profile with power_warp")
+            "let --align auto move it, or give a lens profile with power_warp")
     return tuple(f"{frame.path.name} ({frame.role}): lies {shift:.2f} px off its place (1-sigma {sigma:.2f} px, at most "
                  f"{DISPLACED_PX:g} px do no harm); {done}; {step}"
                  for frame, shift, sigma, off in zip(source.frames, alignment.corner_shift_px, alignment.sigma_px,

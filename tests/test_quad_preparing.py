@@ -1,13 +1,15 @@
 """A quad's differences hold blur, not motion: frames off their place are found however blurred; saturation is told."""
 
+import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 from moving import corner_error, similarity
 
-from dfd import imaging
+from dfd import imaging, prepare
 from dfd.assemble import prepare_capture
 from dfd.io.simulated import write_simulation
 from dfd.io.sources import open_source
@@ -77,17 +79,46 @@ def test_without_alignment_it_stays_and_is_told(demo, tmp_path):
     prepared = prepare_capture(written(demo, tmp_path / "in", 3, 0.3), align="none")
     np.testing.assert_array_equal(prepared.matrices, [np.eye(3)] * 4)
     (line,) = prepared.warnings
-    assert re.match(r"aperture_plus.npy \(aperture-plus\): lies 0.(29|3\d?) px", line) and "left there, as asked" in line
+    assert re.match(r"aperture_plus.npy \(aperture-plus\): lies 0.(29|3\d?) px", line)
+    assert "it was left there; let --align auto move it" in line
     assert prepared.transforms is None
 
 
-def test_a_frame_of_another_scene_is_told_and_no_frame_is_dropped(demo, tmp_path):
-    source = written(demo, tmp_path / "in")
-    path = tmp_path / "in" / "aperture_plus.npy"
-    np.save(path, np.load(path)[::-1, ::-1])
-    prepared = prepare_capture(source)
-    assert prepared.kept == (0, 1, 2, 3)
-    assert any("only 3 of 4 frames could be aligned" in line for line in prepared.warnings)
+def test_a_frame_that_cannot_be_aligned_is_told_and_no_frame_is_dropped(demo, tmp_path, monkeypatch):
+    """Three images are no quad: all four are used where the optics say."""
+    found = prepare.align_views
+
+    def lost(*arguments, **options):
+        return replace(found(*arguments, **options), aligned=np.array([True, True, True, False]))
+
+    monkeypatch.setattr(prepare, "align_views", lost)
+    prepared = prepare_capture(written(demo, tmp_path / "in", 1, 2.0))
+    assert prepared.kept == (0, 1, 2, 3) and prepared.transforms is None
+    np.testing.assert_array_equal(prepared.matrices, [np.eye(3)] * 4)
+    assert prepared.warnings[0].startswith("only 3 of 4 frames could be aligned")
+    assert not any("moved back" in line for line in prepared.warnings)
+
+
+@pytest.mark.parametrize("one, other", [('psf = "disk"', 'psf = "gaussian"'), ("power_minus.npy", "power_plus.npy"),
+                                        ("aperture_minus.npy", "aperture_plus.npy")], ids=["psf", "powers", "pupils"])
+def test_optics_that_are_wrong_move_nothing(demo, tmp_path, one, other):
+    """Another PSF, or the files of a pair exchanged: the depth is wrong, but nothing lies elsewhere."""
+    written(demo, tmp_path / "in")
+    toml = tmp_path / "in" / "capture.toml"
+    toml.write_text(toml.read_text().replace(other, "@").replace(one, other).replace("@", one))
+    prepared = prepare_capture(open_source([tmp_path / "in"]))
+    np.testing.assert_array_equal(prepared.matrices, [np.eye(3)] * 4)
+    assert prepared.warnings == ()
+
+
+def test_stored_transforms_are_used_as_they_are(demo, tmp_path):
+    source = written(demo, tmp_path / "in", 1, 0.7)
+    prepared, stored = prepare_capture(source), tmp_path / "transforms.json"
+    stored.write_text(json.dumps({"schema": "dfd-transforms 1", "size_px": {"width": SIZE[1], "height": SIZE[0]},
+                                  "frames": prepared.transforms}))
+    again = prepare_capture(source, align=str(stored))
+    np.testing.assert_allclose(again.matrices, prepared.matrices, atol=1e-12)
+    assert again.warnings == () and prepared.warnings != ()
 
 
 def test_saturation_at_the_largest_pupil_is_told_with_its_share(demo, tmp_path):

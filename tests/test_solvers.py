@@ -67,10 +67,9 @@ def test_values_are_float32_of_the_scale_and_inputs_stay_as_they_were(solver, de
     np.testing.assert_array_equal(capture.images, before)
 
 
-def test_a_nearer_plane_has_a_larger_inverse_depth(solver, device, rng):
+def test_a_nearer_plane_has_a_larger_inverse_depth(solver, rng):
     sharp = texture((97, 141), rng)
-    near, far = (np.nanmedian(solved(solver, plane_stack(rng, inverse_depth=q, sharp=sharp), device).values)
-                 for q in (1.6, 1.3))
+    near, far = (np.nanmedian(solver.function(plane_stack(rng, inverse_depth=q, sharp=sharp)).values) for q in (1.6, 1.3))
     assert near - far == pytest.approx(0.3, abs=0.01)
 
 

@@ -146,7 +146,7 @@ SOLVERS: dict[str, Solver] = {
             "blurry-edges", blurry_edges.solve_blurry_edges, (FocalStack, Capture),
             "two foci, very little light: widths of edges fitted in both images; depth at edges only",
             "Xu, Wagner, Luo and Guo 2025 (closed form)", 0.5, blurry_edges.reach, blurry_edges.bytes_needed,
-            lambda *_: 5000.0, blurry_edges.check, by_name=True, sparse=True,
+            lambda *_: 6000.0, blurry_edges.check, by_name=True, sparse=True,
         ),
     )
 }

@@ -25,12 +25,9 @@ from __future__ import annotations
 
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
-from dfd.solvers.laplacian import box_window, reach_of, solve_scale
+from dfd.solvers.laplacian import SMOOTHINGS, box_window, reach_of, solve_scale
 from dfd.solvers.pairs import focus_range
 from dfd.solvers.spatial_design import designs
-
-SMOOTHINGS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
-"""Std [px] of the Gaussian to choose from: the one with the least error over the range."""
 
 WINDOW = box_window(21)
 """The published box."""

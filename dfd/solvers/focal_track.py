@@ -21,17 +21,14 @@ from __future__ import annotations
 from dfd.backend import array_module
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
-from dfd.solvers.laplacian import expected_trust, gaussian_window, reach_of, solve_scales
+from dfd.solvers.laplacian import SMOOTHINGS, expected_trust, gaussian_window, reach_of, solve_scales
 from dfd.solvers.pairs import focus_range
 from dfd.solvers.spatial_design import designs
-
-SMOOTHINGS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
-"""Std [px] of the bank to choose from."""
 
 FINER = 3
 """Scales that are joined to the one for the whole range, at most."""
 
-WINDOW = gaussian_window(4.0)
+WINDOW = gaussian_window(5.0)
 """The window of the sums."""
 
 _BYTES, _JOINED = 106, 48

@@ -25,6 +25,9 @@ from dfd.solvers.pairs import root
 from dfd.solvers.sharpness import gaussian_taps
 from dfd.solvers.spatial_design import noise_power, numerator_variance
 
+SMOOTHINGS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
+"""Std [px] of the Gaussians that the family chooses from: the widest follow disks of 20 px."""
+
 _SIGNIFICANT = 4.0
 """Standard deviations of the noise in the mean square of the Laplacian above which there is texture."""
 

@@ -11,7 +11,7 @@ which distortion lets vary over the field, is a gradient in the difference of th
     g_1 - g_2 = t_x dg/dx + t_y dg/dy + G / 2 * laplacian(g),        g = (g_1 + g_2) / 2
 
 and a gradient is no Laplacian: t is fitted in every window and thrown away.  So up to half a pixel between the images
-leaves depth as it is, where 0.2 px turn single edges of the other closed forms into other depths.
+costs little, where the other closed forms take it for blur.
 
 Unknown (NaN): too little texture, outside the range, an answer that no depth explains, no data.
 """
@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
-from dfd.solvers.laplacian import gaussian_window, reach_of, solve_scale
+from dfd.solvers.laplacian import SMOOTHINGS, gaussian_window, reach_of, solve_scale
 from dfd.solvers.pairs import focus_range
-from dfd.solvers.spatial_design import SMOOTHINGS, designs
+from dfd.solvers.spatial_design import designs
 
 WINDOW = gaussian_window(5.0)
 """The window of the sums, three columns of which are fitted."""
