@@ -20,6 +20,7 @@ import numpy as np
 from dfd import imaging
 from dfd.capture import DifferentialQuad
 from dfd.depthmap import DepthMap
+from dfd.io.light import CLIPPED
 from dfd.solvers import choose
 from dfd.solvers.coupled import QuadPass
 from dfd.tiles import solve_tiled, worker_count
@@ -29,9 +30,6 @@ SOLVER = "coupled-derivatives-tls"
 
 _FORMS = {SOLVER: "total-least-squares", "coupled-derivatives": "least-squares"}
 """Rows of the table of solvers that have a pass which allocates nothing."""
-
-SATURATED = 0.9995
-"""Share of the white level from which a pixel of integers says nothing any more."""
 
 _END = object()
 _WHITE = {"uint16": 65535.0, "float32": 1.0}
@@ -239,12 +237,12 @@ def linearise(image, out, black, white) -> None:
     np.subtract(image, np.float32(black), out=out, dtype=np.float32, casting="unsafe")
     out *= np.float32(1 / (white - black))
     if image.dtype.kind == "u":
-        np.copyto(out, np.float32(np.nan), where=out >= SATURATED)
+        np.copyto(out, np.float32(np.nan), where=out >= CLIPPED)
 
 
 def _full(levels):
     """The code from which a pixel counts as saturated."""
-    return levels["black"] + SATURATED * (levels["white"] - levels["black"])
+    return levels["black"] + CLIPPED * (levels["white"] - levels["black"])
 
 
 def limits_of(near, far, offset: float = 0.0):

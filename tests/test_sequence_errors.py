@@ -1,5 +1,6 @@
 """A sequence that is wrong somewhere: exit 2, one line that names the file and the next step, and nothing written."""
 
+import errno
 import os
 import shutil
 
@@ -145,6 +146,21 @@ def test_a_picture_that_breaks_in_the_middle_leaves_nothing(place, capsys):
     line, = capsys.readouterr().err.splitlines()
     assert "t2/power_minus.png is 84 x 56 px" in line and "84 x 60 px" in line
     assert tree(place) == before
+
+
+def test_a_disk_that_fills_leaves_nothing(place, capsys, monkeypatch):
+    from dfd.io.images import PageWriter
+
+    write, count = PageWriter.add, [0]
+
+    def fill(self, image):
+        count[0] += 1
+        if count[0] == 8:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, image)
+
+    monkeypatch.setattr(PageWriter, "add", fill)
+    refused(place, capsys, ["depth", "in", "-o", "out"], "sigma.tiff: a page cannot be written", "free some space")
 
 
 OPTIONS = {"--align": "transforms.json", "--reference": "0", "--side": "far", "--smooth": "3", "--tile": "128",

@@ -12,12 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from dfd.io import images, raw
-from dfd.io.light import REC709
+from dfd.io.light import CLIPPED, REC709
 from dfd.io.sensor import COLOURS, TAPS
 from dfd.settings import CameraSettings
-
-_CLIPPED = 0.9995
-"""Share of the white level, in linear light, from which a pixel of an integer file counts as saturated."""
 
 _LEAST_KNOWN = 0.01
 """Share of the pixels that must be below white."""
@@ -106,7 +103,7 @@ def _filtered(image):
 
 def _picture_luminance(frame):
     picture = images.read_grey(frame.path, linear=frame.linear, black_level=frame.black_level,
-                               white_level=frame.white_level, clipped=_CLIPPED)
+                               white_level=frame.white_level, clipped=CLIPPED)
     return Plane(picture.values, picture.dn_range, share=float(np.sum(REC709**2)) if picture.colour else 1.0)
 
 

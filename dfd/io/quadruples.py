@@ -15,7 +15,7 @@ from dfd.imaging import reduce
 from dfd.io import frames as reader
 from dfd.io.gather import gather
 from dfd.io.inputs import Inputs, find_inputs
-from dfd.io.light import full_scale, levels, linearise
+from dfd.io.light import CLIPPED, full_scale, levels, linearise
 from dfd.io.pages import Pages, find_pages, holds_pages
 from dfd.io.sources import Source, find_profile, make_source
 
@@ -23,7 +23,6 @@ KIND = "differential-quad"
 PICKLES = (".pkl", ".pickle")
 """Suffixes of files that are read as pickles of the published layout."""
 
-_SATURATED = 0.9995
 _RAW = ("uint16", "float32")
 """Types that need no other numbers before they are solved."""
 
@@ -186,7 +185,7 @@ def of_planes(source: Source, planes, names, inputs, *, reduction: int, **more) 
 def _light(stored, black, white, linear):
     """(H, W) float32, 0 = black, 1 = white, NaN = saturated."""
     light = linearise(stored, black, white, linear)
-    return np.where(light >= _SATURATED, np.float32(np.nan), light) if stored.dtype.kind == "u" else light
+    return np.where(light >= CLIPPED, np.float32(np.nan), light) if stored.dtype.kind == "u" else light
 
 
 def _of_pictures(source, paths, names, inputs, preview) -> Quadruples:

@@ -116,8 +116,12 @@ class MapFiles:
         self._number += 1
 
     def _write(self, maps):
-        for pages, image in zip(self._pages, maps, strict=True):
-            pages.add(image)
+        for name, pages, image in zip(NAMES, self._pages, maps, strict=True):
+            try:
+                pages.add(image)
+            except OSError as error:
+                raise OSError(f"{name}: a page cannot be written ({error.strerror or error}); free some space, choose "
+                              "another -o DIR, or use --preview") from error
 
 
 def sequence_record(outcome: SequenceOutcome) -> dict:
