@@ -17,7 +17,7 @@ from dfd.io import frames as reader
 from dfd.io.folders import read_json
 from dfd.io.sources import Source
 from dfd.noise import Noise
-from dfd.tiles import worker_count
+from dfd.threads import worker_count
 
 PREVIEW_PX = 1024
 """A preview is reduced by a whole factor until its longer side is at most this."""

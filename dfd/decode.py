@@ -12,7 +12,7 @@ from dfd.io import frames as reader
 from dfd.io.scratch import darkest, exact, in_memory, new_frames, serves
 from dfd.io.sources import Source
 from dfd.noise import Noise
-from dfd.tiles import in_order
+from dfd.threads import in_order
 
 _COARSE_PIXELS = 0.3e6
 """Most pixels of the small image that brightness is matched on."""

@@ -16,7 +16,8 @@ from dfd.io.results import output_bytes
 from dfd.io.scratch import in_memory, lies_in_memory, scratch_bytes, scratch_folder
 from dfd.io.sources import Source
 from dfd.solvers import Limits, Solver
-from dfd.tiles import check_tile, cut, tile_size, worker_count
+from dfd.threads import worker_count
+from dfd.tiles import check_tile, cut, tile_size
 
 _PROGRAM = 390e6
 """Bytes of the interpreter, its packages and the compiled loops."""

@@ -31,7 +31,8 @@ from dfd.io.sources import Source, open_source
 from dfd.refine import fill, smooth
 from dfd.restore import restore
 from dfd.solvers import choose
-from dfd.tiles import check_tile, in_order, solve_tiled, worker_count
+from dfd.threads import in_order, worker_count
+from dfd.tiles import check_tile, solve_tiled
 
 _EDGE, _ALIKE_PX = 0.5, 8.0
 """Step in the all-in-focus image, over its standard deviation, that nothing is smoothed across; px over which errors of

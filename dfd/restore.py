@@ -21,7 +21,8 @@ import numpy as np
 from dfd.backend import array_module, scipy_module, to_numpy
 from dfd.imaging import gaussian
 from dfd.refine import fill
-from dfd.tiles import cut, in_order, worker_count
+from dfd.threads import in_order, worker_count
+from dfd.tiles import cut
 
 _STEP, _LEVELS = 0.75, 48
 """Change [px] of the blur of the widest view from one level to the next; more levels than this are not used."""

@@ -30,7 +30,7 @@ from dfd.io.sequencefiles import MapFiles, SequenceOutcome, sequence_record, wri
 from dfd.optics import ThinLens
 from dfd.solvers import Limits, Solver, choose
 from dfd.streaming import SOLVER, limits_of, stream
-from dfd.tiles import in_order, worker_count
+from dfd.threads import in_order, worker_count
 
 _HARDLY = 0.01
 """Share of known pixels below which the result says so."""

@@ -23,7 +23,8 @@ from dfd.depthmap import DepthMap
 from dfd.io.light import CLIPPED
 from dfd.solvers import choose
 from dfd.solvers.coupled import QuadPass
-from dfd.tiles import solve_tiled, worker_count
+from dfd.threads import worker_count
+from dfd.tiles import solve_tiled
 
 SOLVER = "coupled-derivatives-tls"
 """What `solver="auto"` means for a sequence."""

@@ -9,9 +9,6 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +17,7 @@ from dfd.backend import array_module, to_device
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
 from dfd.solvers import Limits, Solver
+from dfd.threads import in_order, worker_count
 
 LEAST_TILE_PX = 64
 """Smallest side of a tile without its halo; below it the halo is nearly all of the work."""
@@ -64,15 +62,6 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         if progress is not None:
             progress(done, total)
     return DepthMap(values, sigma, capture.scale, solver.name)
-
-
-def worker_count(workers: int | None) -> int:
-    """`workers`, or as many as this process may use.  Raises ValueError below 1."""
-    if workers is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers < 1:
-        raise ValueError(f"workers ({workers}) must be at least 1; leave it out for all cores")
-    return workers
 
 
 def check_tile(tile: int, halo: int) -> None:
@@ -120,15 +109,3 @@ def cut(shape: tuple[int, int], tile: int, halo: int, workers: int = 1, *, whole
 def _edges(length, count):
     places = [round(length * k / count) for k in range(count + 1)]
     return list(itertools.pairwise(places))
-
-
-def in_order(function, items, workers):
-    """`map` in threads with at most `workers` items begun and not yet handed out: after a fault or Ctrl-C none begins."""
-    with ThreadPoolExecutor(workers) as pool:
-        begun: deque = deque()
-        for item in items:
-            begun.append(pool.submit(function, item))
-            if len(begun) >= workers:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()

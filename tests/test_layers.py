@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = (
-    {"optics", "backend"},
+    {"optics", "backend", "threads"},
     {"psf", "measured", "imaging", "noise", "kernels"},
     {"settings", "lensfile", "lenscurves", "profile", "capture", "depthmap", "lightfield"},
     {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "bound", "plan", "restore", "apps", "tiles"},

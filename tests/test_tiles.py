@@ -13,15 +13,14 @@ from dfd.capture import FocalStack, View
 from dfd.imaging import gaussian
 from dfd.psf import Psf
 from dfd.solvers import SOLVERS, choose
+from dfd.threads import in_order, worker_count
 from dfd.tiles import (
     LEAST_TILE_PX,
     check_tile,
     cut,
-    in_order,
     solve_tiled,
     tile_bytes,
     tile_size,
-    worker_count,
 )
 
 SHAPE = (211, 283)

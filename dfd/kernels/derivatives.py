@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-_COLUMNS = 1024
-"""Columns at a time: rows of products and sums stay in the nearest caches."""
+_CACHED = 16_384
+"""Pixels of all rows of a window that are worked on at a time: five numbers each stay in the second cache."""
 
 _JIT = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -87,7 +87,10 @@ def solve_rows(images, rows, numbers: Numbers, *, window: int, form: int, values
              NaN = no data, which is left out of the sums, as what lies beyond the border is
     form     of the ratio: index in `solvers.coupled_design.FORMS`
     """
-    _strip(*images, *rows, np.array(numbers, np.float32), (0,) * window, (0,) * (form + 1), values, sigma)
+    width = values.shape[1]
+    blocks = -(-width // max(_CACHED // window, 256))
+    columns = -(-width // blocks)
+    _strip(*images, *rows, columns, np.array(numbers, np.float32), (0,) * window, (0,) * (form + 1), values, sigma)
 
 
 @numba.njit(**_JIT)
@@ -186,20 +189,21 @@ def _depths(sums, brightness, samples, share, least, c, window, form, values, si
 
 
 @numba.njit(**_JIT)
-def _strip(power_minus, power_plus, aperture_minus, aperture_plus, first, last, numbers, window, form, values, sigma):
+def _strip(power_minus, power_plus, aperture_minus, aperture_plus, first, last, columns, numbers, window, form, values,
+           sigma):
     """`solve_rows`; window and form are tuples of so many entries: their types hold what the loops are unrolled by."""
     height, width, side, half = *power_minus.shape, len(window), len(window) // 2
-    ring = np.zeros((side, 5, _COLUMNS + 2 * half), np.float32)
-    sums = np.zeros((3, _COLUMNS + 2 * half), np.float32)
-    counts, weights = np.zeros((1, _COLUMNS + 2 * half), np.float32), np.zeros((3, _COLUMNS), np.float32)
+    ring = np.zeros((side, 5, columns + 2 * half), np.float32)
+    sums = np.zeros((3, columns + 2 * half), np.float32)
+    counts, weights = np.zeros((1, columns + 2 * half), np.float32), np.zeros((3, columns), np.float32)
     holed = np.zeros(side, np.int64)
-    for left in range(0, width, _COLUMNS):
-        right = min(left + _COLUMNS, width)
+    for left in range(0, width, columns):
+        right = min(left + columns, width)
         start, stop = max(left - half, 0), min(right + half, width)
         ring[:] = 0
         holed[:] = 1
         for y in range(first - half, last + half):
-            slot = (y - first + half) % side
+            slot = (y + side) % side  # of the row, not of the strip: sums are added up in one order whatever the strips
             before, row = holed[slot], ring[slot]
             if 0 <= y < height:
                 begin, end = start - left + half, stop - left + half
@@ -218,7 +222,7 @@ def _strip(power_minus, power_plus, aperture_minus, aperture_plus, first, last, 
             if y == first + half or before + holed.sum() > 0:
                 _add_rows(ring, 4, 5, window, counts)
                 _weigh(counts[0], numbers, window, weights[0], weights[1], weights[2])
-            _depths(sums, ring[(slot - half) % side, 3], weights[0], weights[1], weights[2], numbers, window, form,
+            _depths(sums, ring[(slot + side - half) % side, 3], weights[0], weights[1], weights[2], numbers, window, form,
                    values[y - half, left:right], sigma[y - half, left:right])
 
 

@@ -12,6 +12,7 @@ Unknown (NaN): no derivative above the noise, at focus where both vanish, beyond
 
 from __future__ import annotations
 
+import itertools
 import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from dfd.backend import array_module
 from dfd.capture import DifferentialQuad
 from dfd.depthmap import DepthMap
 from dfd.solvers.coupled_design import FORMS, Curve, Law, check_quad, combine, curve_of, law
+from dfd.threads import worker_count
 
 if TYPE_CHECKING:
     from dfd.kernels.derivatives import Numbers
@@ -42,7 +44,7 @@ _KNOWN = 0.3
 _UNCERTAIN = 0.2
 """Most sigma of a known depth, as a share of the range."""
 
-_ROWS = 64
+_ROWS = 256
 """Rows of a strip that one thread takes at a time."""
 
 _WORKING = 1_000_000
@@ -66,6 +68,7 @@ class QuadPass:
         blank = DifferentialQuad(np.broadcast_to(np.float32(0), (4, *self.shape)), self.views)
         self.curve = curve_of(blank, form=form, window=window, limits=limits)
         self.law = law(self.views)
+        self._pool = None
 
     def numbers(self, *, gains=(1.0, 1.0, 1.0, 1.0), black=0.0, white=1.0) -> Numbers:
         """What the kernels need for images whose black and white level are these, to be multiplied by gains."""
@@ -108,14 +111,19 @@ class QuadPass:
         if array_module(images, values, sigma) is not np:
             solve_on_device(images, numbers, **options)
             return
-        strips = [(top, min(top + _ROWS, self.shape[0])) for top in range(0, self.shape[0], _ROWS)]
-        if workers == 1:
-            for rows in strips:
-                solve_rows(images, rows, numbers, **options)
-            return
-        with ThreadPoolExecutor(workers) as pool:
-            for _ in pool.map(lambda rows: solve_rows(images, rows, numbers, **options), strips):
-                pass
+        workers = worker_count(workers)
+        if workers > 1 and (self._pool is None or self._pool[0] != workers):
+            self._pool = workers, ThreadPoolExecutor(workers)
+        run = map if workers == 1 else self._pool[1].map
+        for _ in run(lambda rows: solve_rows(images, rows, numbers, **options), _strips(self.shape[0], workers)):
+            pass
+
+
+def _strips(height, workers):
+    """(first row, last row beyond) of equal strips, a whole number for each worker, of about _ROWS rows."""
+    count = min(workers * -(-height // (workers * _ROWS)), height)
+    edges = [height * k // count for k in range(count + 1)]
+    return list(itertools.pairwise(edges))
 
 
 def solve_arrays(images, numbers: Numbers, *, window: int, form: str):
