@@ -1,13 +1,14 @@
 """Depth from the four images of a differential quadruple in one pass: derivatives, products, box sums, depth and sigma.
 
 The fused loop for the CPU.  `solvers.coupled.solve_arrays` says the same with whole arrays: tests hold this one and the CUDA
-one against it.  What a pixel costs, in additions, multiplications, divisions and roots, for a window of n x n px:
+one against it.  What a pixel costs by total least squares, every addition, multiplication, division, root, maximum and
+comparison counted once, for a window of n x n px:
 
-    2 differences 6 (4 multiplications by the brightness of an image), brightness 1, products 3, three box sums 6 (n - 1),
-    ratio by total least squares 24, curve 24, sigma 31, tests 5: 94 + 6 (n - 1), that is 118 for 5 x 5
+    differences 8, brightness 1, products 3, search for holes 1, box sums 6 (n - 1), noise 9, ratio 13, its variance 16,
+    curve 21, its slope, doubt and sigma 22, tests 9:   103 + 6 (n - 1), that is 127 for 5 x 5
 
-Luo et al. 2025 publish 36 for their estimator; its least squares with separable 5 x 5 sums (2 + 2 + 3 + 12 + 8) are 27, and
-26 for the ratio.  The rest of ours is the errors of both derivatives, the curve of the finite steps, and sigma.
+Luo et al. 2025 publish 36 for their estimator; its least squares with separable 5 x 5 sums and one confidence are 28 when
+counted so (2 + 2 + 3 + 12 + 8 + 1).  Ours adds the noise of both derivatives, the curve of the finite steps, and sigma.
 """
 
 from __future__ import annotations
