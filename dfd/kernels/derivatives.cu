@@ -42,7 +42,7 @@ extern "C" __global__ void quad(const PIXEL* __restrict__ power_minus, const PIX
                     const float aperture = c[3] * (float)aperture_plus[row + at] - c[2] * (float)aperture_minus[row + at]
                                            + c[5];
                     const float both = power + aperture;
-                    if (both == both) {
+                    if (both - both == 0.0f) {  // finite
                         ring[slot][SQUARES] += aperture * aperture;
                         ring[slot][POWERS] += power * power;
                         ring[slot][CROSSES] += aperture * power;
@@ -63,10 +63,15 @@ extern "C" __global__ void quad(const PIXEL* __restrict__ power_minus, const PIX
             const float power_noise = fmaxf(bright * c[6] + c[7], c[8]), aperture_noise = fmaxf(bright * c[9] + c[10], c[11]);
             const float noise = power_noise * aperture_noise, one = aa * power_noise, other = pp * aperture_noise;
             const float root = sqrtf((other - one) * (other - one) + 4.0f * noise * ap * ap);
-            float ratio, weight, drift = 0.0f;
+            float ratio, weight, drift;
+            bool seen;
+            const float faint = 0.5f * samples * c[13] * sqrtf(c[14] / samples);
             if (FORM == 0) {
                 weight = 2.0f * aperture_noise / (other - one + root + 2.0f * c[12] * noise);
                 ratio = ap * weight;
+                const float drawn = c[12] * power_noise * weight;
+                drift = ratio * drawn / (1.0f - drawn);
+                seen = weight * faint * power_noise < 1.0f;
             } else {
                 const float power_part = pp - power_noise * samples, aperture_part = aa - aperture_noise * samples;
                 weight = 1.0f / pp;
@@ -77,6 +82,7 @@ extern "C" __global__ void quad(const PIXEL* __restrict__ power_minus, const PIX
                     ratio = ap * weight;
                     drift = ap / power_part - ratio;
                 }
+                seen = power_part > faint * power_noise;
             }
             const float misfit = fmaxf(aa + ratio * (ratio * pp - 2.0f * ap),
                                        (aperture_noise + ratio * ratio * power_noise) * samples);
@@ -88,7 +94,7 @@ extern "C" __global__ void quad(const PIXEL* __restrict__ power_minus, const PIX
             const float strays = c[34] + v * (c[35] + v * (c[36] + v * c[37]));
             const float deviation = sqrtf(variance * slope * slope + strays * strays);
             const float floor = 1.0f + c[13] * sqrtf(c[14] / samples);
-            const bool known = samples >= c[15] && one + other + root > 2.0f * floor * noise * samples && weight > 0.0f
+            const bool known = seen && samples >= c[15] && one + other + root > 2.0f * floor * noise * samples && weight > 0.0f
                                && deviation < c[40] && value >= c[38] && value <= c[39] && bright == bright;
             values[(size_t)out * width + x] = known ? value : nothing;
             sigma[(size_t)out * width + x] = known ? deviation : nothing;

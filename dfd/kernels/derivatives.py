@@ -31,7 +31,8 @@ class Numbers(NamedTuple):
     black_*       what is added to the differences, in the same unit, for a black level and gains that differ
     power_*, aperture_*   variance of the two differences: slope times (both power images as they are, times gain_*) + floor,
                   but not below least
-    fuller        Fuller's constant;   surplus   noise that the larger mode must exceed, over 1, times sqrt(samples)
+    fuller        Fuller's constant;   surplus   noise that the larger mode must exceed, over 1, times sqrt(samples); half of
+                  it the signal in the power derivative
     share         pixels that share one independent sample of the noise
     least         known pixels of a window below which it tells nothing
     focus, kappa  lowest order;   curve, bump, far_*, near_*, steep_*, doubt_*, low, high   see `coupled_design.Curve`
@@ -122,8 +123,9 @@ def _add_rows(ring, first, last, window, sums):
 
 
 @numba.njit(**_JIT)
-def _weigh(counts, numbers, window, samples, share, least):
-    """Samples of every window, share / samples, and what the modes of its derivatives must exceed; inf where too few."""
+def _weigh(counts, numbers, window, samples, share, least, faint):
+    """Samples of every window, share / samples, what the modes of its derivatives must exceed (inf where samples are too
+    few), and what the signal in the power derivative must exceed, in units of its noise."""
     surplus, correlated, fewest = numbers[13], numbers[14], numbers[15]
     for x in range(samples.size):
         number = np.float32(0)
@@ -133,17 +135,18 @@ def _weigh(counts, numbers, window, samples, share, least):
         share[x] = correlated / max(number, np.float32(1))
         floor = np.float32(2) * number * (np.float32(1) + surplus * np.sqrt(share[x]))
         least[x] = floor if number >= fewest else np.float32(np.inf)
+        faint[x] = np.float32(0.5) * number * surplus * np.sqrt(share[x])
 
 
 @numba.njit(**_JIT)
-def _depths(sums, brightness, samples, share, least, c, window, form, values, sigma):
+def _depths(sums, brightness, samples, share, least, faint, c, window, form, values, sigma):
     """Depth and sigma of one row from the column sums of its window."""
     squares, powers, crosses = sums[0], sums[1], sums[2]
     zero, one, two, nan = np.float32(0), np.float32(1), np.float32(2), np.float32(np.nan)
     four = np.float32(4)
     power_slope, power_floor, power_least = c[6], c[7], c[8]
     aperture_slope, aperture_floor, aperture_least = c[9], c[10], c[11]
-    fuller, focus, kappa, curve, bump = two * c[12], c[16], c[17], c[18], c[19]
+    fuller, focus, kappa, curve, bump = c[12], c[16], c[17], c[18], c[19]
     far_0, far_1, far_2, far_3, far_4 = c[20], c[21], c[22], c[23], c[24]
     near_0, near_1, near_2 = c[25], c[26], c[27]
     steep_0, steep_1, steep_2, steep_3, steep_4, steep_5 = c[28], c[29], c[30], c[31], c[32], c[33]
@@ -159,10 +162,12 @@ def _depths(sums, brightness, samples, share, least, c, window, form, values, si
         aperture_noise = max(bright * aperture_slope + aperture_floor, aperture_least)
         one_mode, other_mode, noise = aa * power_noise, pp * aperture_noise, power_noise * aperture_noise
         root = np.sqrt((other_mode - one_mode) * (other_mode - one_mode) + four * noise * ap * ap)
-        drift = zero
         if len(form) == 1:
-            weight = two * aperture_noise / (other_mode - one_mode + root + fuller * noise)
+            weight = two * aperture_noise / (other_mode - one_mode + root + two * fuller * noise)
             ratio = ap * weight
+            drawn = fuller * power_noise * weight
+            drift = ratio * drawn / (one - drawn)
+            seen = weight * faint[x] * power_noise < one
         else:
             weight = one / pp
             power_part, aperture_part = pp - power_noise * samples[x], aa - aperture_noise * samples[x]
@@ -172,6 +177,7 @@ def _depths(sums, brightness, samples, share, least, c, window, form, values, si
             else:
                 ratio = ap * weight
                 drift = ap / power_part - ratio
+            seen = power_part > faint[x] * power_noise
         misfit = aa + ratio * (ratio * pp - two * ap)
         misfit = max(misfit, (aperture_noise + ratio * ratio * power_noise) * samples[x])
         variance = (misfit + noise * samples[x] * samples[x] * weight) * weight * share[x] + drift * drift
@@ -183,7 +189,7 @@ def _depths(sums, brightness, samples, share, least, c, window, form, values, si
         v = abs(u)
         strays = doubt_0 + v * (doubt_1 + v * (doubt_2 + v * doubt_3))
         deviation = np.sqrt(variance * slope * slope + strays * strays)
-        known = ((one_mode + other_mode + root > least[x] * noise) & (deviation < most)
+        known = (seen & (one_mode + other_mode + root > least[x] * noise) & (deviation < most)
                  & (value >= low) & (value <= high) & (weight > zero) & (bright == bright))
         values[x] = value if known else nan
         sigma[x] = deviation if known else nan
@@ -196,7 +202,7 @@ def _strip(power_minus, power_plus, aperture_minus, aperture_plus, first, last, 
     height, width, side, half = *power_minus.shape, len(window), len(window) // 2
     ring = np.zeros((side, 5, columns + 2 * half), np.float32)
     sums = np.zeros((3, columns + 2 * half), np.float32)
-    counts, weights = np.zeros((1, columns + 2 * half), np.float32), np.zeros((3, columns), np.float32)
+    counts, weights = np.zeros((1, columns + 2 * half), np.float32), np.zeros((4, columns), np.float32)
     holed = np.zeros(side, np.int64)
     for left in range(0, width, columns):
         right = min(left + columns, width)
@@ -211,7 +217,7 @@ def _strip(power_minus, power_plus, aperture_minus, aperture_plus, first, last, 
                 _products(power_minus[y, start:stop], power_plus[y, start:stop], aperture_minus[y, start:stop],
                          aperture_plus[y, start:stop], numbers, row[0, begin:end], row[1, begin:end], row[2, begin:end],
                          row[3, begin:end])
-                holed[slot] = 1 if np.isnan(_total(row[2])) else 0
+                holed[slot] = 0 if np.isfinite(_total(row[2])) else 1
                 if holed[slot] or before:
                     _mend(row, begin, end)
             else:
@@ -222,14 +228,14 @@ def _strip(power_minus, power_plus, aperture_minus, aperture_plus, first, last, 
             _add_rows(ring, 0, 3, window, sums)
             if y == first + half or before + holed.sum() > 0:
                 _add_rows(ring, 4, 5, window, counts)
-                _weigh(counts[0], numbers, window, weights[0], weights[1], weights[2])
-            _depths(sums, ring[(slot + side - half) % side, 3], weights[0], weights[1], weights[2], numbers, window, form,
-                   values[y - half, left:right], sigma[y - half, left:right])
+                _weigh(counts[0], numbers, window, weights[0], weights[1], weights[2], weights[3])
+            _depths(sums, ring[(slot + side - half) % side, 3], weights[0], weights[1], weights[2], weights[3], numbers,
+                    window, form, values[y - half, left:right], sigma[y - half, left:right])
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def _total(row):
-    """A sum that is NaN where anything is."""
+    """A sum that is not finite where anything is not."""
     total = np.float32(0)
     for x in range(row.size):
         total += row[x]
@@ -238,9 +244,9 @@ def _total(row):
 
 @numba.njit(nogil=True, cache=True)
 def _mend(row, start, stop):
-    """Leave what is NaN out of the products of a row, (5, n), tell it by the brightness, and count the others."""
+    """Leave what is not finite out of the products of a row, (5, n), tell it by the brightness, and count the others."""
     for x in range(start, stop):
-        there = row[2, x] == row[2, x]
+        there = np.isfinite(row[2, x])
         for part in range(3):
             row[part, x] = row[part, x] if there else np.float32(0)
         row[3, x] = row[3, x] if there else np.float32(np.nan)

@@ -116,8 +116,8 @@ SOLVERS: dict[str, Solver] = {
         Solver(
             "coupled-derivatives", coupled.solve_coupled, (DifferentialQuad,),
             "the same by least squares of depth as published (Python: form=\"ratio\"); noise draws it to focus",
-            "Luo, Liu, Alexander and Guo 2025", 0.5, coupled.reach, coupled.bytes_needed, lambda *_: 10.0, coupled.check,
-            remarks=coupled_remarks.remarks,
+            "Luo, Liu, Alexander and Guo 2025", 0.5, coupled.reach, coupled.bytes_needed, lambda *_: 10.0,
+            coupled.check_metres, remarks=coupled_remarks.remarks,
         ),
         Solver(
             "focal-track", focal_track.solve_focal_track, (FocalStack, Capture),

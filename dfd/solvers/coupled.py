@@ -36,7 +36,7 @@ _FULLER = 1.0
 """Fuller's constant: 0 is plain total least squares without moments, 1 nearly unbiased, 4 the least square error."""
 
 _SURPLUS = 4.0
-"""Standard errors of a mean square by which the derivatives must exceed the noise."""
+"""Standard errors of a mean square by which the derivatives must exceed the noise; half as many for that of power alone."""
 
 _KNOWN = 0.3
 """Share of a window that must hold data."""
@@ -160,16 +160,20 @@ def _estimate(form, sums, noises, samples, c):
     floor = 1 + c.surplus * xp.sqrt(c.share / samples)
     lowest = Law(c.focus, c.kappa)
     ratio, weight = combine(form, aa, pp, ap, aperture_noise, power_noise, c.fuller, lowest)
-    drift = 0.0
-    if form != "total-least-squares":  # what it would be without the noise's part of the sums
+    if form == "total-least-squares":  # what Fuller's correction draws it to focus by
+        drawn = c.fuller * power_noise * weight
+        drift, signal = ratio * drawn / (1 - drawn), 1 / weight
+    else:  # what it would be without the noise's part of the sums
         parts = aa - aperture_noise * samples, pp - power_noise * samples
         drift = combine(form, *parts, ap, aperture_noise, power_noise, c.fuller, lowest)[0] - ratio
+        signal = parts[1]
     misfit = xp.maximum(aa + ratio * (ratio * pp - 2 * ap), (aperture_noise + ratio * ratio * power_noise) * samples)
     variance = (misfit + noise * samples * samples * weight) * weight / samples * c.share + drift**2
     curve = Curve(c.focus, c.curve, c.bump, c[20:25], c[25:28], c[28:34], c[34:38], c.low, c.high)
     value = curve.value(ratio)
     sigma = xp.sqrt(variance * curve.slope(ratio) ** 2 + curve.strays(ratio) ** 2)
-    certain = (modes + root > 2 * floor * noise * samples) & (sigma < c.most) & (weight > 0)
+    seen = signal > 0.5 * samples * c.surplus * xp.sqrt(c.share / samples) * power_noise
+    certain = seen & (modes + root > 2 * floor * noise * samples) & (sigma < c.most) & (weight > 0)
     return value, sigma, certain & (value >= c.low) & (value <= c.high)
 
 
@@ -191,6 +195,11 @@ def solve_total(capture: DifferentialQuad, *, limits=None, window=WINDOW) -> Dep
 def check(capture: DifferentialQuad, limits) -> None:
     """Raises ValueError for optics or limits that a closed form cannot use, see `coupled_design.check_quad`."""
     check_quad(capture, limits)
+
+
+def check_metres(capture: DifferentialQuad, limits) -> None:
+    """`check` for least squares of metres, which need a focus before infinity."""
+    check_quad(capture, limits, "least-squares")
 
 
 def reach(capture: DifferentialQuad, limits) -> int:

@@ -40,7 +40,7 @@ _SIDE, _NODES, _NEAR_NODES, _NEAR_STEPS = 128, 65, 33, 3
 _EXPONENTS = (1.0, 3.0)
 _BUMPS = np.geomspace(0.003, 0.5, 24)
 _SAME = 1e-3
-_CENTRED = 0.1
+_CENTRED = 0.02
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def curve_of(capture: DifferentialQuad, *, form: str, window: int, limits) -> Cu
         raise ValueError(f"form ({form!r}) must be one of {', '.join(FORMS)}")
     if not (3 <= window <= MOST_WINDOW and window % 2 == 1):
         raise ValueError(f"window ({window} px) must be odd, from 3 to {MOST_WINDOW} px; 5 is the published one")
-    check_quad(capture, limits)
+    check_quad(capture, limits, form)
     low, high = grid_range(capture, limits)
     pupils = tuple((view.lens, view.psf) for view in capture.views)
     variances = [float(view.noise.variance(np.float64(0.5))) for view in capture.views]
@@ -130,10 +130,13 @@ def curve_of(capture: DifferentialQuad, *, form: str, window: int, limits) -> Cu
     return _curve(pupils, form, window, low, high, round(math.log2(max(ratio, 1e-6)), 1))
 
 
-def check_quad(capture: DifferentialQuad, limits) -> None:
-    """Raises ValueError as `law`, `grid.check_optics` and `grid.grid_range` do."""
+def check_quad(capture: DifferentialQuad, limits, form: str = "total-least-squares") -> None:
+    """Raises ValueError as `law`, `grid.check_optics` and `grid.grid_range` do, and for metres counted from infinity on."""
     check_optics(capture, limits)
-    law(capture.views)
+    focus = law(capture.views).focus
+    if form == "least-squares" and focus <= 0:
+        raise ValueError(f"focus ({focus:.3g} dioptre) at or beyond infinity: least squares of a depth in metres have no "
+                         "answer there; use --solver coupled-derivatives-tls, or check power_dpt and image_distance_mm")
 
 
 @dataclass(frozen=True)
