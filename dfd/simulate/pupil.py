@@ -16,6 +16,10 @@ SAMPLES = (61, 101, 201, 301)
 """Samples per pixel that the renderer chooses from, by the largest blur that reaches the pixel; the last one is for
 pixels that see past a blurred edge."""
 
+FINE_SAMPLES = (61, 201, 1201, 1201)
+"""The same where the rim of a wide blur must be right: SAMPLES leave a disk of 28 px as sharp as one 1.5 % smaller, which
+solvers with a forward model see at a per cent of noise.  Takes four to six times as long."""
+
 SMOOTHING = 0.6
 """Footprint std / spacing of the samples."""
 

@@ -11,12 +11,13 @@ from dfd.simulate.scenes import Scene
 from dfd.simulate.texture import pyramid
 
 
-def render(scene: Scene, lenses, shape, *, pupils=None, progress=None) -> np.ndarray:
+def render(scene: Scene, lenses, shape, *, pupils=None, samples=SAMPLES, progress=None) -> np.ndarray:
     """(K, H, W, 3) float32 linear radiance 0..1, free of noise: what each lens forms on its sensor.
 
     lenses     K ThinLens, all at the same entrance pupil; the image centre is the optical axis
     shape      (H, W) px
     pupils     K of "full", "left" or "right": the part of the entrance pupil that is open (x < 0 is left); None = full
+    samples    four numbers of samples per pixel to choose from, see `pupil.SAMPLES`
     progress   called as progress(done, total) after every image
     Each pixel is the mean over its square and over the pupil, so brightness does not depend on the aperture.
     Breathing follows from the lens: a frame's scale is its fx.  Raises ValueError when counts do not match.
@@ -27,7 +28,7 @@ def render(scene: Scene, lenses, shape, *, pupils=None, progress=None) -> np.nda
     pupils = ("full",) * len(lenses) if pupils is None else tuple(pupils)
     if len(pupils) != len(lenses):
         raise ValueError(f"{len(lenses)} lenses but {len(pupils)} pupils; give one pupil per lens")
-    tables = {pupil: _point_table(pupil) for pupil in set(pupils)}
+    tables = {pupil: _point_table(pupil, samples) for pupil in set(pupils)}
     geometry, mapping = _tables(scene)
     texels, levels = _texel_table(scene)
     images = np.empty((len(lenses), *shape, 3), np.float32)
@@ -95,9 +96,9 @@ def _texel_table(scene):
     return np.concatenate(parts), np.array(levels, np.int64)
 
 
-def _point_table(pupil):
+def _point_table(pupil, samples):
     """All sample sets of one pupil behind each other, (4, n), and (C, 2) int64 first point and count of each."""
-    sets = [pupil_points(pupil, samples) for samples in SAMPLES]
+    sets = [pupil_points(pupil, number) for number in samples]
     counts = [len(points) for points in sets]
     first = np.concatenate([[0], np.cumsum(counts)[:-1]])
     return np.concatenate(sets).T, np.stack([first, counts], axis=1).astype(np.int64)
