@@ -58,18 +58,15 @@ def test_remarks_are_warnings_of_the_python_door(rng):
                            device="cpu")
 
 
-def _with_lens(quad, index, lens):
-    views = list(quad.views)
-    views[index] = replace(views[index], lens=lens)
-    return DifferentialQuad(quad.images, views)
-
-
 @pytest.mark.parametrize(("index", "change", "message"), [
     (1, {"pupil_diameter": 6e-3}, "needs one pupil"),
     (3, {"focal_length": 1 / 10.13}, "aperture-plus is focused at"),
+    (slice(None), {"pixel_pitch": 2e-2}, "changes the blur by 0.0033 px"),
 ])
 def test_optics_that_the_closed_form_cannot_use_are_refused(rng, index, change, message):
     quad = plane_quad(rng, inverse_depth=1.3, shape=(40, 50))
-    wrong = _with_lens(quad, index, replace(quad.views[index].lens, **change))
+    views = [replace(view, lens=replace(view.lens, **change)) if k in np.arange(4)[index].ravel() else view
+             for k, view in enumerate(quad.views)]
+    wrong = DifferentialQuad(quad.images, views)
     with pytest.raises(ValueError, match=message):
         solve_total(wrong)

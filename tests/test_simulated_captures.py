@@ -137,7 +137,7 @@ def test_every_frame_of_cod_is_exposed_for_its_pupil(tmp_path):
 
 
 def test_fine_samples_blur_as_the_disk_of_the_model_does():
-    """A plane at 0.72 m, 9 px of blur: the likelihood, which believes the disk, finds it without bias; SAMPLES cost a sigma."""
+    """A plane at 0.72 m, 9 px of blur: the likelihood, which believes the disk, has no bias; SAMPLES cost it a sigma."""
     simulation = simulate_capture("differential-quad", scene="plane", preset="cod", size=(96, 128), samples=FINE_SAMPLES)
     grey = np.stack([simulation.planes(index).mean(axis=2) for index in range(4)]).astype(np.float32)
     views = [View(lens, Psf(), simulation.noise.averaged(1 / 3)) for lens in simulation.lenses]

@@ -91,7 +91,7 @@ extern "C" __global__ void quad(const PIXEL* __restrict__ power_minus, const PIX
             const float value = c[16] + u * (c[20] + u * (c[21] + u * (c[22] + u * (c[23] + u * c[24])))
                                              + t * (c[25] + t * (c[26] + t * c[27])));
             const float slope = c[28] + u * (c[29] + u * (c[30] + u * c[31])) + t * (c[32] + t * c[33]);
-            const float strays = c[34] + v * (c[35] + v * (c[36] + v * c[37]));
+            const float strays = c[34] + v * (c[35] + v * c[36] + t * t * c[37]);
             const float deviation = sqrtf(variance * slope * slope + strays * strays);
             const float floor = 1.0f + c[13] * sqrtf(c[14] / samples);
             const bool known = seen && samples >= c[15] && one + other + root > 2.0f * floor * noise * samples && weight > 0.0f

@@ -187,7 +187,7 @@ def _depths(sums, brightness, samples, share, least, faint, c, window, form, val
                              + t * (near_0 + t * (near_1 + t * near_2)))
         slope = steep_0 + u * (steep_1 + u * (steep_2 + u * steep_3)) + t * (steep_4 + t * steep_5)
         v = abs(u)
-        strays = doubt_0 + v * (doubt_1 + v * (doubt_2 + v * doubt_3))
+        strays = doubt_0 + v * (doubt_1 + v * doubt_2 + t * t * doubt_3)
         deviation = np.sqrt(variance * slope * slope + strays * strays)
         known = (seen & (one_mode + other_mode + root > least[x] * noise) & (deviation < most)
                  & (value >= low) & (value <= high) & (weight > zero) & (bright == bright))

@@ -38,9 +38,13 @@ MOST_WINDOW = 31
 
 _SIDE, _NODES, _NEAR_NODES, _NEAR_STEPS = 128, 65, 33, 3
 _EXPONENTS = (1.0, 3.0)
+_SOFT = 0.9
+"""Exponents of other textures, and std [px] of a softness that psf_core_px does not state: how far R moves is in `doubt`."""
+
 _BUMPS = np.geomspace(0.003, 0.5, 24)
 _SAME = 1e-3
 _CENTRED = 0.02
+_LEAST_PX = 0.02
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Curve:
     q = focus + u (far_0 + far_1 u + ... + far_4 u^4 + t (near_0 + near_1 t + near_2 t^2))
 
     steep       of the slope: steep_0 + steep_1 u + ... + steep_3 u^3 + t (steep_4 + steep_5 t)  [dioptre per unit of R]
-    doubt       of the standard deviation [dioptre] that noise has no part in: d_0 + d_1 |u| + d_2 u^2 + d_3 |u|^3
+    doubt       of the standard deviation [dioptre] that noise has no part in: d_0 + |u| (d_1 + d_2 |u| + d_3 t^2)
     low, high   inverse depths [dioptre] between which the curve has one answer and the user looks
     """
 
@@ -90,7 +94,8 @@ class Curve:
     def strays(self, ratio):
         """Standard deviation [dioptre] of depth that is left without noise; may fall below zero by what the fit misses."""
         u = abs(self.scale * ratio)
-        return functools.reduce(lambda total, part: total * u + part, reversed(self.doubt))
+        t = 1 / (1 + self.bump * u * u)
+        return self.doubt[0] + u * (self.doubt[1] + u * self.doubt[2] + t * t * self.doubt[3])
 
 
 def law(views) -> Law:
@@ -134,6 +139,11 @@ def check_quad(capture: DifferentialQuad, limits, form: str = "total-least-squar
     """Raises ValueError as `law`, `grid.check_optics` and `grid.grid_range` do, and for metres counted from infinity on."""
     check_optics(capture, limits)
     focus = law(capture.views).focus
+    minus, plus = (view.lens for view in capture.views[:2])
+    seen = abs(plus.blur_rate * (plus.focus - minus.focus))
+    if seen < _LEAST_PX:
+        raise ValueError(f"the power step changes the blur by {seen:.2g} px, {_LEAST_PX:g} px are needed: check power_dpt, "
+                         f"pupil_diameter_mm ({plus.pupil_diameter * 1e3:g} mm) and image_distance_mm")
     if form == "least-squares" and focus <= 0:
         raise ValueError(f"focus ({focus:.3g} dioptre) at or beyond infinity: least squares of a depth in metres have no "
                          "answer there; use --solver coupled-derivatives-tls, or check power_dpt and image_distance_mm")
@@ -164,7 +174,7 @@ def _curve(pupils, form, window, low, high, log_ratio):
     steep = np.linalg.lstsq(np.stack([*(u**k for k in range(4)), t, t**2], axis=1), slope, rcond=None)[0]
     made = Curve(lowest.focus, scale, bump, far, near, _floats(steep), (0.0,) * 4, float(nodes[0]), float(nodes[-1]))
     strays = np.hypot(doubt * slope, made.value(ratio) - nodes)
-    return replace(made, doubt=_fit_doubt(np.abs(u), strays))
+    return replace(made, doubt=_fit_doubt(np.abs(u), t, strays))
 
 
 def _floats(values):
@@ -186,6 +196,7 @@ def _table(views, nodes, form, window, lowest, noise_ratio):
     radial[0, 0] = np.inf
     both = np.where((wx == 0) | (wx == np.pi), 1.0, 2.0)  # the other half of the plane is the conjugate of this one
     spectra = [pixel * radial ** (-exponent / 2) for exponent in (2.0, *_EXPONENTS)]
+    spectra.append(spectra[0] * np.exp(-(_SOFT**2) * (wy**2 + wx**2)))
     shared = _shared_pairs(window)
     ratio, doubt = np.empty(len(nodes)), np.empty(len(nodes))
     for index, node in enumerate(nodes):
@@ -193,7 +204,9 @@ def _table(views, nodes, form, window, lowest, noise_ratio):
         power, aperture = plus - minus, large - small
         found = [_ratio_of(both * spectrum, power, aperture, form, lowest, noise_ratio) for spectrum in spectra]
         spread = _scatter(spectra[0], power, aperture - found[0] * power, shared)
-        ratio[index], doubt[index] = found[0], math.hypot(spread, (found[1] - found[2]) / 4)
+        ratio[index] = found[0]
+        moved = np.nan_to_num([(found[1] - found[2]) / 4, (found[3] - found[0]) / 2])
+        doubt[index] = math.hypot(spread, *moved)
     return ratio, doubt
 
 
@@ -262,9 +275,9 @@ def _fit(ratio, beyond):
     return scale, float(best[1]), _floats(best[2][:5]), _floats(best[2][5:])
 
 
-def _fit_doubt(u, strays):
-    """Four coefficients of a cubic in |u| near the standard deviations `strays`, relatively."""
-    basis = np.stack([u**k for k in range(4)], axis=1)
-    weights = 1 / (strays + 0.02 * strays.max() + 1e-9)[:, None]
+def _fit_doubt(u, t, strays):
+    """Four coefficients in |u| and t near the standard deviations `strays`, relatively; see Curve.doubt."""
+    basis = np.stack([u**0, u, u**2, u * t**2], axis=1)
+    weights = 1 / (strays + 0.003 * strays.max() + 1e-9)[:, None]
     terms, *_ = np.linalg.lstsq(basis * weights, strays * weights[:, 0], rcond=None)
     return _floats(terms)
