@@ -181,9 +181,7 @@ def _kept(source, alignment):
     kept = [k for k in range(len(names)) if alignment.aligned[k]]
     if len(kept) >= (len(names) if source.kind == "differential-quad" else min(_LEAST_FRAMES, len(names))):
         return kept, tuple(_named(note, names) for note in alignment.notes)
-    return list(range(len(names))), (
-        f"only {len(kept)} of {len(names)} frames could be aligned, too few: weak texture, or pictures of different scenes; "
-        "all are used where the optics predict them; look at the frames, or pass --align none if they are registered",)
+    return list(range(len(names))), (cautions.unaligned(len(kept), len(names)),)
 
 
 def _transforms(frames, alignment, gains):

@@ -51,18 +51,29 @@ def focus_order(source: Source, small, matrices, kept, shape) -> tuple[str, ...]
     return (prepare.order_note(jumps, [source.frames[k].path.name for k in kept]),) if jumps else ()
 
 
-def flicker(frames, gains, kept) -> tuple[str, ...]:
-    """Sentences when frames were much brighter or darker than their exposure says, or nobody can tell."""
-    stated = all(frame.settings.exposure is not None for frame in frames)
-    untold = [frames[k].path.name for k in kept if math.isnan(gains[k])]
+def unaligned(count: int, total: int) -> str:
+    """The sentence where `count` of `total` frames could be aligned, too few to use them alone."""
+    return (f"only {count} of {total} frames could be aligned, too few: weak texture, or pictures of different scenes; all "
+            "are used where the optics predict them; look at the frames, or pass --align none if they are registered")
+
+
+def flicker(frames, gains, kept, *, names=None, stated=None, where="") -> tuple[str, ...]:
+    """Sentences when frames were much brighter or darker than their exposure says, or nobody can tell.
+
+    names   of the frames, default those of their files;   stated   exposures are known, default where every frame states
+    one;   where   in words, what was corrected
+    """
+    names = [frame.path.name for frame in frames] if names is None else names
+    stated = all(frame.settings.exposure is not None for frame in frames) if stated is None else stated
+    untold = [names[k] for k in kept if math.isnan(gains[k])]
     notes = (f"{', '.join(untold)}: brightness cannot be compared with the reference frame (too few pixels that are neither "
              f"dark nor saturated in both); it is taken as {'its exposure says' if stated else 'equal'}",) if untold else ()
     worst = max(kept, key=lambda k: 0.0 if math.isnan(gains[k]) else abs(math.log(gains[k])))
     if math.isnan(gains[worst]) or abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
         return notes
     expected = "what its exposure says" if stated else "that of the reference frame"
-    return (*notes, f"{frames[worst].path.name}: brightness differs by a factor of {1 / gains[worst]:.3g} from {expected}; "
-            f"it was corrected; check {'exposure_s in capture.toml, or ' if stated else ''}the light")
+    return (*notes, f"{names[worst]}: brightness differs by a factor of {1 / gains[worst]:.3g} from {expected}; "
+            f"it was corrected{where}; check {'exposure_s in capture.toml, or ' if stated else ''}the light")
 
 
 def doubtful_foci(frames) -> tuple[str, ...]:

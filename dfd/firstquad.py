@@ -19,9 +19,6 @@ from dfd.streaming import linearise
 _COARSE_PIXELS, _NOISE_PIXELS = 0.3e6, 6e6
 """Most pixels of the small images that brightness is matched on; pixels that the noise is estimated from."""
 
-_LARGEST_GAIN = 1.2
-"""A residual gain beyond this factor is worth a warning."""
-
 _ANY_NOISE = Noise(1e4, 0.0)
 _STRAIGHT_PX = 1e-3
 """Displacement in a corner up to which an image lies on the grid already."""
@@ -71,8 +68,10 @@ def prepare_first(quads: Quadruples, images, *, align: str) -> Prepared:
     bands = [noise.bands(image, int(_NOISE_PIXELS / 4), first=role) for role, image in enumerate(light)]
     noises, noise_from = noises_of(quads.source, [quads.plane] * 4, bands, quads.reduction)
     noises = [each.scaled(float(gain)) for each, gain in zip(noises, gains, strict=True)]
+    flicker = cautions.flicker(quads.source.frames, measured, range(4), names=[frame.role for frame in quads.source.frames],
+                               stated=quads.areas or None, where=" in all quadruples")
     return Prepared(views_of(quads, lenses, noises), tuple(map(float, gains)), warps, _first(noise_from),
-                    (*notes, *cautions.saturated(quads.source, light), *_flicker(quads, measured)))
+                    (*notes, *cautions.saturated(quads.source, light), *flicker))
 
 
 def captured(quads: Quadruples, images, prepared: Prepared) -> DifferentialQuad:
@@ -105,6 +104,8 @@ def _placed(quads, lenses, light):
     notes = tuple(f"{source.frames[k].role}: lies {found.corner_shift_px[k]:.2f} px off its place in the first quadruple "
                   f"(1-sigma {found.sigma_px[k]:.2f} px, at most {DISPLACED_PX:g} px do no harm); {done}" for k in off)
     told = tuple(re.sub(r"frame (\d+)", lambda number: source.frames[int(number[1])].role, note) for note in found.notes)
+    if not found.aligned.all():
+        told = (f"first quadruple: {cautions.unaligned(int(found.aligned.sum()), 4)}",)
     return tuple(None if _moves(matrix, quads.shape) <= _STRAIGHT_PX else matrix for matrix in maps), (*told, *notes)
 
 
@@ -136,19 +137,3 @@ def _residual(light, warps, exposure, reference):
 def _first(noise_from):
     """In words: the images are those of the first quadruple."""
     return noise_from.replace("the images", "the first images")
-
-
-def _flicker(quads, measured):
-    """Sentences on brightness that nobody stated or that is far from it."""
-    frames, stated = quads.source.frames, quads.areas or all(
-        frame.settings.exposure is not None for frame in quads.source.frames)
-    expected = "what its exposure says" if stated else "that of the reference frame"
-    notes = []
-    for frame, gain in zip(frames, measured, strict=True):
-        if math.isnan(gain):
-            notes.append(f"{frame.role}: brightness cannot be compared with the reference frame (too few pixels that are "
-                         f"neither dark nor saturated in both); it is taken as {expected if stated else 'equal'}")
-        elif abs(math.log(gain)) > math.log(_LARGEST_GAIN):
-            notes.append(f"{frame.role}: brightness differs by a factor of {1 / gain:.3g} from {expected}; it was corrected "
-                         f"in all quadruples; check {'exposure_s in capture.toml, or ' if stated else ''}the light")
-    return tuple(notes)

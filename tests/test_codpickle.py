@@ -70,8 +70,9 @@ def test_pictures_are_averaged_to_pixels_four_times_as_large(pickled):
 @pytest.mark.parametrize(("unit", "sigma"), [(1e-3, "2.5"), (1.0, "0.0025")])
 def test_metres_and_millimetres_of_the_pupil_are_told_apart(tmp_path, quads, unit, sigma, capsys):
     path = write_pickle(tmp_path / "a.pkl", layout(quads, DEPTHS, convert=codes, unit=unit))
-    found = [frame.settings.pupil_diameter.value for frame in open_pickle(path).source.frames]
-    assert found == pytest.approx([5e-3, 5e-3, 3e-3, 7e-3])
+    pupils = [frame.settings.pupil_diameter for frame in open_pickle(path).source.frames]
+    assert [pupil.value for pupil in pupils] == pytest.approx([5e-3, 5e-3, 3e-3, 7e-3])
+    assert pupils[0].source == f"Sigma, a radius in {'mm' if unit == 1e-3 else 'm'}"
     assert dfd("info", path) == 0
     assert f"in {'mm' if unit == 1e-3 else 'm'};" in capsys.readouterr().out
 
@@ -133,6 +134,18 @@ def without(name):
     return changed
 
 
+def shot(value):
+    def changed(items):
+        items[1][0][1] = value
+        return items
+
+    return changed
+
+
+def pictures(convert):
+    return lambda items: [[[one | {"Img": convert(one["Img"])} for one in row] for row in item] for item in items]
+
+
 ODD = {
     "no list": (lambda items: {"a": 1}, ("a dict instead of list[i][aperture][power]",)),
     "an empty list": (lambda items: [], ("an empty list",)),
@@ -141,6 +154,14 @@ ODD = {
     "no setting": (without("OP"), ("[1][0][1] has no 'OP'",)),
     "a setting of text": (change(0, 1, 0, OP="1.2"), ("[0][1][0]: OP is no finite number",)),
     "a setting of NaN": (change(0, 1, 0, Sigma=float("nan")), ("Sigma is no finite number",)),
+    "a setting too large for a float": (change(0, 1, 0, OP=10**400), ("[0][1][0]: OP is no finite number",)),
+    "a place too large for a float": (change(1, 0, 1, Loc=-10**400), ("[1][0][1]: Loc is no finite number",)),
+    "a shot of nothing": (shot(None), ("[1][0][1] is None; every item", "3 x 3 dicts")),
+    "a shot of lists": (shot([1, 2]), ("[1][0][1] is a list; every item", "3 x 3 dicts")),
+    "pictures without light": (pictures(lambda image: np.full(image.shape, np.nan, np.float32)),
+                               ("power-minus in item 0 holds nan", "save finite numbers")),
+    "pictures beyond all numbers": (pictures(lambda image: np.full(image.shape, np.inf)), ("item 0 holds inf",)),
+    "tiny pictures": (pictures(lambda image: image[:8, :9]), ("9 x 8 px of uint8, is too small", "at least 20 px")),
     "a picture of lists": (change(2, 2, 1, Img=[[1, 2]]), ("[2][2][1]: Img is no grey picture",)),
     "colours": (change(0, 1, 0, Img=np.zeros((20, 20, 3), np.uint8)), ("Img is no grey picture",)),
     "another size": (change(2, 1, 2, Img=np.zeros((40, 40), np.uint8)), ("power-plus of item 2 is 40 x 40 px", "one size")),

@@ -14,6 +14,7 @@ from sequencefiles import write_folders, write_pages
 import dfd as library
 from dfd.cli.commands import app
 from dfd.console.run import call
+from dfd.sequences import open_sequence
 
 SHAPE = (60, 84)
 
@@ -112,7 +113,45 @@ def test_npy_of_another_type_is_refused(tmp_path, quads, capsys, monkeypatch):
     refused(tmp_path, capsys, ["depth", "in", "-o", "out"], "power_plus.npy", "plain grey numbers")
 
 
+def npy_header(path, shape):
+    """An npy that announces a shape and holds hardly anything."""
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<u2", "fortran_order": False, "shape": shape})
+        file.write(bytes(200))
+
+
+NPY = {
+    "no images": (lambda path: np.save(path, np.zeros((0, *SHAPE), np.uint16)), ("(0, 60, 84) holds no images",)),
+    "signed numbers": (lambda path: np.save(path, np.zeros((4, *SHAPE), np.int16)), ("of type int16; save uint16",)),
+    "columns first": (lambda path: np.save(path, np.asfortranarray(np.load(path))), ("columns first",)),
+    "more than any disk": (lambda path: npy_header(path, (10**9, 10**5, 10**5)), ("cannot be read as npy", "cut")),
+    "more than the file": (lambda path: npy_header(path, (4, *SHAPE)), ("cannot be read as npy", "cut")),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", NPY)
+def test_an_npy_that_is_no_sequence_says_what_it_is(tmp_path, quads, capsys, monkeypatch, name):
+    break_it, parts = NPY[name]
+    monkeypatch.chdir(tmp_path)
+    write_pages(tmp_path / "in", quads, suffix=".npy")
+    break_it(tmp_path / "in" / "power_plus.npy")
+    refused(tmp_path, capsys, ["depth", "in", "-o", "out"], "power_plus.npy", *parts)
+
+
+def twice(path):
+    tifffile.imwrite(path, np.stack([tifffile.imread(path)] * 2), photometric="minisblack")
+
+
+def test_a_table_inside_a_folder_is_told(place):
+    shutil.copy(place / "folders" / "capture.toml", place / "folders" / "t2")
+    told = [text for text in open_sequence(place / "folders").source.warnings if "capture.toml of their own" in text]
+    assert len(told) == 1 and "1 of 4 folders" in told[0] and "first t2" in told[0]
+
+
 FOLDERS = {
+    "several pages": (lambda folder: twice(folder / "t2" / "power_plus.tiff"),
+                      ("t2/power_plus.tiff holds 2 images", "one of four")),
     "a missing role": (lambda folder: (folder / "t2" / "power_plus.tiff").unlink(),
                        ("t2/power_plus.tiff: no such file", "four files")),
     "a missing role in the first": (lambda folder: (folder / "t0" / "power_plus.tiff").unlink(),

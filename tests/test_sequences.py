@@ -19,8 +19,10 @@ from sequencefiles import LEVELS, NAMES, write_folders, write_pages
 import dfd
 from dfd.cli.commands import app
 from dfd.console.run import call
+from dfd.firstquad import prepare_first
 from dfd.io.sidecar import read_sidecar
 from dfd.kernels.metres import fill_metres, metres_arrays
+from dfd.sequences import open_sequence
 
 DEPTHS = (0.8, 0.9, 1.1, 1.3, 1.2)
 SHAPE = (75, 118)
@@ -164,6 +166,18 @@ def test_brightness_that_nobody_stated_is_measured_once_and_told(work, quads, tm
     record = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
     assert record["frames"][2]["gain"] == pytest.approx(1 / 0.7, rel=3e-3)
     assert any("aperture-minus: brightness differs by a factor of 0." in text for text in record["warnings"])
+
+
+def test_an_image_that_cannot_be_aligned_is_used_and_told_so(quads, tmp_path, rng):
+    """A picture of another scene: all four are solved, so nothing may say that one is left out."""
+    shape = (150, 200)
+    images = quad(rng, 0.9, shape=shape)
+    images[3] = quad(rng, 0.9, shape=shape)[3]
+    write_pages(tmp_path / "in", [images], integers=False)
+    sequence = open_sequence(tmp_path / "in")
+    told = prepare_first(sequence, images, align="auto").warnings
+    assert sum("first quadruple: only 3 of 4 frames could be aligned" in text for text in told) == 1, told
+    assert not any("left out" in text for text in told)
 
 
 def test_near_far_mask_and_confidence_leave_pixels_out(work, tmp_path):

@@ -196,6 +196,20 @@ def test_the_extension_registry_is_not_asked(tmp_path, mark):
     assert not mark.exists()
 
 
+def test_text_is_made_into_arrays_once_at_most(tmp_path):
+    with pytest.raises(OSError, match=r"out of text that they share, in a file of \d+ bytes"):
+        unpickle(written(tmp_path / "a.pkl", shared_text(10_000, 50)))
+    array, = unpickle(written(tmp_path / "b.pkl", shared_text(200, 1)))
+    np.testing.assert_array_equal(array_of(array), np.full(200, ord("a"), np.uint8))
+
+
+def test_large_files_may_hold_many_values(tmp_path, monkeypatch):
+    monkeypatch.setattr("dfd.io.unpickle._MOST_STEPS", 100)
+    assert len(unpickle(written(tmp_path / "a.pkl", [b"x" * 100_000] + [1] * 150))) == 151
+    with pytest.raises(OSError, match="more than 100 instructions"):
+        unpickle(written(tmp_path / "a.pkl", [1] * 150))
+
+
 def lengths():
     """Pickles that announce far more than they hold."""
     state = (b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01%s"
@@ -221,8 +235,17 @@ def lengths():
         "two values": b"\x80\x04NN.",
         "a mark alone": b"\x80\x04(.",
         "an append to nothing": b"\x80\x04Na.",
+        "text that many arrays share": shared_text(100_000, 5_000),
+        "more instructions than plain values need": b"\x80\x04" + b"N0" * 150_000 + b"N.",
         "a memory that is empty": b"\x80\x04h\x05.",
     }
+
+
+def shared_text(size, count):
+    """A list of `count` arrays of the same `size` bytes, written once as text and recalled for every array."""
+    text = b"\x80\x02X" + struct.pack("<I", size) + b"a" * size + b"q\x000cnumpy\ndtype\nU\x02u1K\x00K\x01\x87Rq\x010"
+    each = b"cnumpy.core.numeric\n_frombuffer\n(h\x00h\x01J" + struct.pack("<i", size) + b"\x85tRa"
+    return text + b"]" + each * count + b"."
 
 
 @pytest.mark.parametrize("name", lengths())

@@ -32,12 +32,16 @@ from dfd.io.unpickle import unpickle
 from dfd.psf import Psf
 from dfd.settings import CameraSettings, Value
 
+_NUMBERS = ("OP", "Sigma", "Loc")
+_LAYOUT = "every item of the published layout has 3 x 3 dicts of Img, OP, Sigma and Loc"
+
 _PLACES = {"power-minus": (1, 0), "power-plus": (1, 2), "aperture-minus": (0, 1), "aperture-plus": (2, 1)}
 """Role -> (aperture, power) in the layout."""
 
 _DEFAULTS = {"power_offset": 8.9, "slide_zero": 0.93, "slide_step": 4e-7, "binning": 4.0}
 _CAMERA = {"image_distance": 0.110, "pixel_pitch": 5.86e-6}
 _LARGEST_RADIUS_M, _SAME = 0.1, 1e-6
+_UNITS = {1.0: "m", 1e-3: "mm"}
 _WHITES = (1.0, 255.0, 1023.0, 4095.0, 65535.0)
 """Levels at which cameras end: white of floats that do not say is the least that holds the first quadruple."""
 
@@ -79,27 +83,39 @@ def _shot(path, layout, index, role):
     place = f"{path}: [{index}][{aperture}][{power}]"
     try:
         shot = layout[index][aperture][power]
-        picture = shot["Img"]
-        found = {name: _number(shot[name]) for name in ("OP", "Sigma", "Loc")}
-    except (KeyError, IndexError, TypeError) as error:
-        lack = error if isinstance(error, KeyError) else "shot"
-        raise OSError(f"{place} has no {lack}; every item of the published layout has 3 x 3 dicts of Img, OP, Sigma and "
-                      "Loc") from error
+    except (LookupError, TypeError) as error:
+        raise OSError(f"{place} has no shot; {_LAYOUT}") from error
+    if not isinstance(shot, dict):
+        raise OSError(f"{place} is {_kind(shot)}; {_LAYOUT}")
+    lack = next((name for name in ("Img", *_NUMBERS) if name not in shot), None)
+    if lack is not None:
+        raise OSError(f"{place} has no {lack!r}; {_LAYOUT}")
+    picture, found = shot["Img"], {name: _number(shot[name]) for name in _NUMBERS}
     bad = next((name for name, value in found.items() if value is None or not math.isfinite(value)), None)
     if bad is not None:
         raise OSError(f"{place}: {bad} is no finite number")
-    if not isinstance(picture, Stored) or len(picture.shape or ()) != 2 or picture.place is None:
+    if not isinstance(picture, Stored) or len(picture.shape or ()) != 2:
         raise OSError(f"{place}: Img is no grey picture (H, W); colours and lists are not read")
+    if picture.place is None:
+        height, width = picture.shape
+        raise OSError(f"{place}: Img, {width} x {height} px of {picture.dtype}, is too small to show depth; save the whole "
+                      "picture, at least 20 px to a side after binning")
     return found | {"Img": picture}
 
 
 def _number(item):
+    """A float; None for what is none or too large for one."""
     if isinstance(item, Stored):
         return item.number()
-    return float(item) if isinstance(item, (int, float)) and not isinstance(item, bool) else None
+    try:
+        return float(item) if isinstance(item, (int, float)) and not isinstance(item, bool) else None
+    except OverflowError:
+        return None
 
 
 def _kind(item):
+    if item is None:
+        return "None"
     return "an array" if isinstance(item, Stored) else "an empty list" if item == [] else f"a {type(item).__name__}"
 
 
@@ -131,7 +147,9 @@ def _source(path, sidecar, shots, planes, numbers, profile) -> Source:
     published = {name: Value(value, None, "published rig") for name, value in _CAMERA.items()}
     shared = published | {name: value for name, value in sidecar.values.items() if name in published}
     unit, warning = _unit(path, shots, numbers)
-    white = sidecar.white_level if sidecar.white_level is not None else _white(planes)
+    radius = f"Sigma, a radius in {_UNITS.get(unit) or f'{unit * 1e3:g} mm'}"
+    white = _white(path, planes)
+    white = white if sidecar.white_level is None else sidecar.white_level
     offset, told = numbers["power_offset"], (warning,) if warning else ()
     if "power_offset" not in sidecar.cod:
         told += (f"optical power is OP + {offset:g} dioptre, a fit to the published rig, so all depths may be off by a "
@@ -139,7 +157,7 @@ def _source(path, sidecar, shots, planes, numbers, profile) -> Source:
     frames = []
     for role, shot in zip(ROLES, shots, strict=True):
         own = {"power": Value(shot["OP"] + offset, None, f"OP + {offset:g}"),
-               "pupil_diameter": Value(2 * unit * abs(shot["Sigma"]), None, f"Sigma, a radius in {unit * 1e3:g} mm")}
+               "pupil_diameter": Value(2 * unit * abs(shot["Sigma"]), None, radius)}
         settings = CameraSettings(file=f"{path.name} {role}", **shared, **own)
         frames.append(Frame(path, settings, True if sidecar.linear is None else sidecar.linear, sidecar.black_level, white,
                             role=role))
@@ -154,19 +172,23 @@ def _unit(path, shots, numbers):
     if "aperture_unit" in numbers:
         return numbers["aperture_unit"], ""
     sigma = max(abs(shot["Sigma"]) for shot in shots)
-    unit, name = (1.0, "m") if sigma < _LARGEST_RADIUS_M else (1e-3, "mm")
-    return unit, (f"{path.name}: Sigma of up to {sigma:g} is read as the radius of the pupil in {name}; state "
+    unit = 1.0 if sigma < _LARGEST_RADIUS_M else 1e-3
+    return unit, (f"{path.name}: Sigma of up to {sigma:g} is read as the radius of the pupil in {_UNITS[unit]}; state "
                   "aperture_unit_mm in [cod] of capture.toml if it is not")
 
 
-def _white(planes):
-    """White of floats: see _WHITES; None lets integers speak for themselves."""
+def _white(path, planes):
+    """White of floats: see _WHITES; None lets integers speak for themselves.  Raises ValueError where nothing is light."""
     if planes[0].dtype.kind != "f":
         return None
     room, most = np.empty(planes[0].shape, planes[0].dtype.newbyteorder("=")), 0.0
-    for pages in planes:
+    for role, pages in zip(ROLES, planes, strict=True):
         pages.read(0, room)
-        most = max(most, float(np.nanmax(room)))
+        largest = float(np.fmax.reduce(room, axis=None))
+        if not math.isfinite(largest):
+            raise ValueError(f"{path}: the picture of {role} in item 0 holds {largest:g}, no light; save finite numbers, "
+                             "NaN for single pixels that are unknown")
+        most = max(most, largest)
     return next((white for white in _WHITES if most <= white), most)
 
 

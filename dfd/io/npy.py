@@ -11,7 +11,8 @@ MOST_COLOURS = 4
 def open_npy(path) -> np.ndarray:
     """The array of a file, (H, W), (H, W, C) or (T, H, W), as a read-only memory map.  Raises OSError when it is none."""
     try:
-        data = np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(over="raise"):  # where a shape is beyond all numbers, numpy would warn and go on
+            data = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy raises ValueError, EOFError, SyntaxError, ... on damaged headers
         raise OSError(f"{path}: cannot be read as npy; the file is cut or not an array") from error
     if not isinstance(data, np.ndarray) or data.ndim not in (2, 3):

@@ -80,14 +80,22 @@ def find_pages(path, *, first: bool = False) -> Pages | None:
 
 def holds_pages(path) -> bool:
     """Whether a TIFF holds several images of the first one's size, or an npy (T, H, W); False for every other file."""
+    if file_format(path) == "npy":
+        shape = open_npy(path).shape
+        return len(shape) == 3 and shape[2] > MOST_COLOURS
+    return count_pages(path) > 1
+
+
+def count_pages(path) -> int:
+    """How many images of the first one's size a TIFF holds, and T of an npy (T, H, W); 1 for every other file."""
     kind = file_format(path)
     if kind == "npy":
         shape = open_npy(path).shape
-        return len(shape) == 3 and shape[2] > MOST_COLOURS
+        return shape[0] if len(shape) == 3 and shape[2] > MOST_COLOURS else 1
     if kind != "tiff" or not is_tiff(path):
-        return False
+        return 1
     sizes = [(page.height, page.width) for page, _ in check_pages(path)[1] if page.width]
-    return sizes[1:].count(sizes[0]) > 0 if sizes else False
+    return sizes.count(sizes[0]) if sizes else 0
 
 
 def _plain(page: Directory, strips) -> bool:

@@ -14,9 +14,12 @@ import numpy as np
 from dfd.imaging import reduce
 from dfd.io import frames as reader
 from dfd.io.gather import gather
+from dfd.io.images import file_format
 from dfd.io.inputs import Inputs, find_inputs
 from dfd.io.light import CLIPPED, full_scale, levels, linearise
-from dfd.io.pages import Pages, find_pages, holds_pages
+from dfd.io.npy import open_npy
+from dfd.io.pages import Pages, count_pages, find_pages, holds_pages
+from dfd.io.sidecar import NAME
 from dfd.io.sources import Source, find_profile, make_source
 
 KIND = "differential-quad"
@@ -96,6 +99,7 @@ def open_quadruples(inputs, *, lens=None, preview: int | None = None) -> Quadrup
         names = tuple(f"page {index}" for index in range(len(planes[0])))
         files = _inputs(found, [frame.path for frame in source.frames])
         return of_planes(source, planes, names, files, reduction=reduction_to(planes[0].shape, preview))
+    source = replace(source, warnings=source.warnings + _unread(folders))
     paths = [[_beside(frame.path, folders[0], folder) for folder in folders] for frame in source.frames]
     names, files = tuple(folder.name for folder in folders), _inputs(found, [path for role in paths for path in role])
     planes = [_gathered(role) for role in paths]
@@ -107,9 +111,20 @@ def open_quadruples(inputs, *, lens=None, preview: int | None = None) -> Quadrup
 def _paged(path) -> Pages:
     pages = None if reader.is_raw(path) else find_pages(path)
     if pages is None:
-        raise OSError(f"{path}: a sequence is read from plain grey numbers, and this file is compressed or has colours; "
-                      "save it as uncompressed grey TIFF or as npy (T, H, W)")
+        raise OSError(f"{path}: a sequence is read from plain grey numbers, and {_unfit(path)}")
     return pages
+
+
+def _unfit(path):
+    """Why a file is none that holds plain grey numbers, and what to do."""
+    stored = open_npy(path) if file_format(path) == "npy" else None
+    if stored is not None and not stored.size:
+        return f"this file of shape {stored.shape} holds no images; save an npy (T, H, W)"
+    if stored is not None and stored.dtype.kind not in "uf":
+        return f"this file is of type {stored.dtype}; save uint16 or float32"
+    if stored is not None and not stored.flags.c_contiguous:
+        return "this file is stored columns first; save it with numpy.ascontiguousarray"
+    return "this file is compressed or has colours; save it as uncompressed grey TIFF or as npy (T, H, W)"
 
 
 def _check_counts(source, planes):
@@ -119,6 +134,15 @@ def _check_counts(source, planes):
         if len(pages) != len(planes[0]):
             raise ValueError(f"{frame.path} holds {len(pages)} images but {first.name} {len(planes[0])}; every quadruple "
                              "needs all four, save as many of each")
+
+
+def _unread(folders):
+    """A sentence on tables in the folders, which nobody reads."""
+    own = [folder for folder in folders if (folder / NAME).is_file()]
+    if not own:
+        return ()
+    return (f"{len(own)} of {len(folders)} folders hold a {NAME} of their own, first {own[0].name}; it is not read, the one "
+            "beside the folders describes all; state there what differs, or move it away",)
 
 
 def _beside(path, first, folder):
@@ -131,11 +155,16 @@ def _beside(path, first, folder):
 
 
 def _gathered(paths) -> Pages | None:
-    """The first images of one file per folder; None where they must be decoded."""
+    """The images of one file per folder; None where they must be decoded.  Raises OSError for a file of several."""
     found = []
     for path in paths:
-        pages = None if reader.is_raw(path) else find_pages(path, first=True)
-        if pages is None or len(pages) > 1:
+        if reader.is_raw(path):
+            return None
+        count, pages = count_pages(path), find_pages(path, first=True)
+        if count > 1:
+            raise OSError(f"{path} holds {count} images, but a file in a folder of a sequence is one of four images; save "
+                          "one, or a file of many pages per role without folders")
+        if pages is None:
             return None
         found.append(pages)
         if (pages.shape, pages.dtype) != (found[0].shape, found[0].dtype):

@@ -1,9 +1,10 @@
 """Read a pickle without running it: NumPy arrays, numbers, text, lists, tuples and dicts; everything else is refused.
 
 A pickle is a program that may call anything that Python can import.  This machine knows the 40 instructions that plain
-values need (protocols 2 to 5 of the standard library's pickle format).  It imports and calls nothing: eight names of NumPy
-stand for arrays, numbers and their types, every other name ends the reading.  No length is believed before the file is known
-to be that long, and pixels stay in the file until they are asked for.
+values need (protocols 3 to 5 of the standard library's pickle format, and 2 as Python 2 writes it).  It imports and calls
+nothing: eight names of NumPy stand for arrays, numbers and their types, every other name ends the reading.  No length is
+believed before the file is known to be that long, pixels stay in the file until they are asked for, and no more text is made
+into arrays than the file is long, however often it is recalled.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from dfd.io.stored import MAKERS, NAMES, Name, NumberType, Octets, Refused, Stor
 _SHORT = 256
 """Bytes up to which a string of bytes is read; longer ones are left in the file."""
 
-_MOST_STEPS, _PROTOCOL = 5_000_000, 5
+_MOST_STEPS, _BYTES_PER_STEP, _PROTOCOL = 200_000, 1000, 5
+"""Instructions that any pickle may have, and bytes of a larger one that allow it another."""
+
 _MARK = object()
 
 
@@ -49,10 +52,11 @@ class _Machine:
 
     def __init__(self, path, file, size):
         self._path, self._file, self._size = path, file, size
-        self._stack, self._memory, self.at = [], {}, 0
+        self._stack, self._memory, self._copied, self.at = [], {}, 0, 0
 
     def run(self):
-        for _ in range(_MOST_STEPS):
+        most = _MOST_STEPS + self._size // _BYTES_PER_STEP
+        for _ in range(most):
             self.at = self._file.tell()
             code = self.take(1)
             if code == b".":
@@ -65,7 +69,7 @@ class _Machine:
                 known = pickletools.code2op.get(code.decode("latin-1"))
                 raise Refused(f"instruction {known.name if known else code!r}")
             step(self)
-        raise Refused(f"more than {_MOST_STEPS} instructions")
+        raise Refused(f"more than {most} instructions")
 
     def push(self, value):
         self._stack.append(value)
@@ -180,6 +184,7 @@ class _Machine:
         arguments, name = self.pop(), self.pop()
         if not isinstance(name, Name) or not isinstance(arguments, tuple):
             raise Refused("a call")
+        self._count(arguments)
         self.push(MAKERS.get(name.text, unmade)(self._path, *arguments))
 
     def build(self):
@@ -189,9 +194,16 @@ class _Machine:
             ordered(target, state)
         elif isinstance(target, Stored) and target.shape is None and isinstance(state, tuple) and len(state) == 5:
             _, shape, kind, columns_first, content = state
+            self._count((content,))
             target.fill(shape, kind, columns_first, content_of(content))
         else:
             raise Refused("an object with a state of its own")
+
+    def _count(self, arguments):
+        """Text becomes bytes anew in every array that names it: all of it together may be as long as the file."""
+        self._copied += sum(len(item) for item in arguments if isinstance(item, str))
+        if self._copied > self._size:
+            raise Refused(f"arrays of {self._copied} bytes out of text that they share, in a file of {self._size} bytes")
 
 
 _STEPS = {
