@@ -17,6 +17,9 @@ from dfd.settings import CameraSettings
 
 _PITCH_TOLERANCE = 0.15
 
+_LEAST_FOCUS = -5.0
+"""Focus [dioptre] of a stated power and image distance, below which one of them is wrong: nothing is ever sharp."""
+
 _LINES = {
     "focal_length": ("focal length", "focal_length_mm", "[camera]", ""),
     "f_number": ("f-number", "f_number", "[camera]", ""),
@@ -126,9 +129,13 @@ class LensProfile(LensCurves):
         return [name for name in _LINES if name in needed]
 
     def _fixed_sensor(self, settings):
-        focal_length = 1.0 / settings.power.value
-        return ThinLens(focal_length, self._diameter(settings, focal_length), settings.image_distance.value,
-                        self._pitch(settings))
+        focal_length, distance = 1.0 / settings.power.value, settings.image_distance.value
+        focus = settings.power.value - 1 / distance
+        if focus < _LEAST_FOCUS:
+            raise ValueError(f"power_dpt ({settings.power.value:g} dioptre) and image_distance_mm ({distance * 1e3:g} mm) "
+                             f"put focus at {focus:.4g} dioptre, far beyond infinity (at least {_LEAST_FOCUS:g} dioptre); "
+                             "are both in their units? correct one of them in capture.toml")
+        return ThinLens(focal_length, self._diameter(settings, focal_length), distance, self._pitch(settings))
 
     def _measured(self, settings):
         coordinate, pitch = self._coordinate(settings), self._pitch(settings)

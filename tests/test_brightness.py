@@ -82,7 +82,23 @@ def test_saturated_pixels_do_not_count(rng):
     still = np.clip(scene(rng), 0, None).astype(np.float32)[:SHAPE[0], :SHAPE[1]]
     bright = np.minimum(still * 1.5, 1)
     assert (bright == 1).mean() > 0.05
-    assert abs(prepare.residual_gains([still, bright], 0)[1] - 1 / 1.5) < 0.003
+    assert abs(prepare.residual_gains([prepare.coarse(image, 1) for image in (still, bright)], 0)[1] - 1 / 1.5) < 0.003
+
+
+@pytest.mark.parametrize("highlights", ["none", "scattered", "a lamp"])
+@pytest.mark.parametrize("exposure", [2.0, 2.78, 3.5, 1 / 2.78])
+def test_an_exposure_that_the_files_do_not_show_is_told_in_full(exposure, highlights, rng):
+    """Brightness matched in the files: what the exposure says is wrong by itself, wherever the highlights are cut."""
+    still = scene(rng) * np.float32(1.3 if highlights == "scattered" else 1)
+    if highlights == "a lamp":
+        still[60:160, 80:260] *= np.float32(3)
+    images = [np.clip(frame(still, np.eye(3), rng, coc), 0, 1) for coc in (0, 3, 6)]
+    assert highlights == "none" or min((image == 1).mean() for image in images) > 0.002
+    for factor in (1, 2):
+        small = [prepare.coarse(image, factor) for image in images]
+        small[1:] = [image * np.float32(exposure) for image in small[1:]]
+        assert np.abs(prepare.residual_gains(small, 0) * [1, exposure, exposure] - 1).max() < 0.005
+        assert np.abs(prepare.residual_gains(small, 1) * [1 / exposure, 1, 1] - 1).max() < 0.005
 
 
 @pytest.mark.parametrize("factor", [2, 3])

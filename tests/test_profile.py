@@ -120,6 +120,16 @@ def test_a_value_that_cannot_be_is_named_with_file_unit_and_source(field, value,
         LensProfile.nominal().thin_lens(settings(**NOMINAL | {"focus_distance": 2.0, field: value}))
 
 
+def test_a_power_and_an_image_distance_far_beyond_infinity_are_refused_by_name():
+    shot = {"power": 10.1, "pupil_diameter": 0.005, "pixel_pitch": 6e-6}
+    with pytest.raises(ValueError, match=r"IMG_7.CR3: power_dpt \(10.1 dioptre\) and image_distance_mm \(11 mm\) put "
+                                         r"focus at -80.81 dioptre, far beyond infinity"):
+        LensProfile.nominal().thin_lens(settings(**shot, image_distance=0.011))
+    for distance, focus in ((0.110, 1.00909), (0.09, -1.01111)):
+        lens = LensProfile.nominal().thin_lens(settings(**shot, image_distance=distance))
+        assert lens.focus == pytest.approx(focus, abs=1e-4)
+
+
 # --- what is missing -------------------------------------------------------------------------------------
 
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from quads import FOCUS, plane_quad
+from quads import FOCUS, lenses, plane_quad
 
 import dfd
-from dfd.capture import DifferentialQuad
+from dfd.capture import Capture, DifferentialQuad
+from dfd.optics import ThinLens
+from dfd.solvers import SOLVERS
 from dfd.solvers.coupled import solve_total
 from dfd.solvers.coupled_remarks import remarks
 
@@ -42,6 +44,24 @@ def test_a_power_pair_in_the_wrong_order_is_named_where_it_puts_the_scene_beyond
 def test_a_scene_around_focus_is_named_with_its_share_and_the_other_solver(rng):
     found = told(plane_quad(rng, inverse_depth=FOCUS + 0.02))
     assert any("within one power step of focus" in text and "--solver likelihood" in text for text in found)
+
+
+@pytest.mark.parametrize("solver", ["likelihood", "likelihood-prior"])
+def test_exchanged_images_are_told_whatever_the_solver(rng, solver):
+    quad = plane_quad(rng, inverse_depth=1 / 0.6, shape=(97, 141))
+    (found,) = SOLVERS[solver].remarks(exchanged(quad, (0, 1, 3, 2)), None)
+    assert "aperture-plus is sharper" in found
+    assert SOLVERS[solver].remarks(quad, None) == ()
+    assert SOLVERS[solver].remarks(Capture(quad.images, quad.views), None) == ()
+
+
+def test_a_focus_beyond_infinity_is_named_with_the_numbers_that_put_it_there(rng):
+    beyond = tuple(ThinLens(1 / (lens.power - 1.2), lens.pupil_diameter, lens.image_distance, lens.pixel_pitch)
+                   for lens in lenses())
+    quad = plane_quad(rng, inverse_depth=0.3, shape=(97, 141), optics=beyond)
+    for found in (SOLVERS["likelihood"].remarks(quad, None), told(quad)):
+        (text,) = (text for text in found if "focus at or beyond infinity" in text)
+        assert "(-0.191 dioptre)" in text and "power_dpt (8.84 and 8.96)" in text and "image_distance_mm (110)" in text
 
 
 def test_a_flat_scene_says_nothing_of_order(rng):

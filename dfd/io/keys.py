@@ -55,8 +55,8 @@ TOP = {
     "side": Word(SIDES),
     "folders": Word(),
 }
-# Focal length: from endoscopes to long telescopes.  Pixel pitch: below the smallest phone pixel (0.5 um); above the
-# largest pixel of astronomy, or one binned 8 x 8.
+# Focal length, image distance and pupil (of FRAME): from endoscopes to long telescopes.  Pixel pitch: below the smallest
+# phone pixel (0.5 um); above the largest pixel of astronomy, or one binned 8 x 8.
 CAMERA = {
     "focal_length_mm": Number("focal_length", "mm", 1e-3, least=0.5, most=3000),
     "f_number": _F_NUMBER,
@@ -64,7 +64,7 @@ CAMERA = {
     "linear": Flag(),
     "black_level": Levels(),
     "white_level": Number("white_level", "in file units"),
-    "image_distance_mm": Number("image_distance", "mm", 1e-3, most=100000),
+    "image_distance_mm": Number("image_distance", "mm", 1e-3, least=0.5, most=100000),
     "psf": Word(tuple(name for name in MODELS if not name.startswith("half"))),
     "psf_core_px": Number("psf_core_px", "px", least=0, most=100, positive=False),
     "kappa": Number("kappa", "", most=10),
@@ -85,7 +85,7 @@ FRAME = {
     "focus_coordinate": Number("focus_coordinate", "", positive=False),
     "stage_position_mm": Number("stage_position", "mm", 1e-3, positive=False),
     "f_number": _F_NUMBER,
-    "pupil_diameter_mm": Number("pupil_diameter", "mm", 1e-3, most=100000),
+    "pupil_diameter_mm": Number("pupil_diameter", "mm", 1e-3, least=0.05, most=100000),
     "power_dpt": Number("power", "dioptre"),
     "exposure_s": Number("exposure", "s"),
     "iso": Number("iso", ""),

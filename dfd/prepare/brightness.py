@@ -61,19 +61,20 @@ def coarse(image, factor: int):
 def residual_gains(images, reference: int) -> np.ndarray:
     """(K,) factors that bring each image to the brightness of the reference one, from the images; 1 for the reference.
 
-    images   K registered (H, W) NumPy images, linear, 0 = black, 1 = white, NaN = no data; made by `coarse` or whole
+    images   K registered (H, W) NumPy images, linear, 0 = black, made by `coarse`: NaN = no data or saturated.  They may
+             have been multiplied since (an exposure), so that no value tells any more what was saturated
 
     The median over large blocks of the ratio to the reference: defocus moves light about but hardly out of a block.  Only
     pixels count that both images know; blocks that are dark (under 5 % of the reference's bright blocks) or mostly unknown
     do not.  A gain within three of its own standard errors of 1 is exactly 1; NaN = it cannot be told, too few blocks.
     """
-    fixed = np.where(images[reference] < SATURATED, images[reference], np.float32(np.nan))
+    fixed = images[reference]
     return np.array([1.0 if k == reference else _gain(fixed, image) for k, image in enumerate(images)])
 
 
 def _gain(fixed, image):
     """The factor of one image."""
-    both = np.isfinite(fixed) & (image < SATURATED)
+    both = np.isfinite(fixed) & np.isfinite(image)
     factor = max(1, min(image.shape) // _BLOCKS)
     share = reduce(both, factor)
     blocks, other = (reduce(np.where(both, values, np.float32(0)), factor)[share >= _LEAST_SHARE]

@@ -88,12 +88,13 @@ SOLVERS: dict[str, Solver] = {
             "plane sweep with the forward model of every image; needs the optics, near the noise limit",
             "Zhou, Lin and Nayar 2009; Tang et al. 2017; Hirschmueller 2008 (aggregation)", 0.5, likelihood.reach,
             likelihood.bytes_needed, likelihood.nanoseconds, likelihood.check, 900e6, 0.4,
+            remarks=coupled_remarks.pairs,
         ),
         Solver(
             "likelihood-prior", prior.solve_prior, (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),
             "likelihood and how blurred textures look: slower, a little nearer to the limit where noise is strong",
             "Zhou, Lin and Nayar 2009; Hirschmueller 2008 (aggregation)", 0.5, prior.reach, prior.bytes_needed,
-            prior.nanoseconds, prior.check, 900e6, 0.4,
+            prior.nanoseconds, prior.check, 900e6, 0.4, remarks=coupled_remarks.pairs,
         ),
         Solver(
             "spatial-transform", spatial_transform.solve_spatial_transform, (AperturePair, FocalStack, Capture),

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from dfd.backend import array_module
-from dfd.capture import DifferentialQuad
+from dfd.capture import Capture, DifferentialQuad
 from dfd.depthmap import DepthMap
 from dfd.solvers.coupled import WINDOW, QuadPass, solve_arrays
 
@@ -31,7 +31,12 @@ _AROUND = 0.05
 
 def remarks(capture: DifferentialQuad, result: DepthMap) -> tuple[str, ...]:
     """Sentences about a solved quadruple; result: its map [dioptre], before anything is filled or left out."""
-    return (*_exchanged(capture), *_beyond_infinity(capture), *_around_focus(capture, result))
+    return (*pairs(capture, result), *_beyond_infinity(capture), *_around_focus(capture, result))
+
+
+def pairs(capture: Capture, result: DepthMap) -> tuple[str, ...]:
+    """Those of the sentences that hold whatever the solver: of exchanged images and of the focus; () for other captures."""
+    return (*_exchanged(capture), *_unfocused(capture)) if isinstance(capture, DifferentialQuad) else ()
 
 
 def _middle(capture):
@@ -62,6 +67,17 @@ def _exchanged(capture):
             "focus; exchange role in capture.toml",)
 
 
+def _unfocused(capture):
+    """A lens that is focused at or beyond infinity sees every depth on one side; more often a number is wrong."""
+    lenses = [view.lens for view in capture.views[:2]]
+    focus = (lenses[0].focus + lenses[1].focus) / 2
+    if focus > 0:
+        return ()
+    powers = f"{lenses[0].power:.6g} and {lenses[1].power:.6g}"
+    return (f"focus at or beyond infinity ({focus:.3g} dioptre): power_dpt ({powers}) and image_distance_mm "
+            f"({lenses[0].image_distance * 1e3:.6g}) put it there; is that right? else correct them in capture.toml",)
+
+
 def _beyond_infinity(capture):
     made = QuadPass(capture.views, capture.shape)
     if made.law.focus <= 0:
@@ -73,9 +89,9 @@ def _beyond_infinity(capture):
     total, beyond = int(known.sum()), int((known & (values < -sigma)).sum())
     if beyond < max(_BEYOND * total, 1):
         return ()
-    return (f"{beyond / total:.0%} of the textured pixels come out beyond infinity: power-minus and power-plus look "
-            "exchanged (that mirrors all depths at focus), or the frames are not registered; check role and power_dpt in "
-            "capture.toml",)
+    return (f"{beyond / total:.0%} of the textured pixels come out beyond infinity: either power-minus and power-plus are "
+            f"exchanged (that mirrors all depths at focus), or focus ({made.law.focus:.3g} dioptre) is stated too far, or "
+            "the frames are not registered; check role, power_dpt and image_distance_mm in capture.toml",)
 
 
 def _around_focus(capture, result):
