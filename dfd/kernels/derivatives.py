@@ -4,8 +4,8 @@ The fused loop for the CPU.  `solvers.coupled.solve_arrays` says the same with w
 one against it.  What a pixel costs by total least squares, every addition, multiplication, division, root, maximum and
 comparison counted once, for a window of n x n px:
 
-    differences 8, brightness 1, products 3, search for holes 1, box sums 6 (n - 1), noise 9, ratio 13, its variance 16,
-    curve 21, its slope, doubt and sigma 22, tests 9:   103 + 6 (n - 1), that is 127 for 5 x 5
+    differences 8, brightness 1, products 3, search for holes 1, box sums 6 (n - 1), noise 9, ratio 13, its variance 23,
+    curve 21, its slope, doubt and sigma 23, tests 12:   114 + 6 (n - 1), that is 138 for 5 x 5
 
 Luo et al. 2025 publish 36 for their estimator; its least squares with separable 5 x 5 sums and one confidence are 28 when
 counted so (2 + 2 + 3 + 12 + 8 + 1).  Ours adds the noise of both derivatives, the curve of the finite steps, and sigma.

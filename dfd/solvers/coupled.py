@@ -55,7 +55,7 @@ _FLOOR = 1e-5
 
 
 class QuadPass:
-    """The pass over quadruples of one optics and size: prepared once, then run per quadruple without an allocation.
+    """The pass over quadruples of one optics and size: prepared once, then run without an allocation of an image's size.
 
     views    four View in the order of a DifferentialQuad;   shape   (H, W) px
     form     one of coupled_design.FORMS;   window   px, odd
@@ -96,7 +96,8 @@ class QuadPass:
         """Fill values and sigma, (H, W) float32 [dioptre], NaN = unknown, from (4, H, W) uint16 or float32 images.
 
         NumPy or CuPy, all C-contiguous and where the images are.
-        gains          factors that make the images equally bright;   black, white   levels in the unit of the images
+        gains          factors that make the images equally bright; the noise of the views is that of the images after them
+        black, white   levels in the unit of the images
         workers        threads, None: all cores
         Raises ValueError for arrays of another shape or dtype.
         """
