@@ -117,6 +117,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
         notes += cautions.displaced(source, found, moved=matrices is not start)
     small = _registered(decoded, matrices, exposure)
     measured = prepare.residual_gains(small, source.reference)
+    cautions.check_gains(source, measured)
     residual = np.where(np.isnan(measured), 1.0, measured)
     gains = exposure * residual
     small = [small[k] * np.float32(residual[k]) for k in kept]
@@ -126,7 +127,9 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     noises = [noise.scaled(float(gain)) for noise, gain in zip(decoded.noises, gains, strict=True)]
     views = _views(source, lenses, noises, reduction, kept)
     transforms = None if alignment is None or alone else _transforms(frames, alignment, gains)
-    notes += cautions.flicker(frames, measured, kept) + steps + (() if lenses is None else cautions.doubtful_foci(frames))
+    notes += cautions.unstated_exposures(source) + steps
+    notes += cautions.flicker(frames, measured, kept, each=source.kind == "differential-quad")
+    notes += () if lenses is None else cautions.doubtful_foci(frames)
     around = sharpness_around(small) if source.kind == "focal-stack" else None
     clock.stop("register")
     return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction, around,

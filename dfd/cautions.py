@@ -12,6 +12,9 @@ from dfd.io.sources import Source
 _LARGEST_GAIN = 1.2
 """A residual gain beyond this factor is worth a warning."""
 
+_MOST_GAIN = 20.0
+"""A residual gain of a quad beyond this factor is no light that changed, but another kind of image."""
+
 _LEAST_SWEEP_PX, _LARGEST_STEP_PX = 1.0, 15.0
 """Change of blur over a whole stack below which nothing can be seen; between neighbours, beyond which peaks are missed."""
 
@@ -57,23 +60,44 @@ def unaligned(count: int, total: int) -> str:
             "are used where the optics predict them; look at the frames, or pass --align none if they are registered")
 
 
-def flicker(frames, gains, kept, *, names=None, stated=None, where="") -> tuple[str, ...]:
+def check_gains(source: Source, gains) -> None:
+    """Raises ValueError for a quad of which an image is far brighter or darker than its exposure says; NaN = not known."""
+    for frame, gain in zip(source.frames, gains, strict=True):
+        if source.kind == "differential-quad" and abs(math.log(gain)) > math.log(_MOST_GAIN):  # not so for NaN
+            raise ValueError(f"{frame.path}: brightness differs by a factor of {1 / gain:.3g} from what is stated of the "
+                             f"four images (at most {_MOST_GAIN:g}); is it the same scene and kind of file? check "
+                             "exposure_s, iso and the levels in capture.toml")
+
+
+def unstated_exposures(source: Source) -> tuple[str, ...]:
+    """A sentence when some frames of a quad state an exposure and others do not, so that none is used."""
+    lacking = [f"{frame.path.name} ({frame.role})" for frame in source.frames if frame.settings.exposure is None]
+    if source.kind != "differential-quad" or len(lacking) in (0, len(source.frames)):
+        return ()
+    return (f"{', '.join(lacking)}: no exposure_s, which the other frames state; all four are taken as equally exposed, and "
+            "brightness is matched by the images alone; add it to [[frames]] in capture.toml",)
+
+
+def flicker(frames, gains, kept, *, names=None, stated=None, where="", each=False) -> tuple[str, ...]:
     """Sentences when frames were much brighter or darker than their exposure says, or nobody can tell.
 
     names   of the frames, default those of their files;   stated   exposures are known, default where every frame states
-    one;   where   in words, what was corrected
+    one;   where   in words, what was corrected;   each   name every such frame, not the worst alone
     """
     names = [frame.path.name for frame in frames] if names is None else names
     stated = all(frame.settings.exposure is not None for frame in frames) if stated is None else stated
     untold = [names[k] for k in kept if math.isnan(gains[k])]
     notes = (f"{', '.join(untold)}: brightness cannot be compared with the reference frame (too few pixels that are neither "
              f"dark nor saturated in both); it is taken as {'its exposure says' if stated else 'equal'}",) if untold else ()
-    worst = max(kept, key=lambda k: 0.0 if math.isnan(gains[k]) else abs(math.log(gains[k])))
-    if math.isnan(gains[worst]) or abs(math.log(gains[worst])) < math.log(_LARGEST_GAIN):
+    amount = {k: abs(math.log(gains[k])) for k in kept if not math.isnan(gains[k])}
+    told = [k for k in amount if amount[k] >= math.log(_LARGEST_GAIN)]
+    if not told:
         return notes
     expected = "what its exposure says" if stated else "that of the reference frame"
-    return (*notes, f"{names[worst]}: brightness differs by a factor of {1 / gains[worst]:.3g} from {expected}; "
-            f"it was corrected{where}; check {'exposure_s in capture.toml, or ' if stated else ''}the light")
+    if not each:
+        told = [max(told, key=lambda k: amount[k])]
+    return (*notes, *(f"{names[k]}: brightness differs by a factor of {1 / gains[k]:.3g} from {expected}; it was corrected"
+                      f"{where}; check {'exposure_s in capture.toml, or ' if stated else ''}the light" for k in told))
 
 
 def doubtful_foci(frames) -> tuple[str, ...]:

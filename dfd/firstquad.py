@@ -69,7 +69,7 @@ def prepare_first(quads: Quadruples, images, *, align: str) -> Prepared:
     noises, noise_from = noises_of(quads.source, [quads.plane] * 4, bands, quads.reduction)
     noises = [each.scaled(float(gain)) for each, gain in zip(noises, gains, strict=True)]
     flicker = cautions.flicker(quads.source.frames, measured, range(4), names=[frame.role for frame in quads.source.frames],
-                               stated=quads.areas or None, where=" in all quadruples")
+                               stated=quads.areas or None, where=" in all quadruples", each=True)
     return Prepared(views_of(quads, lenses, noises), tuple(map(float, gains)), warps, _first(noise_from),
                     (*notes, *cautions.saturated(quads.source, light), *flicker))
 

@@ -3,8 +3,10 @@
 import re
 import shutil
 
+import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from dfd.cli.commands import app
 from dfd.console.run import call
@@ -96,6 +98,11 @@ CASES = {
     "near below zero": ("views", as_it_is, "--near -1", ("near (-1 m)", "zero or positive")),
     "nothing in the range": ("aperture-pair", as_it_is, "--near 500 --far 900",
                              ("the range 500 m to 900 m holds nothing", "--near and --far")),
+    "millimetres for metres": ("differential-quad", as_it_is, "--near 450 --far 1800",
+                               ("the range 450 m to 1800 m", "can tell", "are both in metres? check --near and --far")),
+    "nearer than a quad tells": ("differential-quad", as_it_is, "--near 0.05 --far 0.1",
+                                 ("the range 0.05 m to 0.1 m lies outside what this differential-quad can tell",
+                                  "blur up to 48 px")),
     "a range across the focus": ("aperture-pair", as_it_is, "--near 0.3 --far 0.8",
                                  ("near (0.3 m) lies before the focus", "side is far")),
     "the other side": ("aperture-pair", as_it_is, "--side near --far 0.8", ("far (0.8 m) lies beyond the focus",
@@ -145,3 +152,38 @@ def test_a_quad_of_unequal_sizes_is_refused_by_name(captures, tmp_path, capsys):
     assert call(app, ["depth", str(folder), "-o", str(tmp_path / "out")], name="dfd") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "is 72 x 48 px" in line and "aperture_plus.npy is 72 x 46 px" in line
+
+
+STORED = {
+    "bits": (np.uint16, np.uint8, 1, ("aperture_plus.tiff is 8-bit grey, linear light", "power_minus.tiff is 16-bit grey")),
+    "floats": (np.uint16, np.float32, 1, ("aperture_plus.tiff is float grey", "power_minus.tiff is 16-bit grey")),
+    "colours": (np.uint16, np.uint16, 3, ("aperture_plus.tiff is 16-bit colour", "power_minus.tiff is 16-bit grey")),
+}
+
+
+@pytest.mark.parametrize("suffix", [".tiff", ".npy", ".png"])
+@pytest.mark.parametrize("case", STORED)
+def test_a_quad_of_which_one_file_is_stored_otherwise_is_refused_by_name(case, suffix, captures, tmp_path, capsys):
+    common, other, colours, parts = STORED[case]
+    if suffix == ".png" and other is np.float32:
+        pytest.skip("no PNG holds floats")
+    folder = tmp_path / "in"
+    shutil.copytree(captures / "differential-quad", folder)
+    for path in sorted(folder.glob("*.npy")):
+        odd = path.stem == "aperture_plus"
+        _store(path.with_suffix(suffix), np.load(path).squeeze(), other if odd else common, colours if odd else 1)
+    text = (folder / "capture.toml").read_text(encoding="utf-8").replace(".npy", suffix)
+    (folder / "capture.toml").write_text(without("white_level", "black_level")(text), encoding="utf-8")
+    assert call(app, ["depth", str(folder), "-o", str(tmp_path / "out")], name="dfd") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    for part in (*parts, "1 and 3 of 4 files", "save all of its files alike"):
+        assert part.replace(".tiff", suffix) in line
+
+
+def _store(path, image, dtype, colours):
+    """A grey image of 0..1 as a file of numbers of a dtype."""
+    image = image if image.ndim == 2 else image.mean(axis=2)
+    image = np.repeat(image[..., None], 3, axis=2) if colours == 3 else image
+    values = (np.clip(image, 0, 1) * (1 if dtype is np.float32 else np.iinfo(dtype).max)).astype(dtype)
+    write = {".tiff": tifffile.imwrite, ".npy": np.save, ".png": cv2.imwrite}[path.suffix]
+    write(str(path), values)

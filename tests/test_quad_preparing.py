@@ -144,3 +144,34 @@ def test_a_few_glints_are_no_warning(demo, tmp_path):
     image[50:54, 60:70] = 65535
     tifffile.imwrite(path, image)
     assert prepare_capture(open_source([tmp_path / "in"])).warnings == ()
+
+
+def _darkened(folder, factors):
+    for name, factor in factors.items():
+        np.save(folder / f"{name}.npy", np.load(folder / f"{name}.npy") * np.float32(factor))
+
+
+def test_every_image_of_a_quad_that_is_not_as_bright_as_stated_is_named(demo, tmp_path):
+    source = written(demo, tmp_path / "in")
+    _darkened(tmp_path / "in", {"power_plus": 0.5, "aperture_plus": 0.4})
+    told = [line for line in prepare_capture(source).warnings if "brightness differs" in line]
+    assert [line.split(":")[0] for line in told] == ["power_plus.npy", "aperture_plus.npy"]
+    assert "factor of 0.5 " in told[0] and "factor of 0.4 " in told[1]
+
+
+def test_a_quad_of_which_an_image_is_far_too_dark_is_refused(demo, tmp_path):
+    source = written(demo, tmp_path / "in")
+    _darkened(tmp_path / "in", {"aperture_plus": 1 / 25})
+    with pytest.raises(ValueError, match=r"aperture_plus.npy: brightness differs by a factor of 0.04 .*\(at most 20\)"):
+        prepare_capture(source)
+
+
+def test_the_image_of_a_quad_that_lacks_an_exposure_is_named(demo, tmp_path):
+    written(demo, tmp_path / "in")
+    toml = tmp_path / "in" / "capture.toml"
+    start, *tables = re.sub(r"exposure_s = .*\n", "", toml.read_text()).split("[[frames]]\n")
+    for lacking, names in (((3,), ["aperture_plus.npy (aperture-plus)"]), ((0, 1, 2, 3), []), ((), [])):
+        stated = [table if k in lacking else f"exposure_s = 0.01\n{table}" for k, table in enumerate(tables)]
+        toml.write_text("[[frames]]\n".join([start, *stated]))
+        told = [line for line in prepare_capture(open_source([tmp_path / "in"])).warnings if "no exposure_s" in line]
+        assert [line.split(":")[0] for line in told] == names

@@ -14,7 +14,10 @@ import numpy as np
 
 from dfd.io.frames import is_raw
 from dfd.io.images import default_linear, embedded_profile, file_format, samples
+from dfd.io.integrity import check_tiff
+from dfd.io.npy import MOST_COLOURS, open_npy
 
+_PNG_COLOUR = 25  # place in the file: 0 and 4 are grey
 _CURVES = (b"rTRC", b"gTRC", b"bTRC", b"kTRC")
 _DEVELOPED = ("srgb", "adobe rgb", "prophoto", "display p3", "gamma", "rec. 709", "rec709", "ecirgb", "wide gamut")
 """Words in the names of profiles that are for display, for one that states no curve."""
@@ -46,6 +49,21 @@ def encoding_of(path, stated: bool | None) -> Encoding:
     if stated is not None:
         return Encoding(stated, "capture.toml", kind, floating)
     return Encoding(default_linear(path), f"default for {kind}", kind, floating)
+
+
+def has_colours(path) -> bool | None:
+    """Whether an image file holds colours, from its header; None where that is not known (RAW, JPEG).  OSError as above."""
+    form = None if is_raw(path) else file_format(path)
+    if form == "tiff":
+        first = check_tiff(path)[0]
+        return first.samples > 2 or first.photometric not in (0, 1)
+    if form == "npy":
+        shape = open_npy(path).shape
+        return len(shape) > 2 and 2 < shape[2] <= MOST_COLOURS
+    if form == "png":
+        with Path(path).open("rb") as file:
+            return file.read(_PNG_COLOUR + 1)[_PNG_COLOUR] not in (0, 4)
+    return None
 
 
 def told_profiles(paths: Iterable[Path], stated: bool | None) -> tuple[str, ...]:

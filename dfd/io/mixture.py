@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
-from dfd.io.encoding import encoding_of
+from dfd.io.encoding import encoding_of, has_colours
 from dfd.io.frames import is_raw
 from dfd.io.gather import ImageFile
 from dfd.io.merge import stated_by_user
@@ -17,6 +18,7 @@ from dfd.io.wording import camera_name
 
 _ZOOM_WARN, _ZOOM_REFUSE = 0.05, 0.15
 _LEAST_SIDE = 2
+_COMPARED = ("aperture-pair", "differential-quad", "dual-pixel")
 _STEP = "leave the odd ones out, or list every frame as [[frames]] in capture.toml if they belong together"
 
 
@@ -34,6 +36,33 @@ def check_together(files: Sequence[ImageFile], *, chosen: bool, linear: bool | N
     if zoom and zoom not in troubles:
         troubles.append(f"{zoom}; every frame is used with its own")
     return (*troubles, *_values(files, linear))
+
+
+def check_alike(files: Sequence[Path], kind: str, linear: bool | None) -> None:
+    """Raises ValueError, naming two files and how each is stored, for a pair or a quad of which one is stored otherwise.
+
+    Their depth is the difference of values, so that another range of numbers or another mixture of colours is taken for
+    blur, and nothing shows it.
+    """
+    if kind not in _COMPARED:
+        return
+    ways = [_stored_as(path, linear) for path in files]
+    common, number = Counter(ways).most_common(1)[0]
+    if number == len(files):
+        return
+    odd, one = next(k for k, way in enumerate(ways) if way != common), ways.index(common)
+    raise ValueError(f"{files[odd]} is {ways[odd]}, but {files[one].name} is {ways[one]} ({len(files) - number} "
+                     f"and {number} of {len(files)} files); the values of a {kind} are compared, save all of its "
+                     "files alike")
+
+
+def _stored_as(path, linear) -> str:
+    """In words, all that decides how the numbers of a file are read."""
+    how = encoding_of(path, linear)
+    if is_raw(path):
+        return how.kind
+    colours = {True: " colour", False: " grey", None: ""}[has_colours(path)]
+    return f"{how.kind.split(' ')[0]}{colours}, {'linear light' if how.linear else 'sRGB'}"
 
 
 def turned_frames(files: Sequence[ImageFile], reference: int) -> tuple[str, ...]:

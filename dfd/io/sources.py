@@ -12,7 +12,7 @@ from dfd.io.gather import Gathered, gather
 from dfd.io.inputs import Inputs, find_inputs
 from dfd.io.keys import ROLES, SIDES, VIEWS
 from dfd.io.merge import check_distances, tell_once
-from dfd.io.mixture import check_sizes, check_together, turned_frames
+from dfd.io.mixture import check_alike, check_sizes, check_together, turned_frames
 from dfd.io.names import natural_key
 from dfd.io.scale import decide
 from dfd.profile import LensProfile
@@ -71,7 +71,9 @@ def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, 
                          "capture; use dfd depth, or dfd.stream in Python")
     distances = {} if focus_distances is None else check_distances(focus_distances, found.files)
     profile = find_profile(lens, found)
-    return make_source(found, gather(found, profile, distances), profile, kind=kind, reference=reference, side=side)
+    source = make_source(found, gather(found, profile, distances), profile, kind=kind, reference=reference, side=side)
+    check_alike([frame.path for frame in source.frames], source.kind, found.sidecar.linear if found.sidecar else None)
+    return source
 
 
 def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind: str = "auto",

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from dfd.capture import AperturePair, Capture, DualPixelPair
+from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair
 from dfd.psf import IDEAL_KAPPA
 
 STEP_PX = 0.5
@@ -72,6 +72,8 @@ def grid_range(capture: Capture, limits) -> tuple[float, float]:
         return usual_low, usual_high
     nearest, farthest = limits
     low, high, span = farthest, nearest, usual_high - usual_low
+    if isinstance(capture, DifferentialQuad):
+        _check_meets(capture, nearest, farthest)
     if isinstance(capture, AperturePair):
         _check_side(capture, nearest, farthest)
         low, high = max(low, usual_low), min(high, usual_high)
@@ -126,6 +128,20 @@ def _side_range(capture):
     if capture.side == "far":
         return max(lens.focus - reach, 0.0), lens.focus - near_focus
     return lens.focus + near_focus, lens.focus + reach
+
+
+def _check_meets(capture, nearest, farthest):
+    """Refuse limits of a quad where all images but one are blurred beyond use, or between which no blur changes."""
+    rates = sorted(view.lens.blur_rate for view in capture.views)
+    focus = float(np.mean([view.lens.focus for view in capture.views]))
+    low, high = max(focus - MOST_COC_PX / rates[1], 0.0), focus + MOST_COC_PX / rates[1]
+    within = min(nearest, high) - max(farthest, low)
+    if within * rates[-1] >= STEP_PX:
+        return
+    why = "lies outside" if within <= 0 else f"has {within * rates[-1]:.2g} px of change of blur within"
+    raise ValueError(f"the range {_metres(nearest)} to {_metres(farthest)} {why} what this {capture.kind} can tell, "
+                     f"{_metres(high)} to {_metres(low)} (blur up to {MOST_COC_PX:g} px); are both in metres? check --near "
+                     "and --far")
 
 
 def _check_side(capture, nearest, farthest):
