@@ -21,7 +21,7 @@ _LEAST_SWEEP_PX, _LARGEST_STEP_PX = 1.0, 15.0
 _DOUBTFUL = 0.01
 """Relative 1-sigma of a focus distance beyond which the result says that its sigma leaves it out."""
 
-_SATURATED = 0.001
+SATURATED = 0.001
 """Share of the pixels of a quad's image, saturated, beyond which it is worth a warning."""
 
 DISPLACED_PX = 0.1
@@ -119,11 +119,11 @@ def saturated(source: Source, images) -> tuple[str, ...]:
     if source.kind != "differential-quad":
         return ()
     shares = [float(np.isnan(images[k]).mean()) for k in range(len(source.frames))]
-    told = [k for k in np.argsort(shares)[::-1] if shares[k] > _SATURATED]
+    told = [k for k in np.argsort(shares)[::-1] if shares[k] > SATURATED]
     if not told:
         return ()
     names = ", ".join(f"{source.frames[k].path.name} ({source.frames[k].role}): {shares[k]:.2g}" for k in told)
-    return (f"saturated pixels, a share of {names}; at most {_SATURATED:g} do no harm, and depth stays unknown there; "
+    return (f"saturated pixels, a share of {names}; at most {SATURATED:g} do no harm, and depth stays unknown there; "
             "expose that frame shorter and state exposure_s of all four",)
 
 

@@ -18,11 +18,13 @@ import numpy as np
 
 from dfd.assemble import PREVIEW_PX, Clock
 from dfd.capture import DifferentialQuad
+from dfd.cautions import SATURATED
 from dfd.depthmap import DepthMap
 from dfd.firstquad import Prepared, captured, lenses_of, prepare_first, views_of
 from dfd.io.codpickle import open_pickle
 from dfd.io.folders import check_target, new_folder
 from dfd.io.integrity import sha256
+from dfd.io.light import CLIPPED
 from dfd.io.maps import read_mask
 from dfd.io.quadruples import Quadruples, is_pickle, open_quadruples
 from dfd.io.results import Outcome, check_room
@@ -129,7 +131,8 @@ def run_sequence(inputs, folder, *, solver="auto", lens=None, align="auto", near
         _solve_all(job, prepared, outcome, common, temporary, keep=keep, least=min_confidence, workers=workers,
                    progress=progress)
         clock.stop("solve")
-        outcome.shown = {name: replace(item, timings=clock.stages, warnings=item.warnings + _emptiness(outcome))
+        outcome.shown = {name: replace(item, timings=clock.stages,
+                                       warnings=item.warnings + _saturation(outcome) + _emptiness(outcome))
                          for name, item in outcome.shown.items()}
         record = sequence_record(outcome)
         for extra in extras:
@@ -150,7 +153,8 @@ def _solve_all(job, prepared, outcome, common, folder, *, keep, least, workers, 
     report("solve", 0, quads.count)
     quantity = Outcome(result=DepthMap(*np.zeros((2, 1, 1), np.float32), "metric"), **common).quantity
     near, far = (None, None) if job.limits is None else (1 / limit if limit else math.inf for limit in job.limits)
-    maps = stream(_arrays(quads), views=prepared.views, solver=job.row.name, black_level=quads.black,
+    shares = []
+    maps = stream(_arrays(quads, shares), views=prepared.views, solver=job.row.name, black_level=quads.black,
                   white_level=quads.white, gains=prepared.gains, warps=prepared.warps, near=near, far=far, workers=workers,
                   copy=False)
     with closing(maps), MapFiles(folder, quads.count, quads.shape, quantity=quantity, origin=common["origin"],
@@ -161,7 +165,7 @@ def _solve_all(job, prepared, outcome, common, folder, *, keep, least, workers, 
             depth, sigma, trust = files.buffers
             known = fill_metres(result.values, result.sigma, keep, tuple(map(np.float32, (job.offset, typical, least))),
                                 depth, sigma, trust)
-            outcome.add(depth, sigma, known)
+            outcome.add(depth, sigma, known, shares[number])
             if number in kept:
                 shown = DepthMap(result.values.copy(), result.sigma.copy(), "metric", result.method).keep(~np.isnan(depth))
                 outcome.shown[kept[number]] = Outcome(result=shown, confidence=trust.copy(), **common)
@@ -188,12 +192,30 @@ def _emptiness(outcome):
             f"in {empty[0]}: no texture, wrong optics, or all is outside --mask, --near, --far or --min-confidence",)
 
 
-def _arrays(quads):
-    """The quadruples, read into two arrays in turn."""
+def _saturation(outcome):
+    """A sentence when a quadruple after the first, of which `cautions.saturated` tells, is saturated."""
+    told = [row["name"] for row in outcome.rows if row["saturated"] > SATURATED]
+    if not told or told == [outcome.names[0]]:
+        return ()
+    return (f"more than {SATURATED:g} of an image is saturated or NaN in {len(told)} of {len(outcome.rows)} quadruples, "
+            f"first in {told[0]}: depth stays unknown there; expose shorter; the rows of result.json tell each share",)
+
+
+def _missing(quads, images):
+    """The largest share of pixels in one of the four images that are saturated or NaN."""
+    if quads.dtype.kind == "f":
+        return max(np.count_nonzero(np.isnan(image)) / image.size for image in images)
+    full = quads.black + CLIPPED * (quads.white - quads.black)
+    return max(np.count_nonzero(image >= full) / image.size if image.max() >= full else 0.0 for image in images)
+
+
+def _arrays(quads, shares):
+    """The quadruples, read into two arrays in turn; what is missing in each goes into the list `shares`."""
     buffers = [np.empty((4, *quads.shape), quads.dtype) for _ in range(min(2, quads.count))]
     for number in range(quads.count):
         out = buffers[number % 2]
         quads.read(number, out)
+        shares.append(_missing(quads, out))
         yield out
 
 

@@ -1,4 +1,4 @@
-"""Depth of one differential quadruple after another, as they come: constant memory, nothing allocated per frame.
+"""Depth of one differential quadruple after another, as they come: constant memory, no array of an image's size per frame.
 
     for result in dfd.stream(quads, views=views):
         result.values, result.sigma         # dioptres, valid until the next map is asked for
@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from queue import SimpleQueue
 
@@ -30,7 +31,7 @@ SOLVER = "coupled-derivatives-tls"
 """What `solver="auto"` means for a sequence."""
 
 _FORMS = {SOLVER: "total-least-squares", "coupled-derivatives": "least-squares"}
-"""Rows of the table of solvers that have a pass which allocates nothing."""
+"""Rows of the table of solvers that have a pass which allocates no array of an image's size."""
 
 _END = object()
 _WHITE = {"uint16": 65535.0, "float32": 1.0}
@@ -46,7 +47,8 @@ def stream(quads, *, views=None, solver="auto", black_level=0.0, white_level=Non
     solver        auto or a name that `dfd solvers` lists for a differential-quad; auto: coupled-derivatives-tls
     black_level, white_level   numbers in an array that are no light and full light; white_level: default 65535 for uint16, 1
                   for float32; what reaches white in integers is unknown
-    gains         factors that the brightness of the four images is multiplied by, after black is subtracted
+    gains         factors that the brightness of the four images is multiplied by, after black is subtracted: exposure and
+                  pupil area are not divided out here; `views[k].noise` is that of the image after its gain
     warps         four (3, 3) maps, output px -> px of that image, or None where it lies on the grid already
     near, far     metres from the entrance pupil: a depth outside is unknown
     workers       threads that solve, default all cores
@@ -59,6 +61,8 @@ def stream(quads, *, views=None, solver="auto", black_level=0.0, white_level=Non
     """
     if isinstance(quads, np.ndarray) and quads.ndim == 3:
         raise TypeError(f"quads (one array of shape {quads.shape}) must be an iterable of quadruples; put it into a list")
+    if isinstance(quads, DifferentialQuad) or not isinstance(quads, Iterable):
+        raise TypeError(f"quads (a {type(quads).__name__}) must be an iterable of quadruples; put a single one into a list")
     gains = _checked_gains(gains)
     maps = None if warps is None else _checked_warps(warps)
     workers = worker_count(workers)
@@ -142,8 +146,9 @@ class _Feed:
             levels |= {"black": 0.0, "white": 1.0}
         elif images.dtype.kind == "u" and images.max() >= _full(levels):
             images = self._known(number, images, _full(levels))
-        elif not images.flags.c_contiguous or (self._copy and not isinstance(item, DifferentialQuad)):
-            slot = self._slot(number, images.shape, images.dtype)
+        elif not (images.flags.c_contiguous and images.dtype.isnative) or \
+                (self._copy and not isinstance(item, DifferentialQuad)):
+            slot = self._slot(number, images.shape, images.dtype.newbyteorder("="))
             np.copyto(slot, images)
             images = slot
         return images, views, levels
@@ -161,11 +166,11 @@ class _Feed:
             raise ValueError(f"quadruple {number} (shape {images.shape}) must have axes (4, H, W)")
         if views is None:
             raise ValueError("arrays say nothing of their optics; give views, the View of each of the four images")
+        found = images.shape, images.dtype.name
         if self._first is None:
-            self._first = images.shape, images.dtype
-        if (images.shape, images.dtype) != self._first:
-            here, first = (f"{shape[2]} x {shape[1]} px of {dtype}"
-                           for shape, dtype in ((images.shape, images.dtype), self._first))
+            self._first = found
+        if found != self._first:
+            here, first = (f"{shape[2]} x {shape[1]} px of {name}" for shape, name in (found, self._first))
             raise ValueError(f"quadruple {number} is {here} but the first one {first}; all of a sequence have one size and "
                              "type")
         return images, views

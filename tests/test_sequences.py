@@ -180,6 +180,19 @@ def test_an_image_that_cannot_be_aligned_is_used_and_told_so(quads, tmp_path, rn
     assert not any("left out" in text for text in told)
 
 
+@pytest.mark.parametrize("integers", [True, False])
+def test_saturation_on_a_later_page_is_told_once(work, quads, tmp_path, integers):
+    bright = [image.copy() for image in quads]
+    for number in (2, 4):
+        bright[number][3, :15, :59] = 1.2 if integers else np.nan
+    write_pages(tmp_path / "in", bright, integers=integers)
+    assert depth(tmp_path / "in", "-o", tmp_path / "out") == 0
+    record = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
+    assert [row["saturated"] for row in record["sequence"]["rows"]] == pytest.approx([0, 0, 0.1, 0, 0.1], abs=1e-9)
+    told = [text for text in record["warnings"] if "saturated" in text]
+    assert len(told) == 1 and "in 2 of 5 quadruples, first in page 2" in told[0]
+
+
 def test_near_far_mask_and_confidence_leave_pixels_out(work, tmp_path):
     mask = np.ones(SHAPE, np.uint8)
     mask[:, :40] = 0

@@ -1,7 +1,9 @@
 """`dfd.stream`: one map per quadruple, in order, as single captures give it, in the memory of two quadruples."""
 
+import textwrap
 import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +111,31 @@ def test_an_array_that_is_filled_again_by_the_caller_is_read_in_time(images):
     assert all(np.array_equal(one[0], other[0], equal_nan=True) for one, other in zip(reused, fresh, strict=True))
 
 
+@pytest.mark.parametrize("copy", [True, False])
+def test_the_other_byte_order_gives_the_same(images, copy):
+    levels = {"views": views(), "black_level": 600, "white_level": 60000, "copy": copy}
+    stored = [codes(item) for item in images]
+    turned = [item.astype(item.dtype.newbyteorder()) for item in stored]
+    assert not turned[0].dtype.isnative
+    for one, other in zip(copies(dfd.stream(stored, **levels)), copies(dfd.stream(turned, **levels)),
+                          strict=True):
+        assert differ(one[0], other[0]) == 0 and differ(one[1], other[1]) == 0
+
+
+def test_the_example_of_the_guide_finds_the_plane(images, tmp_path, monkeypatch, capsys):
+    """Equal exposures: an image is as bright as its pupil is large, which the gains of the example undo."""
+    guide = (Path(__file__).parents[1] / "docs" / "sequences.md").read_text(encoding="utf-8")
+    example = guide[guide.index("    import numpy as np\n"):guide.index("`dfd.stream` solves what it gets")]
+    share = np.float32([25, 25, 9, 49])[:, None, None] / 49
+    stored = codes(images[1] * share, black=64, white=4095)
+    monkeypatch.chdir(tmp_path)
+    for role, image in zip(("pm", "pp", "am", "ap"), stored, strict=True):
+        np.save(f"{role}.npy", np.stack([image] * 100))
+    exec(compile(textwrap.dedent(example), "sequences.md", "exec"), {})
+    found = [float(line) for line in capsys.readouterr().out.split()]
+    assert len(found) == 100 and abs(1 / found[0] - 1 / DEPTHS[1]) < 0.03, "dioptre"
+
+
 def test_a_warped_image_comes_back_to_the_grid(images):
     shift = np.array([[1, 0, 3], [0, 1, -2], [0, 0, 1.0]])
     moved = images[0].copy()
@@ -190,6 +217,9 @@ BAD = {
     "another type": (ValueError, [GOOD, codes(GOOD)], {}, ("quadruple 1", "uint16", "float32")),
     "no quadruple": (TypeError, ["file.tiff"], {}, ("quadruple 0", "str")),
     "one array": (TypeError, GOOD, {}, ("(4, 67, 93)", "list")),
+    "nothing": (TypeError, None, {}, ("quads (a NoneType)", "iterable", "list")),
+    "one capture": (TypeError, captured(GOOD), {"views": None}, ("quads (a DifferentialQuad)", "iterable", "list")),
+    "half a worker": (TypeError, [GOOD], {"workers": 1.5}, ("workers (1.5)", "whole number")),
     "no views": (ValueError, [GOOD], {"views": None}, ("give views",)),
     "three views": (ValueError, [GOOD], {"views": views()[:3]}, ("4 images but 3 views",)),
     "views in another order": (ValueError, [GOOD], {"views": views()[::-1]}, ("power-plus",)),

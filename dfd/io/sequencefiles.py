@@ -57,10 +57,14 @@ class SequenceOutcome:
         """The Outcome that stands for all: what is said of the camera is the same in every one."""
         return self.shown["middle"]
 
-    def add(self, depth, sigma, known: int) -> None:
-        """Take the statistics of the next map, (H, W) float32 [m]; `known` of its pixels are."""
+    def add(self, depth, sigma, known: int, saturated: float) -> None:
+        """Take the statistics of the next map, (H, W) float32 [m].
+
+        known   its pixels that are known;   saturated   share of pixels without a number in the worst of its four images
+        """
         number = len(self.rows)
-        row = {"name": self.names[number], "known_pixels": known, "density": known / depth.size}
+        row = {"name": self.names[number], "known_pixels": known, "density": known / depth.size,
+               "saturated": saturated}
         if self.truths is not None:
             row["true_depth_m"] = self.truths[number]
         step = depth.size // _RANKED + 1
@@ -128,8 +132,8 @@ def sequence_record(outcome: SequenceOutcome) -> dict:
     """result.json of a sequence: that of a single capture ("dfd-result 1", see io.record) with these differences.
 
     statistics   of all maps together, from samples of them; densities are exact
-    sequence {quadruples, frames_per_second, rows [{name, known_pixels, density, true_depth_m where it is known, depth_m,
-    sigma_m {p01, median, p99}}]}
+    sequence {quadruples, frames_per_second, rows [{name, known_pixels, density, saturated, true_depth_m where it is known,
+    depth_m, sigma_m {p01, median, p99}}]}; saturated: share of pixels, saturated or NaN, in the worst of the four images
     """
     record = make_record(outcome.middle)
     known, pixels = sum(row["known_pixels"] for row in outcome.rows), outcome.middle.result.values.size * len(outcome.rows)

@@ -55,7 +55,7 @@ _FLOOR = 1e-5
 
 
 class QuadPass:
-    """The pass over quadruples of one optics and size: prepared once, then run without an allocation of an image's size.
+    """The pass over quadruples of one optics and size: prepared once, then run without image-sized allocations.
 
     views    four View in the order of a DifferentialQuad;   shape   (H, W) px
     form     one of coupled_design.FORMS;   window   px, odd
