@@ -31,6 +31,7 @@ from dfd.io.sources import Source, open_source
 from dfd.refine import fill, smooth
 from dfd.restore import restore
 from dfd.solvers import choose
+from dfd.streaming import limits_of
 from dfd.threads import in_order, worker_count
 from dfd.tiles import check_tile, solve_tiled
 
@@ -239,12 +240,7 @@ def _limits(scale, near, far, offset):
     if scale != "metric":
         raise ValueError(f"near and far are metres, but this capture has scale {scale}; leave them out, or give the "
                          "focus distances and the optics")
-    near, far = 0.0 if near is None else near, float("inf") if far is None else far
-    if not 0 <= near < far:
-        raise ValueError(f"near ({near:g} m) must be zero or positive and less than far ({far:g} m); are both in metres?")
-    if far <= offset:
-        raise ValueError(f"far ({far:g} m) must lie before the entrance pupil, which is {offset:g} m from the sensor mark")
-    return (float("inf") if near <= offset else 1 / (near - offset)), 1 / (far - offset)
+    return limits_of(near, far, offset)
 
 
 def _within(result, limits):

@@ -1,7 +1,8 @@
 """Depth from coupled optical differentiation: two power steps and two aperture steps, a line of arithmetic per pixel.
 
-    I_power = -D s I_coc,   I_aperture = (q - focus) ... I_coc   =>   q = focus - kappa * I_aperture / I_power
+    coc = rate (q - focus),  dI/dpower = -rate dI/dcoc,  D dI/dD = rate (q - focus) dI/dcoc,  so q = focus - D I_D / I_power
 
+(rate the blur_rate, D the pupil_diameter, q the inverse depth; kappa I_aperture / I_power in whole differences)
 holds for every PSF that scales with the pupil, whatever the texture (Luo, Liu, Alexander and Guo 2025).  Three forms of the
 ratio in a window, see `coupled_design.FORMS`; noise in both derivatives, the bias of finite steps and what a small window
 does to it are in the answer and its sigma.  Images are equally bright here, by the rule of the readers: the published factor
