@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dfd.capture import CAPTURES
@@ -34,6 +35,8 @@ class Source:
     scale          "metric", "stage", "steps" or "affine"; missing: the capture.toml lines that would make it metric
     gain_e_per_dn, read_noise_e, side, kappa    None where nobody says
     order          what orders a stack: a name in `dfd.io.scale.ORDERS`
+    field          of a dual-pixel pair whose kappa the profile says: (focus, size) -> DualPixelField, see LensProfile;
+                   axis, y_scale   see DualPixelPair
     """
 
     kind: str
@@ -49,6 +52,9 @@ class Source:
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
     order: str
+    field: Callable | None = None
+    axis: str = "x"
+    y_scale: float = 1.0
 
 
 def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, reference: int | None = None,
@@ -106,7 +112,7 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
         warnings=(*found.warnings, *together, *turned_frames(files, order[chosen]), *_not_linear(sidecar, files),
                   *told_profiles([item.path for item in files], linear),
                   *gathered.warnings, *_warnings(merged, scale.settings, profile), *scale.warnings, *noise_warnings),
-        order=scale.order,
+        order=scale.order, field=None if sidecar and sidecar.kappa else profile.dual_pixel_field,
     )
 
 
