@@ -5,7 +5,8 @@ Per tile, with mean M = (L + R) / 2 of the views sampled half the disparity d to
     L(x + d/2) - R(x - d/2) = (g0 + g1 x + g2 y) M + offset
 
 over d, the gains and the offset by Gauss and Newton (Lucas and Kanade 1981, symmetric, so that noise in the gradients does
-not pull d towards 0), from coarse to fine.  Shifts are exact for the cubic spline through the pixels.  The covariance
+not pull d towards 0), from coarse to fine.  Both views go through one Gaussian first: the noise of a cubic spline between
+pixels is then as large as on them, and does not pull d to half pixels.  The covariance
 counts what is left over in blocks (Liang and Zeger 1986), so that noise, blur of unequal shape and structure correlated
 over less than a block all widen it.
 """
@@ -18,6 +19,9 @@ import numpy as np
 
 from dfd.imaging import reduce
 
+SMOOTHING = 1.0
+"""Standard deviation [px] of the Gaussian that both views go through."""
+
 LEAST_TILE = 32
 """Shortest side [px] of a tile that is measured."""
 
@@ -26,7 +30,7 @@ _COARSEST = 40  # px, side of a tile at the coarsest level
 _ITERATIONS, _DONE, _LARGEST_STEP = 15, 1e-4, 1.5  # px
 _BLOCK, _MOST_BLOCKS = 16, 6  # px; blocks along a side
 _PARAMETERS = 5
-_NAN_REACH = 3
+_REACH = 4  # px that an unknown one spoils around it
 _LEAST_KNOWN = 0.5
 """Share of a tile's pixels that must be known, not saturated."""
 
@@ -69,16 +73,17 @@ def _span(index, count, length):
 
 
 class _Spline:
-    """A view as cubic B-spline coefficients along x; unknown pixels, and those that they reach, have no weight."""
+    """A view, smoothed, as cubic B-spline coefficients along x; unknown pixels, and those that they reach, have no weight."""
 
     def __init__(self, view):
-        from scipy.ndimage import binary_dilation, spline_filter1d
+        from scipy.ndimage import binary_dilation, gaussian_filter, spline_filter1d
 
         unknown = ~np.isfinite(view)
         level = float(np.mean(view[~unknown])) if not unknown.all() else 0.0
         self.shape = view.shape
-        self.coefficients = spline_filter1d(np.where(unknown, level, view).astype(float), 3, axis=1, mode="mirror")
-        self.known = ~binary_dilation(unknown, np.ones((1, 2 * _NAN_REACH + 1))) if unknown.any() else ~unknown
+        smooth = gaussian_filter(np.where(unknown, level, view).astype(float), SMOOTHING, mode="nearest")
+        self.coefficients = spline_filter1d(smooth, 3, axis=1, mode="mirror")
+        self.known = ~binary_dilation(unknown, np.ones((2 * _REACH + 1, 2 * _REACH + 3))) if unknown.any() else ~unknown
 
     def at(self, rows, columns, shift):
         """(values, slopes along x, known) of the pixels of a tile moved by `shift` [px]."""
@@ -131,7 +136,7 @@ def _step(one, two, slope, known):
     inverse = np.linalg.inv(normal)
     solved = inverse @ (flat.T @ difference.ravel())
     scores = _by_block(design * (difference - design @ solved)[..., None])
-    widened = len(scores) / (len(scores) - 1)
+    widened = len(scores) / max(len(scores) - _PARAMETERS, 1)
     covariance = widened * inverse @ (scores.T @ scores) @ inverse
     return solved[0] / size[0], float(np.sqrt(covariance[0, 0])) / size[0]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dfd.anchors import anchored, disagreements
 from dfd.assemble import Clock, Prepared, outline, prepare_capture, reduction_of
 from dfd.backend import array_module, to_device
 from dfd.capture import Capture, FocalStack
@@ -106,11 +107,12 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock = Clock()
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
     offset = _offset(source, origin)
-    limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
+    limits = None if near is None and far is None else _limits(source.result_scale, near, far, offset)
+    bounds = limits if source.scale == "metric" else None  # what the solver may know of them
     planned = outline(source, reduction_of(source, preview))
-    row = choose(planned, solver, limits)
-    used = _check_options(source, folder, row.halo(planned, limits), min_confidence, device, tile, workers, smoothing)
-    _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits))
+    row = choose(planned, solver, bounds)
+    used = _check_options(source, folder, row.halo(planned, bounds), min_confidence, device, tile, workers, smoothing)
+    _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=bounds))
     keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
     inputs = _digests(source, worker_count(workers))
     clock.stop("open")
@@ -120,9 +122,10 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock.stages |= prepared.timings
     clock.stop()
     capture, views = prepared.capture, prepared.capture.views
-    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=limits,
+    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=bounds,
                          progress=None if progress is None else lambda *at: progress("solve", *at)).numpy()
     remarks = row.remarks(capture, result)
+    result, told = _held_to_known(source, result, prepared.reduction)
     confidence = result.confidence
     result = result.keep(confidence >= min_confidence)
     clock.stop("solve")
@@ -152,7 +155,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
         kept=prepared.kept, gains=tuple(float(gain) for gain in prepared.gains),
         noises=tuple(view.noise for view in views),
         noise_from=prepared.noise_from,
-        warnings=prepared.warnings + remarks + _emptiness(result, 0.0 if row.sparse else _HARDLY), inputs=inputs,
+        warnings=prepared.warnings + remarks + told + _emptiness(result, 0.0 if row.sparse else _HARDLY), inputs=inputs,
     )
     record = write_results(folder, outcome, force=force, extras=extras)
     return replace(outcome, timings=record["timings_s"])
@@ -167,13 +170,23 @@ def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_dist
     """
     check_target(folder, force=force)
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
-    limits = None if near is None and far is None else _limits(source.scale, near, far, _offset(source, origin))
+    limits = None if near is None and far is None else _limits(source.result_scale, near, far, _offset(source, origin))
+    bounds = limits if source.scale == "metric" else None
     planned = outline(source, reduction_of(source, preview))
-    row = choose(planned, solver, limits)
-    _check_options(source, folder, row.halo(planned, limits), 0.0, "cpu", tile, workers, smoothing)
-    expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits)
+    row = choose(planned, solver, bounds)
+    _check_options(source, folder, row.halo(planned, bounds), 0.0, "cpu", tile, workers, smoothing)
+    expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=bounds)
     _check_room(folder, expected)
     return source, expected
+
+
+def _held_to_known(source, result, reduction):
+    """(the map, sentences): an affine map made metric by known depths, a metric one compared with them."""
+    if not source.known_depths:
+        return result, ()
+    if result.scale == "metric":
+        return result, disagreements(result, source.known_depths, reduction=reduction)
+    return anchored(result, source.known_depths, reduction=reduction)
 
 
 def _restore(prepared: Prepared, views, result, workers, progress):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dfd.anchors import LEAST_KNOWN, KnownDepth
 from dfd.capture import CAPTURES
 from dfd.io.encoding import encoding_of, told_profiles
 from dfd.io.frames import Frame, is_raw
@@ -36,7 +37,7 @@ class Source:
     gain_e_per_dn, read_noise_e, side, kappa    None where nobody says
     order          what orders a stack: a name in `dfd.io.scale.ORDERS`
     field          of a dual-pixel pair whose kappa the profile says: (focus, size) -> DualPixelField, see LensProfile;
-                   axis, y_scale   see DualPixelPair
+                   axis, y_scale   see DualPixelPair;   known_depths   see dfd.anchors
     """
 
     kind: str
@@ -55,6 +56,12 @@ class Source:
     field: Callable | None = None
     axis: str = "x"
     y_scale: float = 1.0
+    known_depths: tuple[KnownDepth, ...] = ()
+
+    @property
+    def result_scale(self) -> str:
+        """Scale of the result: known depths make an affine dual-pixel pair metric after it is solved."""
+        return "metric" if self.scale == "affine" and len(self.known_depths) >= LEAST_KNOWN else self.scale
 
 
 def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, reference: int | None = None,
