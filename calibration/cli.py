@@ -60,14 +60,14 @@ def noise(
 @app.command("dual-pixel")
 def dual_pixel(
     flats: Annotated[list[str] | None, typer.Argument(
-        metavar="M=FOLDER...", help="distance [m] = folder or capture.toml of the pair of a flat, textured target that faces "
-        "the camera, such as 0.6=near 1.5=far; or one CSV file with columns folder,distance_m")] = None,
+        metavar="M=FOLDER...", help="distance [m] = folder or capture.toml of the pair of a flat, textured target that "
+        "faces the camera, such as 0.6=near 1.5=far; or one CSV file with columns folder,distance_m")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="PROFILE.json", help="new lens profile")] = None,
     into: Annotated[Path | None, typer.Option(
-        "--into", metavar="PROFILE.json", help="lens profile whose dual_pixel is replaced; the rest is kept and used")] = None,
+        "--into", metavar="PROFILE.json", help="lens profile whose dual_pixel is replaced; the rest is kept")] = None,
     check: Annotated[list[Path] | None, typer.Option(
-        "--check", metavar="FOLDERS...", help="pairs taken stopped down (f/20), which must show no disparity [px]; all up to "
-        "the next option; alone, without flats, only this is tested")] = None,
+        "--check", metavar="FOLDERS...", help="pairs taken stopped down (f/20), which must show no disparity [px]; all up "
+        "to the next option; alone, without flats, only this is tested")] = None,
     swap: Annotated[bool, typer.Option("--swap", help="exchange the left and the right view")] = False,
     origin: Annotated[Origin | None, typer.Option(
         help="where distances count from: entrance pupil or sensor mark [default: distance_from of capture.toml]")] = None,

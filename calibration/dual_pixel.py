@@ -32,7 +32,7 @@ _MOST_SIGMA = 0.25
 _LEAST_SIGNIFICANCE = 3.0
 _SAME_OPTICS = 1e-3
 _MOST_CHI2 = 2.0
-_MOST_FOCUS_ERROR = 0.15  # dioptre
+_MOST_FOCUS_ERROR = 0.1  # dioptre
 _MOST_TURN = 2.0  # degrees
 
 

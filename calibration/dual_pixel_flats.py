@@ -83,8 +83,8 @@ class StoppedDown:
 
     @property
     def passed(self) -> bool:
-        """No tile is beyond the limit."""
-        return abs(self.worst) <= self.limit
+        """No tile is beyond the limit, and beyond 3 sigma."""
+        return not (np.abs(self.tiles.disparity) > np.maximum(self.limit, 3 * self.tiles.sigma)).any()
 
 
 def find_targets(inputs) -> list[tuple[Path, float]]:
