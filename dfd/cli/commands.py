@@ -2,76 +2,29 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dfd.cli.choices import (
+    PRESETS,
+    SCENES,
+    AsJson,
+    Device,
+    Fit,
+    Force,
+    Format,
+    Kind,
+    Origin,
+    Output,
+    Side,
+)
 from dfd.cli.planning import plan
 from dfd.console import Progress, note, say, start
 
 app = typer.Typer(name="dfd", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Metric depth, with honest uncertainty, from several differently focused images.")
-
-
-class Kind(StrEnum):
-    """Capture kinds, as in capture.toml."""
-
-    AUTO = "auto"
-    FOCAL_STACK = "focal-stack"
-    APERTURE_PAIR = "aperture-pair"
-    DUAL_PIXEL = "dual-pixel"
-    DIFFERENTIAL_QUAD = "differential-quad"
-    VIEWS = "views"
-
-
-class Device(StrEnum):
-    """Where the arithmetic runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class Side(StrEnum):
-    """On which side of focus the scene lies."""
-
-    NEAR = "near"
-    FAR = "far"
-
-
-class Origin(StrEnum):
-    """Where depth is measured from."""
-
-    PUPIL = "pupil"
-    SENSOR = "sensor"
-
-
-class Fit(StrEnum):
-    """What `dfd compare` may fit on the reference."""
-
-    NONE = "none"
-    OFFSET = "offset"
-    AFFINE = "affine"
-    MONOTONE = "monotone"
-
-
-class Format(StrEnum):
-    """File formats of a simulation."""
-
-    DNG = "dng"
-    TIFF = "tiff"
-    NPY = "npy"
-
-
-SCENES = "plane, slant, step, sphere, thin, slant-sphere, demo"
-PRESETS = "50mm-f2.8, 50mm-f4-12um, macro-100mm, phone, cod"
-"""Names that dfd.simulate knows, spelled here so that help need not load it."""
-
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="folder to write; must not exist")]
-Force = Annotated[bool, typer.Option("--force", help="replace DIR if it is a result of dfd")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 
 
 @app.command()
