@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dfd import cautions, imaging, prepare
-from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack, View
+from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack, View, mixed
 from dfd.decode import decode_frames, register
 from dfd.fuse import sharpness_around
 from dfd.io import frames as reader
 from dfd.io.folders import read_json
 from dfd.io.sources import Source
 from dfd.noise import Noise
+from dfd.psf import IDEAL_KAPPA
 from dfd.threads import worker_count
 
 PREVIEW_PX = 1024
@@ -154,9 +155,15 @@ def reduction_of(source: Source, preview: bool) -> int:
 def _views(source, lenses, noises, reduction, kept):
     """The View of every frame kept, on the reference's pixel grid."""
     psf = source.psf.reduced(reduction)
-    halves = [replace(psf, model=model) for model in ("half-left", "half-right")] if source.kind == "dual-pixel" else None
+    halves = _halves(source, psf) if source.kind == "dual-pixel" else None
     return [View(None if lenses is None else lenses[k].on_grid_of(lenses[source.reference]), halves[k] if halves else psf,
                  noises[k], _coordinate(source, lenses, k)) for k in kept]
+
+
+def _halves(source, psf):
+    """The PSFs of the two views of a dual-pixel pair, as far apart as kappa says."""
+    names = ("half-left", "half-right") if source.axis == "x" else ("half-upper", "half-lower")
+    return [mixed(replace(psf, model=name), source.kappa or IDEAL_KAPPA) for name in names]
 
 
 def _need_optics(source):
@@ -246,5 +253,7 @@ def _capture(source, images, views) -> Capture:
     if source.kind == "aperture-pair":
         return AperturePair(images, views, source.scale, side=source.side)
     if source.kind == "dual-pixel":
-        return DualPixelPair(images, views, source.scale, kappa=source.kappa)
+        measured = source.field is not None and source.scale == "metric"
+        field = source.field(views[0].lens.focus, images.shape[1:]) if measured else None
+        return DualPixelPair(images, views, source.scale, source.kappa, field, source.axis, source.y_scale)
     return (DifferentialQuad if source.kind == "differential-quad" else Capture)(images, views, source.scale)

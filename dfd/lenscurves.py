@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dfd import lensfile
+from dfd.field import DualPixelField
 
 _SAME_STOP = 0.03
 """Two marked f-numbers closer than this ratio are one stop: 5.6 and 5.66, 11 and 11.3."""
@@ -182,6 +183,19 @@ class LensCurves:
             return None
         rows = [np.interp(x * len(row) - 0.5, np.arange(len(row)), row) for row in grid]
         return float(np.interp(y * len(rows) - 0.5, np.arange(len(rows)), rows))
+
+    def dual_pixel_field(self, focus: float, size: tuple[int, int]) -> DualPixelField | None:
+        """kappa and focus over a picture of `size` (H, W) px by a lens focused at `focus` [dioptre]; None: not measured.
+
+        The focus grid was measured at focus_setting_dpt; at another setting it is moved by as much as the lens is.
+        """
+        found = lensfile.section(self.data, "dual_pixel")
+        if not found.get("kappa_grid"):
+            return None
+        grid, setting = found.get("focus_dpt_grid"), found.get("focus_setting_dpt")
+        offset = None if grid is None else np.asarray(grid, float) - (focus if setting is None else setting)
+        return DualPixelField(found["kappa_grid"], offset, size, kappa_sigma=found.get("kappa_sigma_grid"),
+                              focus_sigma=found.get("focus_sigma_dpt_grid"))
 
     @property
     def _fx_poly(self):

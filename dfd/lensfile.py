@@ -179,6 +179,9 @@ _RULES = {
     "power_warp.affine_per_dpt": (_affine, "2 rows of 3 numbers [1/dpt, 1/dpt, px/dpt]"),
     "dual_pixel.kappa_grid": (_grid, "rows of numbers, all of one length (disparity / coc)"),
     "dual_pixel.focus_dpt_grid": (_grid, "rows of numbers, all of one length [dioptre]"),
+    "dual_pixel.kappa_sigma_grid": (_grid, "rows of numbers, all of one length (disparity / coc)"),
+    "dual_pixel.focus_sigma_dpt_grid": (_grid, "rows of numbers, all of one length [dioptre]"),
+    "dual_pixel.focus_setting_dpt": (_number, "a number [dioptre]"),
 }
 """Key -> (test, what a value must be); checked where the key is present and not null."""
 
@@ -191,13 +194,17 @@ def _check_spline(spline):
 
 
 def _check_grids(dual_pixel):
-    kappa, focus = dual_pixel.get("kappa_grid"), dual_pixel.get("focus_dpt_grid")
+    kappa = dual_pixel.get("kappa_grid")
     if kappa and min(min(row) for row in kappa) <= 0:
         raise ValueError(f"dual_pixel.kappa_grid (least {min(min(row) for row in kappa):g}) must be positive; exchange "
                          "left and right instead of a sign")
-    if kappa and focus and (len(kappa), len(kappa[0])) != (len(focus), len(focus[0])):
-        raise ValueError(f"dual_pixel.focus_dpt_grid ({len(focus)} x {len(focus[0])}) must have the cells of "
-                         f"kappa_grid ({len(kappa)} x {len(kappa[0])})")
+    for name in ("focus_dpt_grid", "kappa_sigma_grid", "focus_sigma_dpt_grid"):
+        grid = dual_pixel.get(name)
+        if kappa and grid and (len(kappa), len(kappa[0])) != (len(grid), len(grid[0])):
+            raise ValueError(f"dual_pixel.{name} ({len(grid)} x {len(grid[0])}) must have the cells of "
+                             f"kappa_grid ({len(kappa)} x {len(kappa[0])})")
+        if grid and "sigma" in name and min(min(row) for row in grid) < 0:
+            raise ValueError(f"dual_pixel.{name} (least {min(min(row) for row in grid):g}) must be zero or positive")
 
 
 def _check_warp(warp):

@@ -6,7 +6,7 @@ nearer than focus), has unit sum and is integrated over the square pixel; y poin
 Disk: Pentland 1987.  Gaussian of equal second moment, std = |coc| / 4: Subbarao 1988.  Half pupils: seen through the
 pupil point p (x right, y down, as in the scene) a scene point moves by minus coc * p / pupil_diameter, so what is nearer
 than focus lies further right in the view of the left half, where p is negative; by 4 / (3 pi) |coc| between the two
-halves (Punnappurath et al. 2020, ideal half discs).
+halves (Punnappurath et al. 2020, ideal half discs).  Upper and lower halves are the same with x and y exchanged.
 """
 
 from __future__ import annotations
@@ -30,14 +30,17 @@ _POINT = 1e-6
 class Psf:
     """A PSF model and its in-focus core.
 
-    model   a name in MODELS: disk, gaussian, disk-gaussian, half-left, half-right
-    core    std [px] of the Gaussian core (residual aberration, diffraction) that every model is convolved with;
-            "disk-gaussian" is the disk with a core that must be positive
-    Raises ValueError for an unknown model or a negative core.
+    model      a name in MODELS: disk, gaussian, disk-gaussian, half-left, half-right, half-upper, half-lower
+    core       std [px] of the Gaussian core (residual aberration, diffraction) that every model is convolved with;
+               "disk-gaussian" is the disk with a core that must be positive
+    contrast   of the half pupils: 1 = one half alone; a sensor that mixes them, (1 + contrast) / 2 of one and the rest of
+               the other, sees them contrast * IDEAL_KAPPA * coc apart; 0 = both the whole disk
+    Raises ValueError for an unknown model, a negative core, a contrast outside 0 to 1 or of another model.
     """
 
     model: str = "disk"
     core: float = 0.0
+    contrast: float = 1.0
 
     def __post_init__(self):
         if self.model not in MODELS:
@@ -46,6 +49,9 @@ class Psf:
             raise ValueError(f"psf_core_px ({self.core:g} px) must be zero or positive")
         if self.model == "disk-gaussian" and self.core == 0:
             raise ValueError("psf 'disk-gaussian' needs psf_core_px, the std of its Gaussian core in px (about 0.6)")
+        if not 0 <= self.contrast <= 1 or (self.contrast != 1 and not MODELS[self.model].half):
+            raise ValueError(f"contrast ({self.contrast:g}) must lie between 0 and 1, and be 1 but for half pupils; "
+                             f"psf is {self.model!r}")
 
     @property
     def radial(self) -> bool:
@@ -67,7 +73,10 @@ class Psf:
         if size % 2 == 0 or size < 1:
             raise ValueError(f"size ({size} px) of a PSF kernel must be odd and positive")
         edges = np.arange(size * _SUBSAMPLES + 1) / _SUBSAMPLES - size / 2
-        fine = MODELS[self.model].pupil(edges, float(coc))
+        model = MODELS[self.model]
+        fine = model.pupil(edges, float(coc))
+        if self.contrast < 1:
+            fine = (1 + self.contrast) / 2 * fine + (1 - self.contrast) / 2 * model.pupil(edges, -float(coc))
         if self.core > 0:
             width = self.core * _SUBSAMPLES
             fine = scipy_module(fine).ndimage.gaussian_filter(fine, width, mode="constant", truncate=5)
@@ -80,14 +89,21 @@ class Psf:
         Continuous pupil and core, without the pixel box: multiply by sinc(wx / 2 pi) sinc(wy / 2 pi) for that.
         The two halves average to the full disk at every frequency.
         """
-        return MODELS[self.model].otf(frequency_y, frequency_x, float(coc)) * self._core(frequency_y, frequency_x)
+        return self._blended(MODELS[self.model].otf, coc, frequency_y, frequency_x)
 
     def otf_slope(self, coc: float, frequency_y, frequency_x):
         """Change of `otf` per px of signed `coc`, at the same frequencies: the derivative, real or complex as `otf` is.
 
         The disk's is -w J2(w |coc| / 2) / (w |coc| / 2) sign(coc), the Gaussian's -w^2 coc / 16 times its transfer function.
         """
-        return MODELS[self.model].slope(frequency_y, frequency_x, float(coc)) * self._core(frequency_y, frequency_x)
+        return self._blended(MODELS[self.model].slope, coc, frequency_y, frequency_x)
+
+    def _blended(self, function, coc, wy, wx):
+        """A transfer function through the core; both halves share its real part, the imaginary part tells them apart."""
+        found = function(wy, wx, float(coc))
+        if self.contrast < 1:
+            found = found.real + 1j * self.contrast * found.imag
+        return found * self._core(wy, wx)
 
     def _core(self, wy, wx):
         radial = wy**2 + wx**2
@@ -97,13 +113,14 @@ class Psf:
 @dataclass(frozen=True)
 class _Model:
     """One row: the pupil's light per cell of a grid of edges [px], transfer function at (wy, wx), its slope, reach / coc,
-    and whether it is radial."""
+    whether it is radial, and whether it is half a pupil, whose other half is its mirror image."""
 
     pupil: Callable
     otf: Callable
     slope: Callable
     reach: float = 0.5
     radial: bool = True
+    half: bool = False
 
 
 def _disk_pupil(edges, coc):
@@ -217,10 +234,21 @@ def _half_slope(side):
     return slope
 
 
+def _turned(pupil, otf, slope):
+    """The row of a half pupil with x and y exchanged."""
+
+    def exchanged(function):
+        return lambda wy, wx, coc: function(wx.T, wy.T, coc).T
+
+    return _Model(lambda edges, coc: pupil(edges, coc).T, exchanged(otf), exchanged(slope), radial=False, half=True)
+
+
 MODELS: dict[str, _Model] = {
     "disk": _Model(_disk_pupil, _disk_otf, _disk_slope),
     "gaussian": _Model(_gaussian_pupil, _gaussian_otf, _gaussian_slope, 1.25),
     "disk-gaussian": _Model(_disk_pupil, _disk_otf, _disk_slope),
-    "half-left": _Model(_left_pupil, _half_otf(+1.0), _half_slope(+1.0), radial=False),
-    "half-right": _Model(_right_pupil, _half_otf(-1.0), _half_slope(-1.0), radial=False),
+    "half-left": _Model(_left_pupil, _half_otf(+1.0), _half_slope(+1.0), radial=False, half=True),
+    "half-right": _Model(_right_pupil, _half_otf(-1.0), _half_slope(-1.0), radial=False, half=True),
+    "half-upper": _turned(_left_pupil, _half_otf(+1.0), _half_slope(+1.0)),
+    "half-lower": _turned(_right_pupil, _half_otf(-1.0), _half_slope(-1.0)),
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -51,7 +50,7 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         images = capture.images[:, *outer]
         if xp is np:
             images = to_device(np.ascontiguousarray(images, dtype=np.float32), device)
-        part = solver.function(replace(capture, images=images), limits=limits)
+        part = solver.function(capture.cut(images, outer[0].start, outer[1].start), limits=limits)
         values[place], sigma[place] = part.values[inner], part.sigma[inner]
         return values[place].size
 

@@ -156,3 +156,35 @@ def test_a_wrong_model_or_core_is_named(arguments, message):
 def test_an_even_kernel_size_is_refused(size):
     with pytest.raises(ValueError, match="must be odd and positive"):
         Psf().kernel(2.0, size=size)
+
+
+@pytest.mark.parametrize("contrast", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(("models", "axis"), [(("half-left", "half-right"), 1), (("half-upper", "half-lower"), 0)])
+def test_mixed_halves_lie_contrast_times_the_ideal_apart_along_their_axis(contrast, models, axis):
+    coc = 15.0
+    places = []
+    for model in models:
+        kernel = Psf(model, contrast=contrast).kernel(coc, size=23)
+        y, x = np.mgrid[-11:12, -11:12]
+        places.append([(kernel * y).sum(), (kernel * x).sum()])
+    apart = np.subtract(*places)
+    assert apart[axis] == pytest.approx(contrast * IDEAL_KAPPA * coc, abs=0.02)  # px
+    assert apart[1 - axis] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("model", ["half-left", "half-lower"])
+def test_transfer_function_of_mixed_halves_is_that_of_their_kernel(model):
+    psf, coc, size = Psf(model, core=0.7, contrast=0.4), -6.0, 41
+    wy, wx = 2 * np.pi * np.fft.fftfreq(size)[:, None], 2 * np.pi * np.fft.fftfreq(size)[None]
+    box = np.sinc(wy / 2 / np.pi) * np.sinc(wx / 2 / np.pi)
+    expected = np.fft.fft2(np.fft.ifftshift(psf.kernel(coc, size=size)))
+    low = (np.abs(wy) < 1.5) & (np.abs(wx) < 1.5)
+    assert np.abs(psf.otf(coc, wy, wx) * box - expected)[low].max() < 3e-3
+    step = 1e-3
+    slope = (psf.otf(coc + step, wy, wx) - psf.otf(coc - step, wy, wx)) / (2 * step)
+    assert np.abs(psf.otf_slope(coc, wy, wx) - slope).max() < 1e-6
+
+
+def test_contrast_is_of_half_pupils_alone():
+    with pytest.raises(ValueError, match=r"contrast \(0.5\) must .* psf is 'disk'"):
+        Psf("disk", contrast=0.5)

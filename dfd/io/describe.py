@@ -65,7 +65,7 @@ def describe(inputs, *, lens=None) -> Overview:
     try:
         found = as_views(found, "auto", PairOptions())
     except (OSError, ValueError) as error:
-        trouble = "" if is_raw(found.files[0]) else _one_line(error)  # a single RAW file is no capture, and none was promised
+        trouble = "" if is_raw(found.files[0]) else _one_line(error)  # one RAW file is no capture
     profile = find_profile(lens, found)
     gathered = gather(found, profile, {})
     linear = found.sidecar.linear if found.sidecar else None

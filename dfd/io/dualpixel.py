@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dfd.capture import AXES
 from dfd.io.frames import Frame, is_raw
 from dfd.io.halves import REST, SUB
 from dfd.io.inputs import Inputs
-from dfd.io.keys import AXES, TOP
+from dfd.io.keys import TOP
 from dfd.io.pgm import CAPTURE_BLACK, capture_scale, is_capture
 from dfd.io.portrait import refusal
 from dfd.io.raw import check_second_frame, has_second_frame

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dfd.capture import CAPTURES
+from dfd.capture import AXES, CAPTURES
 from dfd.psf import MODELS
 from dfd.settings import DISTANCE_ORIGINS
 
 SIDES = ("near", "far")
 VIEWS = ("left", "right")
-AXES = ("x", "y")
 ROLES = ("power-minus", "power-plus", "aperture-minus", "aperture-plus")
 
 

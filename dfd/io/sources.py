@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dfd.capture import CAPTURES
@@ -36,6 +37,7 @@ class Source:
     scale          "metric", "stage", "steps" or "affine"; missing: the capture.toml lines that would make it metric
     gain_e_per_dn, read_noise_e, side, kappa    None where nobody says
     order          what orders a stack: a name in `dfd.io.scale.ORDERS`
+    field          of a dual-pixel pair whose kappa the profile says: (focus, size) -> DualPixelField, see LensProfile
     swap, axis, y_scale, known_depths    of a dual-pixel pair, see `dfd.io.dualpixel.PairOptions`; `frames` are exchanged
     """
 
@@ -52,6 +54,7 @@ class Source:
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
     order: str
+    field: Callable | None = None
     swap: bool = False
     axis: str = "x"
     y_scale: float = 1.0
@@ -124,7 +127,7 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
                   *_not_linear(sidecar, files), *told_profiles([item.path for item in files], linear),
                   *gathered.warnings, *_warnings(merged[:1] if frames[0].half else merged, scale.settings, profile),
                   *scale.warnings, *noise_warnings),
-        order=scale.order,
+        order=scale.order, field=None if sidecar and sidecar.kappa else profile.dual_pixel_field,
     )
 
 

@@ -40,10 +40,8 @@ def check_optics(capture: Capture, limits) -> None:
         raise ValueError(f"no optics or no kappa: this {capture.kind} has scale {capture.scale}, and a sweep over depth "
                          "needs focal length, f-number, pixel pitch and focus distance of every frame (and kappa of a "
                          "dual-pixel pair); add them to capture.toml")
-    if isinstance(capture, DualPixelPair) and not math.isclose(capture.kappa, IDEAL_KAPPA, rel_tol=_SAME_KAPPA):
-        raise ValueError(f"kappa ({capture.kappa:.4g}) of this dual-pixel pair is not that of ideal half discs "
-                         f"({IDEAL_KAPPA:.4g} within {_SAME_KAPPA:.0%}), the only ones that a sweep models so far; "
-                         "there is no solver for such a sensor in this version")
+    if isinstance(capture, DualPixelPair):
+        _check_halves(capture)
     low, high = grid_range(capture, limits)
     ends = np.array([low, high])
     blur = np.array([np.abs(view.lens.coc(ends)) for view in capture.views])
@@ -58,6 +56,16 @@ def check_optics(capture: Capture, limits) -> None:
         worst = np.linspace(low, high, 65)[int(np.argmax(least))]
         raise ValueError(f"at {_metres(worst)} all images but one are blurred by {least.max():.0f} px or more, beyond the "
                          f"{_LIMIT_PX:g} px that can be compared; narrow the range with --near and --far, or use --preview")
+
+
+def _check_halves(capture):
+    """Refuse a dual-pixel pair whose halves are farther apart than half discs can be, and pixels that are not square."""
+    if capture.kappa > IDEAL_KAPPA * (1 + _SAME_KAPPA):
+        raise ValueError(f"kappa ({capture.kappa:.4g}) of this dual-pixel pair exceeds that of ideal half discs "
+                         f"({IDEAL_KAPPA:.4g}), the farthest that a sweep models; check kappa, or use --solver disparity")
+    if capture.y_scale != 1:
+        raise ValueError(f"y_scale ({capture.y_scale:g}) of this dual-pixel pair: a sweep models square pixels (y_scale 1) "
+                         "only; use --solver disparity")
 
 
 def grid_range(capture: Capture, limits) -> tuple[float, float]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from dfd import imaging
 from dfd.backend import array_module
-from dfd.capture import Capture
+from dfd.capture import Capture, DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.solvers import coarse
 from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, used_views
@@ -69,6 +69,8 @@ def solve_likelihood(capture: Capture, *, limits=None) -> DepthMap:
 def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> DepthMap:
     """`solve_likelihood` with another sweep's judgement of the labels; method: the name of the row."""
     check(capture, limits)
+    if isinstance(capture, DualPixelPair) and capture.field is not None:
+        return _over_field(statistic, capture, limits, method)
     xp = array_module(capture.images)
     labels = labels_of(capture, limits)
     if not bool(xp.isfinite(capture.images).any()):
@@ -78,6 +80,17 @@ def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> D
         values, _ = _solve(statistic, coarse.half_size(capture), labels[::2])
         labels = coarse.promising(labels, values, rate=_rate(capture))
     return DepthMap(*_solve(statistic, capture, labels), capture.scale, method)
+
+
+def _over_field(statistic, pair, limits, method):
+    """Solve a dual-pixel pair as if kappa and focus were those of its middle, and give every pixel its own afterwards.
+
+    The two views tell depth by their disparity; that their blur alone would tell another is left to sigma.
+    """
+    even = pair.uniform()
+    found = solve_by(statistic, even, limits, method)
+    disparity = even.disparity_rate * (found.values - even.views[0].lens.focus)
+    return DepthMap(*pair.inverse_depth(disparity, even.disparity_rate * found.sigma), pair.scale, method)
 
 
 def check(capture: Capture, limits) -> None:
