@@ -50,7 +50,7 @@ _SMALL_PICTURE = 8e6
 
 
 def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align="auto", reference=None, side=None,
-                 preview=False, workers=None, progress=None) -> Capture:
+                 swap=None, axis=None, y_scale=None, preview=False, workers=None, progress=None) -> Capture:
     """Files -> a registered capture of the kind that they show: the Python door to any solver.
 
     inputs            a folder, a capture.toml, or a list of image files
@@ -58,11 +58,14 @@ def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align=
     lens              LensProfile or path of its JSON;   focus_distances   metres, one per file
     align             auto | none (frames are taken as registered) | path of a transforms.json of an earlier run
     reference         number of the frame whose pixel grid the result has;   side   near | far, for an aperture pair
+    swap, axis, y_scale    of a dual-pixel pair: exchange its views, "x" or "y" that they differ along, height of a pixel
+                      over its width
     preview           reduce the images to at most 1024 px;   workers   frames decoded at a time, default all cores
     progress          called with (stage, done, total)
     Raises OSError for files and ValueError for values, both in one line that names the next step.
     """
-    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
+    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side,
+                         swap=swap, axis=axis, y_scale=y_scale)
     prepared = prepare_capture(source, align=align, preview=preview, workers=workers, progress=progress)
     for text in (*source.warnings, *prepared.warnings):
         warnings.warn(text, stacklevel=2)
@@ -89,9 +92,9 @@ def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None,
 
 
 def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto", focus_distances=None, align="auto",
-        reference=None, side=None, near=None, far=None, origin="pupil", mask=None, min_confidence=0.0,
-        smoothing=None, fill_unknown=False, preview=False, tile=None, workers=None, force=False, extras=(), opened=None,
-        progress=None) -> Outcome:
+        reference=None, side=None, swap=None, axis=None, y_scale=None, near=None, far=None, origin="pupil", mask=None,
+        min_confidence=0.0, smoothing=None, fill_unknown=False, preview=False, tile=None, workers=None, force=False,
+        extras=(), opened=None, progress=None) -> Outcome:
     """The main job: everything `dfd depth` does, with its options, and what it leaves behind.
 
     near, far        metres from `origin`;   mask   path of an image of the frames' size, 0 = leave out
@@ -104,7 +107,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     """
     check_target(folder, force=force)
     clock = Clock()
-    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
+    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side,
+                         swap=swap, axis=axis, y_scale=y_scale)
     offset = _offset(source, origin)
     limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
     planned = outline(source, reduction_of(source, preview))
@@ -159,14 +163,15 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
 
 
 def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_distances=None, align="auto", reference=None,
-            side=None, near=None, far=None, origin="pupil", smoothing=None, preview=False, tile=None, workers=None,
-            force=False) -> tuple[Source, Forecast]:
+            side=None, swap=None, axis=None, y_scale=None, near=None, far=None, origin="pupil", smoothing=None,
+            preview=False, tile=None, workers=None, force=False) -> tuple[Source, Forecast]:
     """What `run` with these options would start from, and what it would need; nothing is decoded or written.
 
     Raises what `run` raises before it decodes.
     """
     check_target(folder, force=force)
-    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
+    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side,
+                         swap=swap, axis=axis, y_scale=y_scale)
     limits = None if near is None and far is None else _limits(source.scale, near, far, _offset(source, origin))
     planned = outline(source, reduction_of(source, preview))
     row = choose(planned, solver, limits)
@@ -266,13 +271,13 @@ def _offset(source, origin) -> float:
 
 
 def _digests(source, workers):
-    """(path, sha256) of every frame, read by so many threads.  Raises ValueError when two frames are the same file."""
+    """(path, sha256) of every file, read by so many threads.  Raises ValueError when two frames are the same file."""
     found: dict[str, str] = {}
-    digests = in_order(sha256, [frame.path for frame in source.frames], workers)
-    for frame, digest in zip(source.frames, digests, strict=True):
-        first = found.setdefault(digest, str(frame.path))
-        if first != str(frame.path):
-            raise ValueError(f"{frame.path}: the same picture as {first}, to the last byte; leave one of them out")
+    paths = list(dict.fromkeys(path for frame in source.frames for path in frame.files))  # a file may hold two frames
+    for path, digest in zip(paths, in_order(sha256, paths, workers), strict=True):
+        first = found.setdefault(digest, str(path))
+        if first != str(path):
+            raise ValueError(f"{path}: the same picture as {first}, to the last byte; leave one of them out")
     return tuple((path, digest) for digest, path in found.items())
 
 

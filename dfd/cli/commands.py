@@ -11,6 +11,7 @@ from dfd.cli.choices import (
     PRESETS,
     SCENES,
     AsJson,
+    Axis,
     Device,
     Fit,
     Force,
@@ -43,6 +44,11 @@ def depth(
     reference: Annotated[int | None, typer.Option(
         metavar="N", help="frame whose pixel grid the maps have, 0 = first in input order [default: the middle]")] = None,
     side: Annotated[Side | None, typer.Option(help="aperture pair: the scene lies near or far of focus")] = None,
+    swap: Annotated[bool, typer.Option("--swap", help="dual pixel: exchange the left and the right view")] = False,
+    axis: Annotated[Axis | None, typer.Option(
+        help="dual pixel: the stored pixels' axis along which the views differ [default: x]")] = None,
+    y_scale: Annotated[float | None, typer.Option(
+        metavar="S", help="dual pixel: height of a pixel over its width, 2 where rows were added [default: 1]")] = None,
     near: Annotated[float | None, typer.Option(metavar="M", help="nearest depth to keep [m from the origin]")] = None,
     far: Annotated[float | None, typer.Option(metavar="M", help="farthest depth to keep [m from the origin]")] = None,
     origin: Annotated[Origin, typer.Option(help="measure depth from the entrance pupil or the sensor mark")] = Origin.PUPIL,
@@ -72,7 +78,9 @@ def depth(
             min_confidence=min_confidence, preview=preview, workers=workers, dry_run=dry_run, force=force,
             refused={"--device": device is Device.CUDA, "--focus-distances": focus_distances is not None,
                      "--align": align not in ("auto", "none"), "--reference": reference is not None,
-                     "--side": side is not None, "--smooth": smooth is not None, "--fill": fill, "--tile": tile is not None})
+                     "--side": side is not None, "--swap": swap, "--axis": axis is not None,
+                     "--y-scale": y_scale is not None, "--smooth": smooth is not None, "--fill": fill,
+                     "--tile": tile is not None})
         return
     from dfd.cli.terminal import forecast_lines, scale_first, summary
     from dfd.pipeline import foresee, run
@@ -80,8 +88,8 @@ def depth(
     if dry_run:
         source, expected = foresee(
             inputs, output, kind=kind, solver=solver, lens=lens, focus_distances=_numbers(focus_distances), align=align,
-            reference=reference, side=side, near=near, far=far, origin=origin, smoothing=smooth, preview=preview,
-            tile=tile, workers=workers, force=force)
+            reference=reference, side=side, swap=swap or None, axis=axis, y_scale=y_scale, near=near, far=far,
+            origin=origin, smoothing=smooth, preview=preview, tile=tile, workers=workers, force=force)
         scale_first(source, origin=origin.value)
         forecast_lines(expected, source, output)
         return
@@ -94,9 +102,9 @@ def depth(
     with Progress() as progress:
         outcome = run(
             inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),
-            align=align, reference=reference, side=side, near=near, far=far, origin=origin, mask=mask,
-            min_confidence=min_confidence, smoothing=smooth, fill_unknown=fill, preview=preview, tile=tile, workers=workers,
-            force=force, extras=(write_report,), opened=opened, progress=progress,
+            align=align, reference=reference, side=side, swap=swap or None, axis=axis, y_scale=y_scale, near=near, far=far,
+            origin=origin, mask=mask, min_confidence=min_confidence, smoothing=smooth, fill_unknown=fill, preview=preview,
+            tile=tile, workers=workers, force=force, extras=(write_report,), opened=opened, progress=progress,
         )
     summary(outcome, output)
 

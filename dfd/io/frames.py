@@ -58,6 +58,11 @@ class Frame:
         """Its file, with the view where that file holds several."""
         return self.path.name if self.half is None else f"{self.path.name} ({self.view} view)"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that it is made from."""
+        return self.path, *(sheet.path for sheet in self.sheets or ())
+
 
 @dataclass(frozen=True, eq=False)
 class Plane:
