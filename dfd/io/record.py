@@ -9,8 +9,8 @@ Schema "dfd-result 1".  A key that has no value is null; infinity is the string 
     noise {gain_e_per_dn, read_noise_e (as stated), from, used [{gain_e_at_white, read_noise_e, taps} of each used frame]}
     solver {name, parameters}, device, reference_frame (index into frames), side, kappa,
     views {swap, axis, y_scale (height of a pixel over its width), known_depths} of a dual-pixel pair, else null
-    inputs [{file, sha256}], frames [{file, role, view, half (of a file of two frames), white_sheet, linear, black_level, white_level (file units), make, model,
-    lens_model, distance_from, gain, used (false: left out), values {focal_length_m: {value, sigma, source}, ...}}]
+    inputs [{file, sha256}], frames [{file, role, view, half (of a file of two frames), white_sheet, linear, black_level,
+    white_level (file units), make, model, lens_model, distance_from, gain, used (false: left out), values {focal_length_m: {value, sigma, source}, ...}}]
     sweep {unit, order: what orders the frames, positions: of each used frame, metric: focus from the pupil in dioptres}
     statistics {known_pixels, filled_pixels (by --fill, without sigma), pixels, density, then per map its percentiles},
     timings_s, versions, warnings
