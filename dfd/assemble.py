@@ -255,5 +255,6 @@ def _capture(source, images, views) -> Capture:
     if source.kind == "dual-pixel":
         measured = source.field is not None and source.scale == "metric"
         field = source.field(views[0].lens.focus, images.shape[1:]) if measured else None
-        return DualPixelPair(images, views, source.scale, source.kappa, field, source.axis, source.y_scale)
+        return DualPixelPair(images, views, source.scale, source.kappa, field, source.axis, source.y_scale,
+                             source.frames[source.reference].orientation)
     return (DifferentialQuad if source.kind == "differential-quad" else Capture)(images, views, source.scale)

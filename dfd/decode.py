@@ -136,7 +136,7 @@ def noises_of(source: Source, planes, bands, reduction: int) -> tuple[list[Noise
 
 def _stated_noise(plane, gain, read, reduction):
     """The camera's numbers through what its pixels went through: channels averaged, filtered, blocks averaged."""
-    camera = Noise.from_camera(gain, read, plane.dn_range).averaged(plane.share)
+    camera = Noise.from_camera(gain, read * math.sqrt(plane.reads), plane.dn_range).averaged(plane.share).scaled(plane.gain)
     if reduction == 1:
         return camera.filtered(plane.taps)
     passed = np.convolve(plane.taps, np.full(reduction, 1 / reduction))

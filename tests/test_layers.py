@@ -14,7 +14,7 @@ LAYERS = (
     {"settings", "lensfile", "lenscurves", "profile", "field", "capture", "depthmap", "lightfield"},
     {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "affine", "anchors", "bound", "plan", "restore", "apps",
      "tiles"},
-    {"pipeline", "streaming", "sequences", "firstquad", "assemble", "cautions", "decode", "forecast", "io"},
+    {"pipeline", "allfocus", "streaming", "sequences", "firstquad", "assemble", "cautions", "decode", "forecast", "io"},
     {"report", "batch", "cluster", "console"},
     {"cli"},
 )
