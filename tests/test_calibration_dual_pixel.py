@@ -267,6 +267,17 @@ def test_a_stopped_down_pair_must_read_zero(call, shoot):
     assert code == 2 and "stopped-down" in err and str(shoot / "0.6") in err
 
 
+def test_views_that_differ_along_y_are_measured_in_the_picture_as_it_lies(shoot, tmp_path):
+    targets = []
+    for distance in DISTANCES:
+        views = [np.load(shoot / f"{distance:g}" / f"{name}.npy").T for name in ("left", "right")]
+        targets.append(f"{distance:g}={write_pair(tmp_path / f'{distance:g}', views)}")
+    turned = calibrate_dual_pixel(targets, grid=GRID[::-1], axis="y")
+    straight = calibrate_dual_pixel([f"{distance:g}={shoot / f'{distance:g}'}" for distance in DISTANCES], grid=GRID)
+    np.testing.assert_allclose(turned.kappa.values, straight.kappa.values.T, atol=1e-6)
+    assert into_profile(turned)["dual_pixel"]["validity"]["axis"] == "y"
+
+
 def test_optics_come_from_options_where_files_say_none(shoot, tmp_path):
     rng = np.random.default_rng(9)
     for distance in DISTANCES:
@@ -316,7 +327,7 @@ def test_flats_that_tell_nothing_are_refused(shoot, tmp_path):
     (["near={0.6}", "1.5={1.5}"], "must be a number of metres"),
     (["-0.6={0.6}", "1.5={1.5}"], ""),
     (["0={0.6}", "1.5={1.5}"], "must be positive"),
-    (["0.6=nowhere", "1.5={1.5}"], "no folder or capture.toml nowhere"),
+    (["0.6=nowhere", "1.5={1.5}"], "no folder or file nowhere"),
     (["absent.csv"], "absent.csv: no such file"),
     (["wrong.csv"], "columns are distance, place"),
     (["text.csv"], "text.csv line 2: the distance ('near')"),
