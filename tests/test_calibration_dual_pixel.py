@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flats import GRID, LENS, SHAPE, flat_views, texture, write_pair
+from flats import CAMERA, GRID, LENS, SHAPE, flat_views, texture, write_pair
 
 from calibration.cli import app, spread
 from calibration.dual_pixel import calibrate_dual_pixel, fit_field, into_profile
 from calibration.dual_pixel_flats import Flat, Optics, find_targets
 from calibration.dual_pixel_tiles import measure_tiles
+from dfd.assemble import prepare_capture
 from dfd.console.run import call as run_command
+from dfd.io.sources import open_source
 from dfd.profile import LensProfile
 from dfd.psf import IDEAL_KAPPA, Psf
 from dfd.settings import CameraSettings
@@ -218,6 +220,22 @@ def test_the_command_writes_a_profile_that_dfd_reads(call, shoot, tmp_path):
     inputs = profile.data["provenance"]["inputs"]
     assert [item["role"] for item in inputs] == ["dual_pixel_flat"] * 4 + ["dual_pixel_check"] * 2
     assert all(len(item["sha256"]) == 64 for item in inputs) and inputs[0]["z_tape_mm"] == 600
+
+
+def test_another_aperture_or_a_cut_picture_is_told(call, shoot, tmp_path):
+    lens = tmp_path / "lens.json"
+    assert call(f"0.6={shoot / '0.6'}", f"1.5={shoot / '1.5'}", "--tiles", "4x3", "-o", lens)[0] == 0
+
+    def told(folder):
+        return [text for text in prepare_capture(open_source(folder, lens=lens)).warnings if "kappa of profile" in text]
+
+    rng = np.random.default_rng(12)
+    views = flat_views(rng, 1.2, KAPPA, FOCUS)
+    assert told(shoot / "0.9") == []
+    (stop,) = told(write_pair(tmp_path / "narrow", views, camera=CAMERA.replace("f_number = 4", "f_number = 8")))
+    assert "measured at f/4, this is f/8" in stop
+    (cut,) = told(write_pair(tmp_path / "cut", views[:, :128]))
+    assert "1.33 times as wide as high, these are 2" in cut
 
 
 def test_a_csv_names_folders_and_distances_and_json_tells_all(call, shoot, tmp_path):
