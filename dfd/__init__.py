@@ -27,6 +27,8 @@ _PUBLIC = {
     "DualPixelPair": "dfd.capture",
     "DifferentialQuad": "dfd.capture",
     "DepthMap": "dfd.depthmap",
+    "KnownDepth": "dfd.anchors",
+    "anchored": "dfd.anchors",
 }
 """Public name -> the module that holds it (None: the name is a module); loaded when first used."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dfd.anchors import anchored, disagreements
 from dfd.assemble import Clock, Prepared, outline, prepare_capture, reduction_of
 from dfd.backend import array_module, to_device
 from dfd.capture import Capture, FocalStack
@@ -22,8 +23,8 @@ from dfd.depthmap import DepthMap
 from dfd.forecast import Forecast, forecast
 from dfd.fuse import AllInFocus
 from dfd.imaging import reduce
+from dfd.io.digests import digests
 from dfd.io.frames import image_size
-from dfd.io.integrity import sha256
 from dfd.io.maps import read_mask
 from dfd.io.results import Outcome, check_room, check_target, write_results
 from dfd.io.scratch import check_space
@@ -58,7 +59,7 @@ def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align=
     lens              LensProfile or path of its JSON;   focus_distances   metres, one per file
     align             auto | none (frames are taken as registered) | path of a transforms.json of an earlier run
     reference         number of the frame whose pixel grid the result has;   side   near | far, for an aperture pair
-    swap, axis, y_scale    of a dual-pixel pair: exchange its views, "x" or "y" that they differ along, height of a pixel
+    swap, axis, y_scale    of a dual-pixel pair: exchange its views, the axis that they differ along, height of a pixel
                       over its width
     preview           reduce the images to at most 1024 px;   workers   frames decoded at a time, default all cores
     progress          called with (stage, done, total)
@@ -110,13 +111,14 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side,
                          swap=swap, axis=axis, y_scale=y_scale)
     offset = _offset(source, origin)
-    limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
+    limits = None if near is None and far is None else _limits(source.result_scale, near, far, offset)
+    bounds = limits if source.scale == "metric" else None  # what the solver may know of them
     planned = outline(source, reduction_of(source, preview))
-    row = choose(planned, solver, limits)
-    used = _check_options(source, folder, row.halo(planned, limits), min_confidence, device, tile, workers, smoothing)
-    _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits))
+    row = choose(planned, solver, bounds)
+    used = _check_options(source, folder, row.halo(planned, bounds), min_confidence, device, tile, workers, smoothing)
+    _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=bounds))
     keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
-    inputs = _digests(source, worker_count(workers))
+    inputs = digests(source.frames, worker_count(workers))
     clock.stop("open")
     if opened is not None:
         opened(source)
@@ -124,9 +126,10 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock.stages |= prepared.timings
     clock.stop()
     capture, views = prepared.capture, prepared.capture.views
-    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=limits,
+    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=bounds,
                          progress=None if progress is None else lambda *at: progress("solve", *at)).numpy()
     remarks = row.remarks(capture, result)
+    result, told = _held_to_known(source, result, prepared.reduction)
     confidence = result.confidence
     result = result.keep(confidence >= min_confidence)
     clock.stop("solve")
@@ -156,7 +159,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
         kept=prepared.kept, gains=tuple(float(gain) for gain in prepared.gains),
         noises=tuple(view.noise for view in views),
         noise_from=prepared.noise_from,
-        warnings=prepared.warnings + remarks + _emptiness(result, 0.0 if row.sparse else _HARDLY), inputs=inputs,
+        warnings=prepared.warnings + remarks + told + _emptiness(result, 0.0 if row.sparse else _HARDLY), inputs=inputs,
     )
     record = write_results(folder, outcome, force=force, extras=extras)
     return replace(outcome, timings=record["timings_s"])
@@ -172,13 +175,23 @@ def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_dist
     check_target(folder, force=force)
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side,
                          swap=swap, axis=axis, y_scale=y_scale)
-    limits = None if near is None and far is None else _limits(source.scale, near, far, _offset(source, origin))
+    limits = None if near is None and far is None else _limits(source.result_scale, near, far, _offset(source, origin))
+    bounds = limits if source.scale == "metric" else None
     planned = outline(source, reduction_of(source, preview))
-    row = choose(planned, solver, limits)
-    _check_options(source, folder, row.halo(planned, limits), 0.0, "cpu", tile, workers, smoothing)
-    expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits)
+    row = choose(planned, solver, bounds)
+    _check_options(source, folder, row.halo(planned, bounds), 0.0, "cpu", tile, workers, smoothing)
+    expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=bounds)
     _check_room(folder, expected)
     return source, expected
+
+
+def _held_to_known(source, result, reduction):
+    """(the map, sentences): an affine map made metric by known depths, a metric one compared with them."""
+    if not source.known_depths:
+        return result, ()
+    if result.scale == "metric":
+        return result, disagreements(result, source.known_depths, reduction=reduction)
+    return anchored(result, source.known_depths, reduction=reduction)
 
 
 def _restore(prepared: Prepared, views, result, workers, progress):
@@ -268,17 +281,6 @@ def _offset(source, origin) -> float:
     if origin == "pupil" or source.scale != "metric":
         return 0.0
     return source.profile.sensor_offset(source.frames[source.reference].settings)
-
-
-def _digests(source, workers):
-    """(path, sha256) of every file, read by so many threads.  Raises ValueError when two frames are the same file."""
-    found: dict[str, str] = {}
-    paths = list(dict.fromkeys(path for frame in source.frames for path in frame.files))  # a file may hold two frames
-    for path, digest in zip(paths, in_order(sha256, paths, workers), strict=True):
-        first = found.setdefault(digest, str(path))
-        if first != str(path):
-            raise ValueError(f"{path}: the same picture as {first}, to the last byte; leave one of them out")
-    return tuple((path, digest) for digest, path in found.items())
 
 
 def _emptiness(result, hardly):

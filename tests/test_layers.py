@@ -12,7 +12,7 @@ LAYERS = (
     {"optics", "backend", "threads"},
     {"psf", "measured", "imaging", "noise", "kernels"},
     {"settings", "lensfile", "lenscurves", "profile", "field", "capture", "depthmap", "lightfield"},
-    {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "bound", "plan", "restore", "apps", "tiles"},
+    {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "anchors", "bound", "plan", "restore", "apps", "tiles"},
     {"pipeline", "streaming", "sequences", "firstquad", "assemble", "cautions", "decode", "forecast", "io"},
     {"report", "batch", "cluster", "console"},
     {"cli"},

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dfd.anchors import KnownDepth
 from dfd.capture import AXES
 from dfd.io.frames import Frame, is_raw
 from dfd.io.halves import REST, SUB
@@ -16,7 +17,7 @@ from dfd.io.keys import TOP
 from dfd.io.pgm import CAPTURE_BLACK, capture_scale, is_capture
 from dfd.io.portrait import refusal
 from dfd.io.raw import check_second_frame, has_second_frame
-from dfd.io.sidecar import KnownDepth, SidecarFrame
+from dfd.io.sidecar import SidecarFrame
 from dfd.io.viewnames import pairs_by_name, view_by_name
 from dfd.io.wording import counted
 

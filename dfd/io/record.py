@@ -10,7 +10,8 @@ Schema "dfd-result 1".  A key that has no value is null; infinity is the string 
     solver {name, parameters}, device, reference_frame (index into frames), side, kappa,
     views {swap, axis, y_scale (height of a pixel over its width), known_depths} of a dual-pixel pair, else null
     inputs [{file, sha256}], frames [{file, role, view, half (of a file of two frames), white_sheet, linear, black_level,
-    white_level (file units), make, model, lens_model, distance_from, gain, used (false: left out), values {focal_length_m: {value, sigma, source}, ...}}]
+    white_level (file units), make, model, lens_model, distance_from, gain, used (false: left out),
+    values {focal_length_m: {value, sigma, source}, ...}}]
     sweep {unit, order: what orders the frames, positions: of each used frame, metric: focus from the pupil in dioptres}
     statistics {known_pixels, filled_pixels (by --fill, without sigma), pixels, density, then per map its percentiles},
     timings_s, versions, warnings
@@ -84,7 +85,8 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
         "kappa": source.kappa,
         "views": None if source.kind != "dual-pixel" else {
             "swap": source.swap, "axis": source.axis, "y_scale": source.y_scale,
-            "known_depths": [vars(known) for known in source.known_depths]},
+            "known_depths": [{"x_px": known.x, "y_px": known.y, "depth_m": known.depth, "radius_px": known.radius}
+                             for known in source.known_depths]},
         "inputs": [{"file": str(path), "sha256": digest} for path, digest in outcome.inputs],
         "frames": [_frame(frame) | {"gain": gain, "used": outcome.kept is None or index in outcome.kept}
                    for index, (frame, gain) in enumerate(zip(source.frames, outcome.gains or [None] * len(source.frames),

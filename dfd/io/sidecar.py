@@ -11,6 +11,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dfd.anchors import KnownDepth
 from dfd.io.keys import CAMERA, COD, FRAME, KNOWN_DEPTH, TOP, Flag, Levels, Number, shortened, to_si
 from dfd.io.names import natural_key
 from dfd.settings import Value
@@ -40,17 +41,6 @@ class SidecarFrame:
     white_level: float | None = None
     white_sheet: Path | None = None
     half: str | None = None
-
-
-@dataclass(frozen=True)
-class KnownDepth:
-    """One [[known_depths]] table: the depth [m] of what is seen at a pixel of the reference image, counted from 0 at the
-    centre of the first; radius_px of the place around it that is as far, None where nothing is said."""
-
-    x_px: float
-    y_px: float
-    depth_m: float
-    radius_px: float | None = None
 
 
 @dataclass(frozen=True)

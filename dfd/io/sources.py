@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dfd.anchors import LEAST_KNOWN, KnownDepth
 from dfd.capture import CAPTURES
 from dfd.io.dualpixel import PairOptions, as_views, default_black, pair_facts, with_sheets
 from dfd.io.encoding import encoding_of, told_profiles
@@ -17,7 +18,7 @@ from dfd.io.merge import check_distances, tell_once
 from dfd.io.mixture import check_alike, check_sizes, check_together, turned_frames
 from dfd.io.names import natural_key
 from dfd.io.scale import decide
-from dfd.io.sidecar import KnownDepth, SidecarFrame
+from dfd.io.sidecar import SidecarFrame
 from dfd.profile import LensProfile
 from dfd.psf import Psf
 
@@ -38,7 +39,8 @@ class Source:
     gain_e_per_dn, read_noise_e, side, kappa    None where nobody says
     order          what orders a stack: a name in `dfd.io.scale.ORDERS`
     field          of a dual-pixel pair whose kappa the profile says: (focus, size) -> DualPixelField, see LensProfile
-    swap, axis, y_scale, known_depths    of a dual-pixel pair, see `dfd.io.dualpixel.PairOptions`; `frames` are exchanged
+    swap, axis, y_scale, known_depths    of a dual-pixel pair, see `dfd.io.dualpixel.PairOptions` and
+                   `dfd.anchors`; `frames` are exchanged already
     """
 
     kind: str
@@ -59,6 +61,11 @@ class Source:
     axis: str = "x"
     y_scale: float = 1.0
     known_depths: tuple[KnownDepth, ...] = ()
+
+    @property
+    def result_scale(self) -> str:
+        """Scale of the result: known depths make an affine dual-pixel pair metric after it is solved."""
+        return "metric" if self.scale == "affine" and len(self.known_depths) >= LEAST_KNOWN else self.scale
 
 
 def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, reference: int | None = None,

@@ -56,13 +56,13 @@ def shift_note(found: ViewShift | None, axis: str) -> str:
     other, least = "xy"[across], _LEAST_PX * found.factor
     offset, spread = abs(found.shift[across]), found.spread[across]
     if offset > least and spread <= _TIGHT * offset:
-        return (f"one view lies {offset:.2g} px off the other along {other}, everywhere alike (spread {spread:.2g} px): register "
-                f"the views, or pass --axis {other} if that is how they differ (so does a flat scene that is out of focus)")
+        return (f"one view lies {offset:.2g} px off the other along {other}, everywhere alike (spread {spread:.2g} px): "
+                f"register the views, or pass --axis {other} if that is how they differ (as of a flat scene out of focus)")
     size = [math.hypot(*pair) for pair in zip(found.shift, found.spread, strict=True)]
     if size[across] < max(_CLEARLY * size[along], least):
         return ""
     return (f"the views differ along {other} (by {size[across]:.2g} px) and hardly along {axis} ({size[along]:.2g} px): the "
-            f"camera was held upright, or the pixels were turned; pass --axis {other}")
+            f"pictures were turned on their side; pass --axis {other}")
 
 
 def _flattened(image):

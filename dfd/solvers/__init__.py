@@ -14,6 +14,7 @@ from dfd.solvers import (
     blurry_edges,
     coupled,
     coupled_remarks,
+    disparity,
     focal_flow,
     focal_split,
     focal_track,
@@ -81,6 +82,12 @@ SOLVERS: dict[str, Solver] = {
             "sharpest frame at three scales, refined between the frames; needs no optics and at least 3 frames",
             "Nayar and Nakagawa 1994 (SML, Gaussian peak); Pertuz et al. 2013", 1.0, focus_measure.reach,
             focus_measure.bytes_needed, focus_measure.nanoseconds, focus_measure.check,
+        ),
+        Solver(
+            "disparity", disparity.solve_disparity, (DualPixelPair,),
+            "two halves of the pupil: parabolas of their difference added up along paths; any sensor, no PSF",
+            "Monin et al. (continuous cost aggregation); Lucas and Kanade 1981; Bleyer and Gelautz 2008", 0.5,
+            disparity.reach, disparity.bytes_needed, lambda *_: 700.0, disparity.check, 900e6, 0.4,
         ),
         Solver(
             "likelihood", likelihood.solve_likelihood,

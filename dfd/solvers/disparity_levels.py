@@ -1,0 +1,167 @@
+"""One level of the pyramid of `disparity`: the views in shares of the light around, and parabolas of their difference.
+
+With l, r the views half a disparity d to either side, e = l - r and g = de/dd in a Gaussian window <>, the cost
+<(e + g (d' - d))^2> / v is least at d' = d - <g e> / <g g>, with the curvature <g g> / v: information per pixel, when v is
+the variance of e, from the noise of the views and from what no disparity explains.  Noise has slopes too; its share of <g g>
+is left out, and what does not exceed it by far is nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfd import imaging
+from dfd.backend import array_module
+from dfd.kernels.disparity import compare, gather
+
+_WINDOW = 2.0
+"""Std [px] of the window of a parabola."""
+
+_AROUND = 4.0
+"""Std [4 px] of the window that the light around is measured in."""
+
+_FLOOR = 0.014
+"""Share of the light around by which views of a perfect sensor may differ: what is not noise, and not disparity."""
+
+_EDGE = 0.15
+"""Step of brightness, a share of the light around, that half of the information does not pass: exp(-(step / _EDGE)^2)."""
+
+_SURPLUS = 2.0
+"""Slopes below so many mean squares of those that noise has tell nothing."""
+
+_SLOPE = (0.5, 0.0, -0.5)
+
+
+class Level:
+    """The two views at one level, ready to be compared.
+
+    left, right   (H, W) float32, brightness over that around less 1, NaN = no data
+    noise         (H, W) float32, variance of left - right by noise;   slopes   that of g over it
+    windows       (down, right) taps of the window
+    """
+
+    def __init__(self, pair, noises, factor, tall):
+        whole = np.ones(factor)
+        parts = [_contrast(view, noise.averaged(noise.response(whole / factor) ** 2)) for view, noise in
+                 zip(pair, noises, strict=True)]
+        (self.left, one), (self.right, other) = parts
+        self.noise = one + other
+        self.slopes = max(noise.response(_SLOPE) for noise in noises) / 4
+        self.windows = _taps(_WINDOW / tall), _taps(_WINDOW)
+
+    @property
+    def shape(self):
+        """(H, W) px."""
+        return tuple(self.left.shape)
+
+    def mean(self, plane):
+        """A plane in the window, nothing beyond the border."""
+        return imaging.separable(plane, *self.windows)
+
+
+def pyramid(images, count: int) -> list:
+    """Pairs of (H, W) views, the first as they are, each next one half the size; NaN where most of a block has no data."""
+    pairs = [(images[0], images[1])]
+    for _ in range(count):
+        pairs.append(tuple(_halved(view, 2) for view in pairs[-1]))
+    return pairs
+
+
+def search(level: Level, farthest: int):
+    """(H, W) float32 disparity [px], of whole ones up to `farthest` the least difference, and a parabola between."""
+    xp = array_module(level.left)
+    costs = []
+    for shift in range(-farthest, farthest + 1):
+        planes = compare(level.left, level.right, xp.full(level.shape, np.float32(shift), dtype=np.float32))
+        known = level.mean(planes[3])
+        costs.append(xp.where(known > 0.2, level.mean(planes[2]) / xp.maximum(known, np.float32(1e-3)), np.float32(1e9)))
+    costs = xp.stack(costs)
+    best = xp.clip(xp.argmin(costs, axis=0), 1, len(costs) - 2)[None]
+    below, least, above = (xp.take_along_axis(costs, best + k, axis=0)[0] for k in (-1, 0, 1))
+    bend = xp.maximum(below + above - 2 * least, np.float32(1e-12))
+    between = xp.clip((below - above) / (2 * bend), -0.5, 0.5)
+    return (best[0] - farthest + between).astype(np.float32)
+
+
+def evidence(level: Level, value, roughness: float, inherited):
+    """(information [1 / px^2], information * disparity, bool: both views have data), (H, W), gathered from all around.
+
+    value       (H, W) float32 px, the disparity to compare at, finite
+    roughness   px^2 / px;   inherited   information of `value` from coarser levels, an array or 0
+    """
+    xp = array_module(value)
+    planes = compare(level.left, level.right, value)
+    known = level.mean(planes[3])
+    square, product, misfit = (level.mean(plane) / xp.maximum(known, np.float32(1e-3)) for plane in planes[:3])
+    misfit = xp.maximum(misfit - product**2 / xp.maximum(square, np.float32(1e-20)), 0)
+    signal = xp.maximum(square - np.float32(_SURPLUS * level.slopes) * level.noise, 0)
+    information = known * signal / (misfit + level.noise + np.float32(_FLOOR**2))
+    step = xp.clip(-product / xp.maximum(signal, np.float32(1e-20)), -1, 1)
+    moment = information * (value + step) + inherited * value
+    shares = _shares(planes[4], level.noise)
+    known, moment = gather((information + inherited).astype(np.float32), moment.astype(np.float32), *shares,
+                           roughness=roughness)
+    return known, moment, planes[5] > 0
+
+
+def doubled(plane, shape: tuple[int, int]):
+    """(H, W) plane at twice the size, linear between pixels' centres, cut or continued to `shape`."""
+    for axis in (0, 1):
+        plane = _doubled(plane, shape[axis], axis)
+    return plane
+
+
+def _doubled(plane, length, axis):
+    xp = array_module(plane)
+    padded = xp.pad(plane, [(1, 2) if k == axis else (0, 0) for k in (0, 1)], mode="edge")
+    count = -(-length // 2)
+    before, here, after = (padded[start:start + count] if axis == 0 else padded[:, start:start + count]
+                           for start in (0, 1, 2))
+    three, one = np.float32(0.75), np.float32(0.25)
+    pairs = xp.stack([three * here + one * before, three * here + one * after], axis=axis + 1)
+    whole = pairs.reshape(2 * count, -1) if axis == 0 else pairs.reshape(plane.shape[0], 2 * count)
+    return whole[:length] if axis == 0 else whole[:, :length]
+
+
+def _halved(view, factor):
+    """Mean over blocks of what is known, NaN where less than half is."""
+    xp = array_module(view)
+    missing = xp.isnan(view)
+    if not bool(missing.any()):
+        return imaging.reduce(view, factor)
+    share = imaging.reduce((~missing).astype(np.float32), factor)
+    total = imaging.reduce(xp.where(missing, xp.float32(0), view), factor)
+    return xp.where(share >= 0.5, total / xp.maximum(share, np.float32(0.5)), xp.float32(np.nan))
+
+
+def _contrast(view, noise):
+    """(brightness over that around less 1, variance of it), (H, W) float32 each."""
+    xp = array_module(view)
+    known = xp.isfinite(view)
+    parts = (imaging.reduce(plane, 4) for plane in (xp.where(known, view, xp.float32(0)), known.astype(np.float32)))
+    taps = _taps(_AROUND)
+    total, share = (imaging.separable(part, taps, taps) for part in parts)
+    around = xp.maximum(total / xp.maximum(share, np.float32(1e-6)), 0)
+    for factor in (2, 1):
+        around = doubled(around, tuple(-(-length // factor) for length in view.shape))
+    variance = noise.variance(around)
+    light = around + 4 * xp.sqrt(variance) + np.float32(1e-12)
+    return (view / light - 1).astype(np.float32), (variance / light**2).astype(np.float32)
+
+
+def _shares(mean, noise):
+    """(across, down) of `gather`: what passes between neighbours whose brightness differs."""
+    xp = array_module(mean)
+    width = 1 / (np.float32(_EDGE**2) + 2 * noise)
+    across, down = xp.zeros_like(mean), xp.zeros_like(mean)
+    across[:, :-1] = xp.exp(-((mean[:, 1:] - mean[:, :-1]) ** 2) * width[:, 1:])
+    down[:-1] = xp.exp(-((mean[1:] - mean[:-1]) ** 2) * width[1:])
+    return across, down
+
+
+def _taps(std):
+    reach = max(1, math.ceil(3 * std))
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1.0) / max(std, 0.3)) ** 2)
+    return (taps / taps.sum()).astype(np.float32)
