@@ -13,6 +13,7 @@ _PUBLIC = {
     "estimate_depth": "dfd.pipeline",
     "stream": "dfd.streaming",
     "compare": "dfd.evaluate",
+    "affine_errors": "dfd.affine",
     "simulate": None,
     "ThinLens": "dfd.optics",
     "Psf": "dfd.psf",

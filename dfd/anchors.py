@@ -26,7 +26,8 @@ _APART = 3.0
 class KnownDepth:
     """A place in the picture whose depth somebody measured.
 
-    x, y     px, 0 at the centre of the first pixel;   depth   metres along the optical axis from the entrance pupil, > 0
+    x, y     px, 0 at the centre of the first pixel
+    depth    metres along the optical axis from the entrance pupil, > 0, infinity allowed
     radius   px around the place whose disparities count
     Raises ValueError for a number that cannot be.
     """
@@ -37,12 +38,19 @@ class KnownDepth:
     radius: float = 8.0
 
     def __post_init__(self):
-        if not (self.depth > 0 and math.isfinite(self.depth)):
+        if not self.depth > 0:
             raise ValueError(f"depth_m ({self.depth:g} m) of a known depth must be a positive number of metres")
         if not (self.radius >= 1 and math.isfinite(self.radius)):
             raise ValueError(f"radius_px ({self.radius:g} px) of a known depth must be at least 1 px")
         if not (math.isfinite(self.x) and math.isfinite(self.y)):
             raise ValueError(f"x_px and y_px ({self.x:g}, {self.y:g} px) of a known depth must be numbers")
+
+
+def check_known(known) -> None:
+    """Raises ValueError for too few KnownDepth to make an affine map metric; none at all are none too few."""
+    if 0 < len(known) < LEAST_KNOWN:
+        raise ValueError(f"{len(known)} known depth cannot fix rate and focus of a dual-pixel pair, {LEAST_KNOWN} are "
+                         "needed; add [[known_depths]] with x_px, y_px and depth_m to capture.toml")
 
 
 def anchored(result: DepthMap, known, *, reduction: int = 1) -> tuple[DepthMap, tuple[str, ...]]:
@@ -54,9 +62,7 @@ def anchored(result: DepthMap, known, *, reduction: int = 1) -> tuple[DepthMap, 
     Raises ValueError for fewer than two places, for one outside the picture or where nothing is known, for depths that are
     equal, or whose disparities are.
     """
-    if len(known) < LEAST_KNOWN:
-        raise ValueError(f"{len(known)} known depth cannot fix rate and focus of a dual-pixel pair, {LEAST_KNOWN} are "
-                         "needed; add [[known_depths]] with x_px, y_px and depth_m to capture.toml")
+    check_known(known)
     seen = np.array([_around(result, place, reduction) for place in known])
     inverse = np.array([1 / place.depth for place in known])
     design = np.stack([np.ones(len(known)), inverse], axis=1)

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from dfd.allfocus import fused, restored
 from dfd.anchors import anchored, disagreements
-from dfd.assemble import Clock, Prepared, outline, prepare_capture, reduction_of
+from dfd.assemble import Clock, outline, prepare_capture, reduction_of
 from dfd.backend import array_module, to_device
 from dfd.capture import Capture, FocalStack
 from dfd.depthmap import DepthMap
 from dfd.forecast import Forecast, forecast
-from dfd.fuse import AllInFocus
 from dfd.imaging import reduce
 from dfd.io.digests import digests
 from dfd.io.frames import image_size
@@ -30,7 +30,6 @@ from dfd.io.results import Outcome, check_room, check_target, write_results
 from dfd.io.scratch import check_space
 from dfd.io.sources import Source, open_source
 from dfd.refine import fill, smooth
-from dfd.restore import restore
 from dfd.solvers import choose
 from dfd.streaming import limits_of
 from dfd.threads import in_order, worker_count
@@ -45,9 +44,6 @@ _MOST_SMOOTH_PX = 24
 
 _HARDLY = 0.01
 """Share of known pixels below which the result says so."""
-
-_SMALL_PICTURE = 8e6
-"""Pixels up to which the next picture is decoded while one is blended in."""
 
 
 def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align="auto", reference=None, side=None,
@@ -137,8 +133,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     intrinsics = _intrinsics(prepared)
     del capture
     prepared = replace(prepared, capture=None)  # its images are not needed any more
-    all_in_focus, index = _restore(prepared, views, result, workers, progress) if coordinates is None else \
-        _fuse(prepared, coordinates, result, progress)
+    all_in_focus, index = restored(prepared, views, result, workers, progress) if coordinates is None else \
+        fused(prepared, coordinates, result, progress)
     if smoothing is not None:
         result = _smoothed(result, all_in_focus, smoothing)
     if fill_unknown:
@@ -192,32 +188,6 @@ def _held_to_known(source, result, reduction):
     if result.scale == "metric":
         return result, disagreements(result, source.known_depths, reduction=reduction)
     return anchored(result, source.known_depths, reduction=reduction)
-
-
-def _restore(prepared: Prepared, views, result, workers, progress):
-    """All-in-focus image of a capture that is no stack, from all its pictures at once; there is no index of frames."""
-    if any(view.lens is None for view in views):
-        return None, None
-    pictures = prepared.pictures()
-    return restore(pictures, views, result.values, workers=workers,
-                   progress=None if progress is None else lambda *at: progress("all-in-focus", *at)), None
-
-
-def _fuse(prepared: Prepared, coordinates, result, progress):
-    """All-in-focus image and index map of a stack, frame by frame."""
-    kept = prepared.kept
-    if progress is not None:
-        progress("all-in-focus", 0, len(kept))
-    height, width = image_size(prepared.source.frames[0].path)
-    fusion = AllInFocus(result.values, coordinates, matrices=prepared.matrices[list(kept)],
-                        size=(height // prepared.reduction, width // prepared.reduction), around=prepared.around)
-    ahead = 2 if height * width < _SMALL_PICTURE else 1
-    for number, picture in enumerate(in_order(prepared.picture, kept, ahead)):
-        fusion.add(number, picture, gain=prepared.gains[kept[number]])
-        if progress is not None:
-            progress("all-in-focus", number + 1, len(kept))
-    image, index = fusion.result()
-    return image, np.where(index < 0, np.int32(-1), np.asarray(kept, np.int32)[index])
 
 
 def _smoothed(result, picture, radius):

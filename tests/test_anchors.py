@@ -82,7 +82,7 @@ def test_a_place_without_texture_is_refused_by_name():
 
 
 @pytest.mark.parametrize(("field", "value"), [
-    ("depth", 0.0), ("depth", -1.0), ("depth", np.inf), ("radius", 0.5), ("x", np.nan)])
+    ("depth", 0.0), ("depth", -1.0), ("depth", np.nan), ("radius", 0.5), ("x", np.nan)])
 def test_numbers_that_cannot_be_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field}_"):
         KnownDepth(**({"x": 1.0, "y": 1.0, "depth": 1.0} | {field: value}))

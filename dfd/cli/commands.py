@@ -146,15 +146,21 @@ def compare(
     align: Annotated[Fit, typer.Option(help="what may be fitted on the reference first")] = Fit.NONE,
     border: Annotated[int, typer.Option(metavar="PX", min=0, help="pixels to leave out at each edge")] = 0,
     scale: Annotated[float | None, typer.Option(metavar="M", help="metres per unit of an integer reference file")] = None,
+    affine_invariant: Annotated[bool, typer.Option(
+        "--affine-invariant", help="add the scores of dual-pixel papers: AI(1), AI(2), four kinds of 1 - |rho|")] = False,
     as_json: AsJson = False,
 ):
     """Judge a depth map by a reference: errors, density, honesty of sigma."""
+    from dfd.cli.figures import affine_figures
     from dfd.cli.terminal import metrics_table
     from dfd.evaluate import compare as judge
     from dfd.io.maps import read_map, read_mask
 
-    figures = judge(read_map(result), read_map(reference, scale=scale), mask=None if mask is None else read_mask(mask),
-                    align=align.value, border=border)
+    found, known = read_map(result), read_map(reference, scale=scale)
+    wanted = None if mask is None else read_mask(mask)
+    figures = judge(found, known, mask=wanted, align=align.value, border=border)
+    if affine_invariant:
+        figures["affine_invariant"] = affine_figures(found, known, figures["scale"], mask=wanted, border=border)
     metrics_table(figures, as_json=as_json)
 
 

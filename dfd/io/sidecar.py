@@ -227,7 +227,11 @@ def _known_depth(path, index, table) -> KnownDepth:
     lacking = [key for key in ("x_px", "y_px", "depth_m") if key not in table]
     if lacking:
         raise ValueError(f"{path}: {place} has no {lacking[0]}; add {lacking[0]} = ... to this [[known_depths]] table")
-    return KnownDepth(**{name: value.value for name, value in _checked(path, place, table).items()})
+    given = {name.rpartition("_")[0]: value.value for name, value in _checked(path, place, table).items()}
+    try:
+        return KnownDepth(**given)
+    except ValueError as error:
+        raise ValueError(f"{path}: {place}: {error}") from error
 
 
 def _inside(path, key, name, folder) -> Path:

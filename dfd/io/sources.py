@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dfd.anchors import LEAST_KNOWN, KnownDepth
+from dfd.anchors import LEAST_KNOWN, KnownDepth, check_known
 from dfd.capture import CAPTURES
 from dfd.io.dualpixel import PairOptions, as_views, default_black, pair_facts, with_sheets
 from dfd.io.encoding import encoding_of, told_profiles
@@ -115,6 +115,8 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
     pair = pair_facts(kind, found, asked or PairOptions())
     kappa = _first(sidecar and sidecar.kappa, profile.kappa)
     scale = decide(kind, merged, profile, kappa=kappa)
+    if scale.scale == "affine":
+        check_known(pair.known_depths)
     balance = next((item.path for item in files if is_raw(item.path)), None)
     frames = [_frame(item, settings, entry, sidecar, balance)
               for item, settings, entry in zip(files, scale.settings, found.entries, strict=True)]
@@ -128,7 +130,8 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
         kind=kind, frames=frames, profile=profile, reference=chosen,
         psf=_psf(sidecar),
         gain_e_per_dn=gain, read_noise_e=read_noise,
-        side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale, missing=scale.missing,
+        side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale,
+        missing=() if pair.known_depths else scale.missing,
         swap=pair.swap, axis=pair.axis, y_scale=pair.y_scale, known_depths=pair.known_depths,
         warnings=(*found.warnings, *together, *pair.warnings, *turned_frames(files, order[chosen]),
                   *_not_linear(sidecar, files), *told_profiles([item.path for item in files], linear),

@@ -57,7 +57,8 @@ def shift_note(found: ViewShift | None, axis: str) -> str:
     offset, spread = abs(found.shift[across]), found.spread[across]
     if offset > least and spread <= _TIGHT * offset:
         return (f"one view lies {offset:.2g} px off the other along {other}, everywhere alike (spread {spread:.2g} px): "
-                f"register the views, or pass --axis {other} if that is how they differ (as of a flat scene out of focus)")
+                f"register the views, or pass --axis {other} if that is how they differ (so does a flat "
+                "scene that is out of focus)")
     size = [math.hypot(*pair) for pair in zip(found.shift, found.spread, strict=True)]
     if size[across] < max(_CLEARLY * size[along], least):
         return ""

@@ -25,7 +25,7 @@ from dfd.capture import Capture, DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.solvers import coarse
 from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, used_views
-from dfd.solvers.locate import WINDOW, Basins, locate
+from dfd.solvers.locate import HALVES, SHARPEST, WINDOW, Basins, locate
 from dfd.solvers.sweep import Sweep, border_of
 
 _SMALL, _LARGE, _CLIP = 2.0, 24.0, 250.0
@@ -130,7 +130,8 @@ def _solve(statistic, capture, labels):
     basins, ambiguous = _choose(cost, expected, labels, _rate(capture))
     del cost
     value, sigma = locate(basins, *_at(slope, noise, basins.label), labels, sweep.gaps(labels), rate=_rate(capture),
-                          correlation=sweep.correlation, blur=sweep.least_blur)
+                          correlation=sweep.correlation, blur=sweep.least_blur,
+                          spread=HALVES if isinstance(capture, DualPixelPair) else SHARPEST)
     known = xp.isfinite(value) & ~ambiguous & (sigma * _rate(capture) < _MOST_SIGMA_PX) & ~_missing(sweep)
     known &= (value >= float(labels[MARGIN])) & (value <= float(labels[-1 - MARGIN]))
     nan = xp.float32(np.nan)
