@@ -32,7 +32,7 @@ from dfd.io.sources import Source, open_source
 from dfd.refine import fill, smooth
 from dfd.solvers import choose
 from dfd.streaming import limits_of
-from dfd.threads import in_order, worker_count
+from dfd.threads import worker_count
 from dfd.tiles import check_tile, solve_tiled
 
 _EDGE, _ALIKE_PX = 0.5, 8.0

@@ -100,10 +100,10 @@ FRAME = {
     "role": Word(ROLES),
 }
 KNOWN_DEPTH = {
-    "x_px": Number("x", "px", positive=False),
-    "y_px": Number("y", "px", positive=False),
-    "depth_m": Number("depth", "m"),
-    "radius_px": Number("radius", "px", least=1, most=10000),
+    "x_px": Number("x_px", "px", positive=False),
+    "y_px": Number("y_px", "px", positive=False),
+    "depth_m": Number("depth_m", "m", infinite=True),
+    "radius_px": Number("radius_px", "px", most=10000),
 }
 
 

@@ -66,4 +66,5 @@ def _upside_down(capture, result, known):
     if (high - low) * rate < _LEAST_PX or step < _LOWER * (high - low):
         return ()
     return ("the lower part of the picture comes out clearly farther than the upper one, which is rare in an upright "
-            "picture: if near and far look exchanged, pass --swap; every camera and converter names left and right its own way",)
+            "picture: if near and far look exchanged, pass --swap; every camera and converter names left and right its own "
+            "way",)
