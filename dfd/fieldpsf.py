@@ -9,6 +9,7 @@ the disparity.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -30,8 +31,8 @@ _TAIL = 1e-4
 class FieldPsf:
     """The PSF of one view over the picture.  `pair` makes the two of a dual-pixel pair; `at` gives the PSF of a place.
 
-    kernels    (rows, columns, s, s) of unit sum, s odd, y down and x right as in the scene: tiles of equal size that fill the
-               whole picture, row by row; the pixel box included
+    kernels    (rows, columns, s, s) of unit sum, s odd, y down and x right as in the scene: tiles of equal size that fill
+               the whole picture, row by row; the pixel box included
     coc        signed coc [px] that the kernels belong to
     centres    (rows, columns, 2) (y, x) px from the middle of each kernel to the point that it is the image of
     size       (H, W) px of the whole picture;   origin   (y, x) of the first pixel of this part of it
@@ -53,13 +54,14 @@ class FieldPsf:
     def __post_init__(self):
         kernels = np.array(self.kernels, float)
         if kernels.ndim != 4 or kernels.shape[2] != kernels.shape[3] or kernels.shape[3] % 2 == 0:
-            raise ValueError(f"kernels (shape {kernels.shape}) must be (rows, columns, s, s): tiles of squares of an odd number of px")
+            raise ValueError(f"kernels (shape {kernels.shape}) must be (rows, columns, s, s): tiles of squares of an odd "
+                             "number of px")
         sums = kernels.sum(axis=(2, 3))
         if not (np.isfinite(kernels).all() and (sums > 0).all()):
             raise ValueError("measured kernels must be finite and have a positive sum in every tile of the picture")
         if not (math.isfinite(self.coc) and self.coc != 0):
-            raise ValueError(f"coc ({self.coc:g} px) of measured kernels must not be zero: their signed diameter, positive = "
-                             "nearer than focus")
+            raise ValueError(f"coc ({self.coc:g} px) of measured kernels must not be zero: their signed diameter, positive "
+                             "= nearer than focus")
         centres = np.array(self.centres, float)
         if centres.shape != (*kernels.shape[:2], 2):
             raise ValueError(f"centres (shape {centres.shape}) must be (y, x) of every tile, {(*kernels.shape[:2], 2)}")
@@ -77,7 +79,8 @@ class FieldPsf:
         Raises ValueError as FieldPsf does, and for two shapes.
         """
         if np.shape(left) != np.shape(right):
-            raise ValueError(f"kernels of the left view {np.shape(left)} and of the right {np.shape(right)} must have one shape")
+            raise ValueError(f"kernels of the left view {np.shape(left)} and of the right {np.shape(right)} must have one "
+                             "shape")
         tiles = np.shape(left)[:2] if np.ndim(left) == 4 else (1, 1)
         views = [cls(kernels, coc, np.zeros((*tiles, 2)), tuple(size), most=most) for kernels in (left, right)]
         middle = (_centroids(views[0].kernels) + _centroids(views[1].kernels)) / 2
@@ -159,4 +162,4 @@ def _runs(length, start, whole, count):
     """Slices of `length` px from `start` on that lie in one of `count` equal tiles of `whole` px each."""
     tile = np.clip(((np.arange(length) + 0.5 + start) / whole * count).astype(int), 0, count - 1)
     ends = [0, *(np.flatnonzero(np.diff(tile)) + 1).tolist(), length]
-    return [slice(first, last) for first, last in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(first, last) for first, last in itertools.pairwise(ends)]

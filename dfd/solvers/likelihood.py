@@ -61,6 +61,10 @@ _LEAST_PX = 32
 _MOST_SIGMA_PX = 1.5
 """Largest sigma of a known depth [px of coc of the view whose blur grows fastest]."""
 
+_TOLERANT_SIGMA, _TOLERANT_SIGMA_PX = 0.5, 6.0
+"""With kernels measured over the picture: factor of sigma (what they leave unexplained moves depth less than a slope or an
+edge that leaves as much; after six scenes of a real sensor), and the largest of a known depth [px of coc]."""
+
 
 def solve_likelihood(capture: Capture, *, limits=None) -> DepthMap:
     """Inverse depth [dioptre] of K >= 2 images with known optics: focus, aperture or half of the pupil may differ.
@@ -138,7 +142,11 @@ def _solve(statistic, capture, labels):
     del cost
     value, sigma = locate(basins, *_at(slope, noise, basins.label), labels, sweep.gaps(labels), rate=_rate(capture),
                           correlation=sweep.correlation, blur=sweep.least_blur)
-    known = xp.isfinite(value) & ~ambiguous & (sigma * _rate(capture) < _MOST_SIGMA_PX) & ~_missing(sweep)
+    if statistic.tolerant:
+        sigma, most = sigma * np.float32(_TOLERANT_SIGMA), _TOLERANT_SIGMA_PX
+    else:
+        most = _MOST_SIGMA_PX
+    known = xp.isfinite(value) & ~ambiguous & (sigma * _rate(capture) < most) & ~_missing(sweep)
     known &= (value >= float(labels[MARGIN])) & (value <= float(labels[-1 - MARGIN]))
     nan = xp.float32(np.nan)
     return xp.where(known, value, nan).astype(np.float32), xp.where(known, sigma, nan).astype(np.float32)
