@@ -27,6 +27,9 @@ _SAME_STOP, _SAME_ASPECT = 0.1, 0.03
 SATURATED = 0.001
 """Share of the pixels of a quad's image, saturated, beyond which it is worth a warning."""
 
+MOST_SATURATED = 0.05
+"""Share of the pixels of a dual-pixel pair, unknown in either view, beyond which it is worth a warning."""
+
 DISPLACED_PX = 0.1
 """A frame of a quad that lies off by more is worth a warning: 0.25 px cost up to 1.5 % of depth."""
 
@@ -145,6 +148,33 @@ def saturated(source: Source, images) -> tuple[str, ...]:
     names = ", ".join(f"{source.frames[k].path.name} ({source.frames[k].role}): {shares[k]:.2g}" for k in told)
     return (f"saturated pixels, a share of {names}; at most {SATURATED:g} do no harm, and depth stays unknown there; "
             "expose that frame shorter and state exposure_s of all four",)
+
+
+def views(source: Source, images) -> tuple[str, ...]:
+    """Sentences about the views of a dual-pixel pair: much of them saturated, or different along the wrong axis.
+
+    images   (2, H, W) as decoded, NaN = saturated
+    """
+    if source.kind != "dual-pixel":
+        return ()
+    left, right = images[0], images[1]
+    unknown = float((np.isnan(left) | np.isnan(right)).mean())
+    what = "its main frame" if source.frames[0].half else "one of the views"
+    notes = (f"{source.frames[0].path.name}: {unknown:.0%} of the pixels of {what} are saturated (at most "
+             f"{MOST_SATURATED:.0%} do little harm), and depth stays unknown there; expose shorter",)
+    notes = notes if unknown > MOST_SATURATED else ()
+    shifted = prepare.shift_note(prepare.view_shift(left, right), source.axis)
+    return (*notes, f"{source.frames[0].path.name}: {shifted}") if shifted else notes
+
+
+def uneven_views(source: Source, ratio) -> tuple[str, ...]:
+    """A sentence where the views of a dual-pixel pair were made equally bright by what they show themselves."""
+    if ratio is None:
+        return ()
+    low, high = np.percentile(ratio, [5, 95])
+    return (f"the left view is {low:.2f} to {high:.2f} times as bright as the right one over the picture, and the right one "
+            "was multiplied by that, smoothed over a sixteenth of the picture; white sheets (white_sheet in [[frames]] of "
+            "capture.toml) tell it better",)
 
 
 def displaced(source: Source, alignment, *, moved: bool) -> tuple[str, ...]:

@@ -23,8 +23,8 @@ from dfd.capture import Capture, FocalStack
 from dfd.depthmap import DepthMap
 from dfd.forecast import Forecast, forecast
 from dfd.imaging import reduce
+from dfd.io.digests import digests
 from dfd.io.frames import image_size
-from dfd.io.integrity import sha256
 from dfd.io.maps import read_mask
 from dfd.io.results import Outcome, check_room, check_target, write_results
 from dfd.io.scratch import check_space
@@ -32,7 +32,7 @@ from dfd.io.sources import Source, open_source
 from dfd.refine import fill, smooth
 from dfd.solvers import choose
 from dfd.streaming import limits_of
-from dfd.threads import in_order, worker_count
+from dfd.threads import worker_count
 from dfd.tiles import check_tile, solve_tiled
 
 _EDGE, _ALIKE_PX = 0.5, 8.0
@@ -55,7 +55,7 @@ def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align=
     lens              LensProfile or path of its JSON;   focus_distances   metres, one per file
     align             auto | none (frames are taken as registered) | path of a transforms.json of an earlier run
     reference         number of the frame whose pixel grid the result has;   side   near | far, for an aperture pair
-    swap, axis, y_scale    of a dual-pixel pair: exchange its views, "x" or "y" that they differ along, height of a pixel
+    swap, axis, y_scale    of a dual-pixel pair: exchange its views, the axis that they differ along, height of a pixel
                       over its width
     preview           reduce the images to at most 1024 px;   workers   frames decoded at a time, default all cores
     progress          called with (stage, done, total)
@@ -114,7 +114,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     used = _check_options(source, folder, row.halo(planned, bounds), min_confidence, device, tile, workers, smoothing)
     _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=bounds))
     keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
-    inputs = _digests(source, worker_count(workers))
+    inputs = digests(source.frames, worker_count(workers))
     clock.stop("open")
     if opened is not None:
         opened(source)
@@ -251,17 +251,6 @@ def _offset(source, origin) -> float:
     if origin == "pupil" or source.scale != "metric":
         return 0.0
     return source.profile.sensor_offset(source.frames[source.reference].settings)
-
-
-def _digests(source, workers):
-    """(path, sha256) of every file, read by so many threads.  Raises ValueError when two frames are the same file."""
-    found: dict[str, str] = {}
-    paths = list(dict.fromkeys(path for frame in source.frames for path in frame.files))  # a file may hold two frames
-    for path, digest in zip(paths, in_order(sha256, paths, workers), strict=True):
-        first = found.setdefault(digest, str(path))
-        if first != str(path):
-            raise ValueError(f"{path}: the same picture as {first}, to the last byte; leave one of them out")
-    return tuple((path, digest) for digest, path in found.items())
 
 
 def _emptiness(result, hardly):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfd.io.sidecar import CAMERA, FRAME, KNOWN_DEPTH, TOP, KnownDepth, read_sidecar
+from dfd.anchors import KnownDepth
+from dfd.io.sidecar import CAMERA, FRAME, KNOWN_DEPTH, TOP, read_sidecar
 
 EVERYTHING = """
 kind = "focal-stack"
@@ -57,7 +58,7 @@ radius_px = 12
 [[known_depths]]
 x_px = 0
 y_px = 7
-depth_m = inf
+depth_m = 3
 """
 
 
@@ -96,7 +97,7 @@ def test_every_key_of_the_interface_is_read_in_si(folder):
     assert {value.source for value in first.values.values()} == {"capture.toml"}
     assert (sidecar.swap, sidecar.axis, sidecar.y_scale) == (True, "y", 2)
     assert (first.black_level, first.white_level, first.white_sheet) == ((64, 64, 65, 64), 1023, folder / "b.tiff")
-    assert sidecar.known_depths == (KnownDepth(120, 80.5, 0.9, 12), KnownDepth(0, 7, math.inf))
+    assert sidecar.known_depths == (KnownDepth(120, 80.5, 0.9, 12), KnownDepth(0, 7, 3))
 
 
 def test_the_text_above_uses_every_key_of_the_tables():

@@ -39,7 +39,8 @@ class Source:
     gain_e_per_dn, read_noise_e, side, kappa    None where nobody says
     order          what orders a stack: a name in `dfd.io.scale.ORDERS`
     field          of a dual-pixel pair whose kappa the profile says: (focus, size) -> DualPixelField, see LensProfile
-    swap, axis, y_scale, known_depths    of a dual-pixel pair, see `dfd.io.dualpixel.PairOptions`; `frames` are exchanged
+    swap, axis, y_scale, known_depths    of a dual-pixel pair, see `dfd.io.dualpixel.PairOptions` and
+                   `dfd.anchors`; `frames` are exchanged already
     """
 
     kind: str

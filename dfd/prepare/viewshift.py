@@ -63,7 +63,7 @@ def shift_note(found: ViewShift | None, axis: str) -> str:
     if size[across] < max(_CLEARLY * size[along], least):
         return ""
     return (f"the views differ along {other} (by {size[across]:.2g} px) and hardly along {axis} ({size[along]:.2g} px): the "
-            f"camera was held upright, or the pixels were turned; pass --axis {other}")
+            f"pictures were turned on their side; pass --axis {other}")
 
 
 def _flattened(image):
