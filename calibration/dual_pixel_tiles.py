@@ -13,6 +13,7 @@ over less than a block all widen it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ LEAST_TILE = 32
 _FACTORS = (16, 8, 4, 2, 1)
 _COARSEST = 40  # px, side of a tile at the coarsest level
 _ITERATIONS, _DONE, _LARGEST_STEP = 15, 1e-4, 1.5  # px
+_LEAST_SIGMA = 1e-4  # px, of views without noise
 _BLOCK, _MOST_BLOCKS = 16, 6  # px; blocks along a side
 _PARAMETERS = 5
 _REACH = 4  # px that an unknown one spoils around it
@@ -115,7 +117,7 @@ def _fit(left, right, place, disparity):
             return None
         disparity += float(np.clip(solved[0], -_LARGEST_STEP, _LARGEST_STEP))
         if abs(solved[0]) < _DONE:
-            return disparity, solved[1]
+            return disparity, math.hypot(solved[1], _LEAST_SIGMA)
     return None
 
 

@@ -88,9 +88,11 @@ def test_gain_vignetting_and_unknown_pixels_do_not_move_a_tile(rng):
 
 def test_a_tile_without_texture_is_unknown(rng):
     scene = texture(rng)
-    scene[:64, :64] = 0.5
-    tiles = measure_tiles(scene, scene, GRID)
-    assert np.isnan(tiles.disparity[0, 0]) or tiles.sigma[0, 0] > 0.2 or abs(tiles.disparity[0, 0]) < 1e-9
+    scene[:80, :80] = 0.5
+    tiles = measure_tiles(*(scene + rng.normal(0, 0.004, (2, *SHAPE))), GRID)
+    assert not tiles.sigma[0, 0] < 0.2  # px, or NaN
+    assert tiles.sigma[2, 3] < 0.03
+    assert np.isnan(measure_tiles(*np.full((2, *SHAPE), 0.5), GRID).disparity).all()
     with pytest.raises(ValueError, match="--tiles"):
         measure_tiles(scene, scene, (7, 7))
 
@@ -147,6 +149,15 @@ def test_ideal_half_pupils_have_kappa_0_424(rng):
     field = fit_field(flats)
     assert np.median(field.kappa.values) == pytest.approx(IDEAL_KAPPA, rel=0.04)
     assert np.median(field.focus.values) == pytest.approx(LENS.focus, abs=0.02)  # dioptre
+
+
+def test_views_without_noise_have_a_field_and_finite_sigmas(rng):
+    """Also where a target stands in focus, and both views are the same picture."""
+    flats = [flat(rng, distance, kappa=np.full(GRID, 0.2), focus=np.full(GRID, 1.0), noise=0.0)
+             for distance in (0.6, 1.0, 1.5)]
+    field = fit_field(flats)
+    np.testing.assert_allclose(field.kappa.values, 0.2, atol=0.002)
+    assert np.isfinite(field.kappa.sigma).all() and (field.kappa.sigma > 0).all()
 
 
 def test_more_distances_test_the_lines(rng):
