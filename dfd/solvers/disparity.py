@@ -103,7 +103,7 @@ def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
 
 
 def _straightened(disparity, pair):
-    """The disparity of the centroids, where the halves are known as optics; a calibrated field knows what is found itself."""
+    """The disparity of the centroids, where the halves are known as optics; a calibrated field goes by what is found."""
     psf = pair.views[0].psf
     if pair.field is not None or not (isinstance(psf, Psf) and psf.model.startswith("half") and psf.contrast > 0):
         return disparity
