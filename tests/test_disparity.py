@@ -1,4 +1,4 @@
-"""Disparity of dual-pixel pairs: the contract of solvers, sub-pixel laws, holes, tiles, axes, fields, loops against arrays."""
+"""Disparity of dual-pixel pairs: the contract of solvers, sub-pixel laws, holes, tiles, axes, fields, loops and arrays."""
 
 import tracemalloc
 from dataclasses import replace
