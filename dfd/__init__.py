@@ -13,9 +13,12 @@ _PUBLIC = {
     "estimate_depth": "dfd.pipeline",
     "stream": "dfd.streaming",
     "compare": "dfd.evaluate",
+    "affine_errors": "dfd.affine",
     "simulate": None,
     "ThinLens": "dfd.optics",
     "Psf": "dfd.psf",
+    "MeasuredPsf": "dfd.measured",
+    "FieldPsf": "dfd.fieldpsf",
     "Noise": "dfd.noise",
     "CameraSettings": "dfd.settings",
     "Value": "dfd.settings",
@@ -27,6 +30,8 @@ _PUBLIC = {
     "DualPixelPair": "dfd.capture",
     "DifferentialQuad": "dfd.capture",
     "DepthMap": "dfd.depthmap",
+    "KnownDepth": "dfd.anchors",
+    "anchored": "dfd.anchors",
 }
 """Public name -> the module that holds it (None: the name is a module); loaded when first used."""
 

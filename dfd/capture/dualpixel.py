@@ -31,12 +31,14 @@ class DualPixelPair(Capture):
     axis      "x", or "y" for views that differ along y: left is then the upper half, what is nearer lies further down in it
     y_scale   height of a pixel over its width (rows that the sensor summed); kappa, coc and disparity count widths, or
               heights where the axis is y
+    orientation    EXIF 1..8: which way is up in the images, which are as the file stores them
     """
 
     kappa: float | None = None
     field: DualPixelField | None = None
     axis: str = "x"
     y_scale: float = 1.0
+    orientation: int = 1
 
     kind = "dual-pixel"
 
@@ -102,9 +104,8 @@ class DualPixelPair(Capture):
 
     def cut(self, images, top: int, left: int) -> DualPixelPair:
         """This pair with the part of its images that begins at (top, left) px; kappa is that of the part's middle."""
-        if self.field is None:
-            return replace(self, images=images)
-        return replace(self, images=images, field=self.field.cut(top, left))
+        field = None if self.field is None else self.field.cut(top, left)
+        return replace(super().cut(images, top, left), field=field)
 
     def uniform(self) -> DualPixelPair:
         """The pair as if kappa and focus were everywhere those of its middle: their lens and PSFs, and no field."""
