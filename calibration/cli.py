@@ -22,6 +22,13 @@ class Origin(StrEnum):
     SENSOR = "sensor"
 
 
+class Axis(StrEnum):
+    """Along which axis of the stored pixels the two views differ."""
+
+    X = "x"
+    Y = "y"
+
+
 _MANY = ("--dark", "--check")
 """Options that take everything up to the next option, as a shell writes it for a pattern of file names."""
 
@@ -60,15 +67,17 @@ def noise(
 @app.command("dual-pixel")
 def dual_pixel(
     flats: Annotated[list[str] | None, typer.Argument(
-        metavar="M=FOLDER...", help="distance [m] = folder or capture.toml of the pair of a flat, textured target that faces "
-        "the camera, such as 0.6=near 1.5=far; or one CSV file with columns folder,distance_m")] = None,
+        metavar="M=FOLDER...", help="distance [m] = folder or RAW file of the pair of a flat, textured target that "
+        "faces the camera, such as 0.6=near 1.5=far; or one CSV file with columns folder,distance_m")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="PROFILE.json", help="new lens profile")] = None,
     into: Annotated[Path | None, typer.Option(
-        "--into", metavar="PROFILE.json", help="lens profile whose dual_pixel is replaced; the rest is kept and used")] = None,
+        "--into", metavar="PROFILE.json", help="lens profile whose dual_pixel is replaced; the rest is kept")] = None,
     check: Annotated[list[Path] | None, typer.Option(
-        "--check", metavar="FOLDERS...", help="pairs taken stopped down (f/20), which must show no disparity [px]; all up to "
-        "the next option; alone, without flats, only this is tested")] = None,
+        "--check", metavar="FOLDERS...", help="pairs taken stopped down (f/20), which must show no disparity [px]; all up "
+        "to the next option; alone, without flats, only this is tested")] = None,
     swap: Annotated[bool, typer.Option("--swap", help="exchange the left and the right view")] = False,
+    axis: Annotated[Axis | None, typer.Option(
+        help="axis of the stored pixels along which the views differ [default: capture.toml, else x]")] = None,
     origin: Annotated[Origin | None, typer.Option(
         help="where distances count from: entrance pupil or sensor mark [default: distance_from of capture.toml]")] = None,
     distance_sigma: Annotated[float, typer.Option(metavar="MM", min=0, help="1-sigma of each distance [mm]")] = 1.0,
@@ -90,7 +99,7 @@ def dual_pixel(
     optics = Optics(_scaled(focal_length, 1e-3), f_number, _scaled(pixel_pitch, 1e-6), focus_distance)
     target, data = (None, None) if check and not flats else _target(output, into)
     profile = None if data is None else LensProfile(data)
-    options = {"profile": profile, "grid": _grid(tiles), "swap": swap}
+    options = {"profile": profile, "grid": _grid(tiles), "swap": swap, "axis": None if axis is None else axis.value}
     with Progress() as progress:
         if target is None:
             checks = check_stopped_down(check, **options, progress=progress)

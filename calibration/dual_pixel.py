@@ -32,7 +32,7 @@ _MOST_SIGMA = 0.25
 _LEAST_SIGNIFICANCE = 3.0
 _SAME_OPTICS = 1e-3
 _MOST_CHI2 = 2.0
-_MOST_FOCUS_ERROR = 0.15  # dioptre
+_MOST_FOCUS_ERROR = 0.1  # dioptre
 _MOST_TURN = 2.0  # degrees
 
 
@@ -55,14 +55,14 @@ class FieldCalibration:
     warnings: tuple[str, ...]
 
 
-def check_stopped_down(folders, *, profile=None, grid=None, swap=False, progress=None) -> tuple[StoppedDown, ...]:
+def check_stopped_down(folders, *, profile=None, grid=None, swap=False, axis=None, progress=None) -> tuple[StoppedDown, ...]:
     """Measure captures at a small aperture, whose views must not differ.
 
     Raises ValueError, naming folder and disparity, when one of them does; OSError for files.
     """
     checks = []
     for index, folder in enumerate(folders):
-        checks.append(read_stopped_down(folder, profile=profile, grid=grid, swap=swap))
+        checks.append(read_stopped_down(folder, profile=profile, grid=grid, swap=swap, axis=axis))
         if not checks[-1].passed:
             raise ValueError(f"{folder}: disparity is {checks[-1].worst:+.2f} px in a tile, at most "
                              f"{checks[-1].limit:.2f} px is fine in a stopped-down capture; the views are shifted against "
@@ -73,13 +73,14 @@ def check_stopped_down(folders, *, profile=None, grid=None, swap=False, progress
 
 
 def calibrate_dual_pixel(targets, *, profile=None, optics: Optics | None = None, origin=None, distance_sigma=0.001,
-                         grid=None, swap=False, check=(), progress=None) -> FieldCalibration:
+                         grid=None, swap=False, axis=None, check=(), progress=None) -> FieldCalibration:
     """kappa and focus from flat, textured targets that face the camera at two or more distances, one focus, one aperture.
 
     targets          words `0.6=folder` (metres), or one CSV with columns folder, distance_m
     profile          LensProfile of the lens;   optics   what wins over EXIF and capture.toml
     origin           where distances count from: "pupil", "sensor", None: what distance_from of capture.toml says
-    distance_sigma   1-sigma of each distance [m];   grid   (rows, columns) of tiles;   swap   exchange the views
+    distance_sigma   1-sigma of each distance [m];   grid   (rows, columns) of tiles
+    swap, axis       exchange the views; "x" or "y", along which they differ (None: what capture.toml says)
     check            folders of stopped-down captures;   progress   called with (stage, done, total)
     Raises OSError for files; ValueError for distances that determine nothing, optics that differ, a target without
     texture, or views that are exchanged.
@@ -88,11 +89,11 @@ def calibrate_dual_pixel(targets, *, profile=None, optics: Optics | None = None,
         raise ValueError(f"distance_sigma ({distance_sigma * 1e3:g} mm) must be zero or positive")
     found = find_targets(targets)
     _check_distances([distance for _, distance in found])
-    checks = check_stopped_down(check, profile=profile, grid=grid, swap=swap, progress=progress)
+    checks = check_stopped_down(check, profile=profile, grid=grid, swap=swap, axis=axis, progress=progress)
     flats = []
     for index, (folder, distance) in enumerate(found):
         flats.append(read_flat(folder, distance, profile=profile, optics=optics, origin=origin, sigma=distance_sigma,
-                               grid=grid, swap=swap))
+                               grid=grid, swap=swap, axis=axis))
         if progress is not None:
             progress("measure", index + 1, len(found))
     return fit_field(sorted(flats, key=lambda flat: flat.distance), checks)

@@ -13,7 +13,6 @@ from calibration.dual_pixel_tiles import Tiles, measure_tiles
 from dfd.assemble import prepare_capture
 from dfd.io.sources import open_source
 from dfd.optics import ThinLens
-from dfd.profile import LensProfile
 from dfd.settings import DISTANCE_ORIGINS, CameraSettings, Value
 
 GRID = (4, 6)
@@ -83,12 +82,12 @@ class StoppedDown:
 
     @property
     def passed(self) -> bool:
-        """No tile is beyond the limit."""
-        return abs(self.worst) <= self.limit
+        """No tile is beyond the limit, and beyond 3 sigma."""
+        return not (np.abs(self.tiles.disparity) > np.maximum(self.limit, 3 * self.tiles.sigma)).any()
 
 
 def find_targets(inputs) -> list[tuple[Path, float]]:
-    """(folder or capture.toml, distance [m]) of `0.6=folder` words, or of one CSV file with columns folder and distance_m.
+    """(folder or file, distance [m]) of `0.6=folder` words, or of one CSV file with columns folder and distance_m.
 
     Folders in a CSV are relative to it.  Raises OSError for what is missing, ValueError for what is no distance.
     """
@@ -122,7 +121,7 @@ def _rows(path):
 def _existing(where, folder):
     folder = Path(folder)
     if not folder.exists():
-        raise OSError(f"{where}: no folder or capture.toml {folder}; check the path")
+        raise OSError(f"{where}: no folder or file {folder}; check the path")
     return folder
 
 
@@ -138,15 +137,15 @@ def _distance(where, text):
 
 
 def read_flat(folder, distance, *, profile=None, optics: Optics | None = None, origin=None, sigma=0.001, grid=None,
-              swap=False) -> Flat:
+              swap=False, axis=None) -> Flat:
     """Read one flat and measure its tiles.
 
     distance   m from `origin` ("pupil" or "sensor", None: the distance_from of capture.toml), with its 1-sigma [m]
     profile    LensProfile that knows the lens (None: the one that capture.toml names);   grid   (rows, columns) of tiles
-    swap       exchange left and right
+    swap, axis   exchange left and right; "x" or "y", along which they differ (None: what capture.toml says)
     Raises OSError and ValueError as `open_source` does; ValueError for missing optics and a target without texture.
     """
-    source, images, axis, warnings = _open(folder, profile, swap)
+    source, images, axis, warnings = _open(folder, profile, swap, axis)
     settings = (optics or Optics()).applied(source.frames[0].settings)
     lens = source.profile.thin_lens(settings)
     origin = settings.distance_from if origin is None else origin
@@ -165,9 +164,9 @@ def read_flat(folder, distance, *, profile=None, optics: Optics | None = None, o
                 tuple(dict.fromkeys(frame.path for frame in source.frames)), warnings)
 
 
-def read_stopped_down(folder, *, profile=None, grid=None, swap=False) -> StoppedDown:
+def read_stopped_down(folder, *, profile=None, grid=None, swap=False, axis=None) -> StoppedDown:
     """Read a capture at a small aperture, at any distance; errors as in `read_flat`, no optics are needed."""
-    source, images, axis, _ = _open(folder, profile, swap)
+    source, images, axis, _ = _open(folder, profile, swap, axis)
     tiles = _measure(images, axis, grid)
     if not np.isfinite(tiles.disparity).any():
         raise ValueError(f"{folder}: no tile has texture; photograph something with fine structure all over")
@@ -175,13 +174,11 @@ def read_stopped_down(folder, *, profile=None, grid=None, swap=False) -> Stopped
                        tuple(dict.fromkeys(frame.path for frame in source.frames)))
 
 
-def _open(folder, profile, swap):
+def _open(folder, profile, swap, axis):
     """(source, (2, H, W) images left and right, axis, warnings) of a pair as it was taken: nothing is aligned."""
-    lens = profile if isinstance(profile, LensProfile) else None
-    source = open_source(folder, kind="dual-pixel", lens=lens)
+    source = open_source(folder, kind="dual-pixel", lens=profile, swap=swap or None, axis=axis)
     prepared = prepare_capture(source, align="none")
-    images = prepared.capture.images
-    return source, images[::-1] if swap else images, prepared.capture.axis, (*source.warnings, *prepared.warnings)
+    return source, prepared.capture.images, prepared.capture.axis, (*source.warnings, *prepared.warnings)
 
 
 def _measure(images, axis, grid) -> Tiles:

@@ -73,7 +73,7 @@ def _span(index, count, length):
 
 
 class _Spline:
-    """A view, smoothed, as cubic B-spline coefficients along x; unknown pixels, and those that they reach, have no weight."""
+    """A view, smoothed, as cubic B-spline coefficients along x; unknown pixels, and what they reach, have no weight."""
 
     def __init__(self, view):
         from scipy.ndimage import binary_dilation, gaussian_filter, spline_filter1d

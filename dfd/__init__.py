@@ -17,6 +17,8 @@ _PUBLIC = {
     "simulate": None,
     "ThinLens": "dfd.optics",
     "Psf": "dfd.psf",
+    "MeasuredPsf": "dfd.measured",
+    "FieldPsf": "dfd.fieldpsf",
     "Noise": "dfd.noise",
     "CameraSettings": "dfd.settings",
     "Value": "dfd.settings",

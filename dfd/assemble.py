@@ -136,6 +136,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     notes += cautions.unstated_exposures(source) + steps
     notes += cautions.flicker(frames, measured, kept, each=source.kind == "differential-quad")
     notes += () if lenses is None else cautions.doubtful_foci(frames)
+    notes += cautions.other_field(source, lenses, shape)
     around = sharpness_around(small) if source.kind == "focal-stack" else None
     clock.stop("register")
     return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction, around,

@@ -21,6 +21,9 @@ _LEAST_SWEEP_PX, _LARGEST_STEP_PX = 1.0, 15.0
 _DOUBTFUL = 0.01
 """Relative 1-sigma of a focus distance beyond which the result says that its sigma leaves it out."""
 
+_SAME_STOP, _SAME_ASPECT = 0.1, 0.03
+"""Natural logarithm of a ratio of f-numbers, or of shapes of pictures, beyond which kappa is that of another case."""
+
 SATURATED = 0.001
 """Share of the pixels of a quad's image, saturated, beyond which it is worth a warning."""
 
@@ -47,6 +50,23 @@ def check_steps(source: Source, lenses) -> tuple[str, ...]:
         return ()
     return (f"frames are {step:.0f} px of blur apart; beyond {_LARGEST_STEP_PX:g} px the sharpest place between them is "
             "guesswork; take more frames or a smaller aperture",)
+
+
+def other_field(source: Source, lenses, shape) -> tuple[str, ...]:
+    """Sentences where kappa of a dual-pixel pair comes from a profile that measured it at another aperture or on another
+    part of the sensor."""
+    if source.field is None or lenses is None:
+        return ()
+    stop, aspect = source.profile.dual_pixel_validity
+    here, shown = lenses[source.reference].f_number, shape[1] / shape[0]
+    found = []
+    if stop is not None and abs(math.log(here / stop)) > _SAME_STOP:
+        found.append(f"kappa of profile {source.profile.name} was measured at f/{stop:.3g}, this is f/{here:.3g}, and kappa "
+                     "changes with the aperture; calibrate this one with dfd-calibrate dual-pixel")
+    if aspect is not None and abs(math.log(shown / aspect)) > _SAME_ASPECT:
+        found.append(f"kappa of profile {source.profile.name} was measured on pictures {aspect:.3g} times as wide as high, "
+                     f"these are {shown:.3g}; they are cut, and kappa is that of another place; use uncut pictures")
+    return tuple(found)
 
 
 def focus_order(source: Source, small, matrices, kept, shape) -> tuple[str, ...]:

@@ -55,17 +55,29 @@ class MeasuredPsf:
         more = 0 if size is None else size - len(kernel)
         if more < 0 or more % 2:
             raise ValueError(f"size ({size} px) must be odd and at least that of the measured kernels ({len(kernel)} px)")
-        return np.pad(kernel, more // 2)
+        return np.pad(kernel, more // 2) if more else kernel
 
     def otf(self, coc: float, frequency_y, frequency_x):
         """Complex transfer function at angular frequencies [rad/px], a column of y and a row of x, pixel box included."""
-        return self._transform(self.kernel(coc), frequency_y, frequency_x)
+        return self.seen(coc, self.phases(frequency_y), self.phases(frequency_x))
 
     def otf_slope(self, coc: float, frequency_y, frequency_x):
         """Change of `otf` per px of signed coc."""
         below, _ = self._between(coc)
         step = self.cocs[below + 1] - self.cocs[below]
-        return self._transform((self.kernels[below + 1] - self.kernels[below]) / step, frequency_y, frequency_x)
+        return _transform((self.kernels[below + 1] - self.kernels[below]) / step, self.phases(frequency_y),
+                          self.phases(frequency_x))
+
+    def phases(self, frequency):
+        """(n, s) complex: what each row or column of a kernel contributes at n angular frequencies [rad/px]."""
+        xp = array_module(frequency)
+        axis = np.arange(self.kernels.shape[1]) - self.kernels.shape[1] // 2
+        return xp.exp(-1j * frequency.reshape(-1, 1) * xp.asarray(axis.astype(frequency.dtype)))
+
+    def seen(self, coc: float, down, right):
+        """`otf` from the `phases` of a column of y and of a row of x, of this table or one of larger kernels: for who needs
+        many cocs at the same frequencies."""
+        return _transform(self.kernel(coc), down, right)
 
     def _between(self, coc):
         low, high = float(self.cocs[0]), float(self.cocs[-1])
@@ -75,8 +87,11 @@ class MeasuredPsf:
         below = min(int(np.searchsorted(self.cocs, coc, side="right")) - 1, len(self.cocs) - 2)
         return below, (coc - self.cocs[below]) / (self.cocs[below + 1] - self.cocs[below])
 
-    def _transform(self, kernel, wy, wx):
-        xp = array_module(wy, wx)
-        axis = xp.asarray(np.arange(len(kernel)) - len(kernel) // 2)
-        rows, columns = (xp.exp(-1j * w.reshape(-1, 1) * axis) for w in (wy, wx))
-        return rows @ xp.asarray(kernel) @ columns.T
+
+def _transform(kernel, down, right):
+    """Fourier transform of a kernel, whose dark margin costs nothing."""
+    xp, middle = array_module(down), len(kernel) // 2
+    reach = max(np.abs(np.flatnonzero(kernel.any(axis=axis)) - middle).max(initial=0) for axis in (0, 1))
+    lit = kernel[middle - reach:middle + reach + 1, middle - reach:middle + reach + 1]
+    down, right = (phases[:, phases.shape[1] // 2 - reach:phases.shape[1] // 2 + reach + 1] for phases in (down, right))
+    return down @ xp.asarray(lit.astype(down.real.dtype)) @ right.T

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = (
     {"optics", "backend", "threads"},
-    {"psf", "measured", "imaging", "noise", "kernels"},
+    {"psf", "measured", "fieldpsf", "imaging", "noise", "kernels"},
     {"settings", "lensfile", "lenscurves", "profile", "field", "capture", "depthmap", "lightfield"},
     {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "affine", "anchors", "bound", "plan", "restore", "apps",
      "tiles"},

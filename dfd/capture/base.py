@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dfd.backend import array_module
+from dfd.fieldpsf import FieldPsf
+from dfd.measured import MeasuredPsf
 from dfd.noise import Noise
 from dfd.optics import ThinLens
 from dfd.psf import Psf
@@ -24,15 +26,19 @@ class View:
     """The optics of one image.
 
     lens         its ThinLens, None where the optics are unknown
-    psf          its PSF model
+    psf          its PSF model, or measured kernels: a MeasuredPsf, a FieldPsf where they change over the picture
     noise        its noise, for images that run from 0 to 1
     coordinate   its place on a sweep, in the unit of the capture's scale; None where there is no sweep
     """
 
     lens: ThinLens | None
-    psf: Psf
+    psf: Psf | MeasuredPsf | FieldPsf
     noise: Noise
     coordinate: float | None = None
+
+    def cut(self, top: int, left: int) -> View:
+        """The view of a part of the picture that begins at (top, left) px."""
+        return replace(self, psf=self.psf.cut(top, left)) if isinstance(self.psf, FieldPsf) else self
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +85,7 @@ class Capture:
 
     def cut(self, images, top: int, left: int) -> Capture:
         """This capture with other images: the part of its own that begins at (top, left) px."""
-        return replace(self, images=images)
+        return replace(self, images=images, views=[view.cut(top, left) for view in self.views])
 
     def need_count(self, count: int) -> None:
         """Raises ValueError unless there are so many images."""

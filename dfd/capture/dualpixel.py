@@ -104,9 +104,8 @@ class DualPixelPair(Capture):
 
     def cut(self, images, top: int, left: int) -> DualPixelPair:
         """This pair with the part of its images that begins at (top, left) px; kappa is that of the part's middle."""
-        if self.field is None:
-            return replace(self, images=images)
-        return replace(self, images=images, field=self.field.cut(top, left))
+        field = None if self.field is None else self.field.cut(top, left)
+        return replace(super().cut(images, top, left), field=field)
 
     def uniform(self) -> DualPixelPair:
         """The pair as if kappa and focus were everywhere those of its middle: their lens and PSFs, and no field."""

@@ -19,6 +19,7 @@ import math
 
 import numpy as np
 
+from dfd import imaging
 from dfd.backend import array_module
 from dfd.capture import DualPixelPair
 from dfd.depthmap import DepthMap
@@ -37,11 +38,16 @@ _LEVELS = 3
 _LEAST_SIDE, _LEAST_PX = 12, 16
 """Shorter side [px] of the coarsest level, and of an image at all."""
 
-_INHERITED = 0.05
+_INHERITED = 0.5
 """Share of the information of a coarser level that the next takes over: mostly it is the same texture."""
 
-_SPREAD = 1.0
+_SPREAD = 0.6
 """sigma over that of the random walk alone."""
+
+_SCATTERED = 0.25
+_PSF = 0.008
+_NEAR = 8.0
+_ENOUGH = 4.0
 
 _MOST_SIGMA = 0.5
 """Largest sigma of a known disparity [px]."""
@@ -100,19 +106,18 @@ def _solve(images, noises, tall, farthest):
     """(disparity, sigma) [px], (H, W) float32 each, NaN where unknown; rows are `tall` times as high as pixels are wide."""
     xp = array_module(images)
     count = max(0, min(_LEVELS, math.floor(math.log2(min(images.shape[1:]) / _LEAST_SIDE))))
-    value = information = None
+    found = None
     for number, pair in reversed(list(enumerate(pyramid(images, count)))):
         level = Level(pair, noises, 2**number, tall)
-        if value is None:
-            value = search(level, math.ceil(farthest / 2**number))
-            inherited = 0.0
+        if found is None:
+            value, inherited = search(level, math.ceil(farthest / 2**number)), 0.0
         else:
-            value = 2 * doubled(value, level.shape)
-            inherited = np.float32(_INHERITED / 4) * doubled(information, level.shape)
-        known, moment, seen = evidence(level, value, ROUGHNESS, inherited)
-        information = xp.maximum(known, np.float32(1e-9))
-        value = moment / information
-    sigma = np.float32(_SPREAD) / xp.sqrt(information)
+            value = 2 * doubled(found.value, level.shape)
+            inherited = np.float32(_INHERITED / 4) * doubled(found.own, level.shape)
+        found = evidence(level, value, ROUGHNESS, inherited)
+    sigma = _SPREAD**2 / found.information + (_SCATTERED * found.scatter) ** 2 + (_PSF * found.value) ** 2
+    sigma = xp.sqrt(sigma)
     nan = xp.float32(np.nan)
-    told = seen & (sigma < _MOST_SIGMA)
-    return xp.where(told, value, nan).astype(np.float32), xp.where(told, sigma, nan).astype(np.float32)
+    local = imaging.gaussian(found.own, _NEAR)
+    told = found.seen & (sigma < _MOST_SIGMA) & (local * (4 * math.pi * _NEAR**2) > _ENOUGH)
+    return xp.where(told, found.value, nan).astype(np.float32), xp.where(told, sigma, nan).astype(np.float32)

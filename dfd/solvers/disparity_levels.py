@@ -9,6 +9,7 @@ is left out, and what does not exceed it by far is nothing.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from dfd.kernels.disparity import compare, gather
 
 _WINDOW = 2.0
 """Std [px] of the window of a parabola."""
+
+_WIDE = 4.0
+"""Std [px] of the window that tells what no disparity explains."""
 
 _AROUND = 4.0
 """Std [4 px] of the window that the light around is measured in."""
@@ -50,6 +54,7 @@ class Level:
         self.noise = one + other
         self.slopes = max(noise.response(_SLOPE) for noise in noises) / 4
         self.windows = _taps(_WINDOW / tall), _taps(_WINDOW)
+        self.wide = _taps(_WIDE / tall), _taps(_WIDE)
 
     @property
     def shape(self):
@@ -59,6 +64,11 @@ class Level:
     def mean(self, plane):
         """A plane in the window, nothing beyond the border."""
         return imaging.separable(plane, *self.windows)
+
+    def around(self, plane, known):
+        """The mean of a plane in the wide window, of what is known."""
+        xp = array_module(plane)
+        return imaging.separable(plane, *self.wide) / xp.maximum(imaging.separable(known, *self.wide), np.float32(1e-3))
 
 
 def pyramid(images, count: int) -> list:
@@ -85,25 +95,50 @@ def search(level: Level, farthest: int):
     return (best[0] - farthest + between).astype(np.float32)
 
 
-def evidence(level: Level, value, roughness: float, inherited):
-    """(information [1 / px^2], information * disparity, bool: both views have data), (H, W), gathered from all around.
+class Evidence(NamedTuple):
+    """What a level tells, (H, W) each.
 
-    value       (H, W) float32 px, the disparity to compare at, finite
-    roughness   px^2 / px;   inherited   information of `value` from coarser levels, an array or 0
+    value         float32 px, disparity;   information   float32 [1 / px^2], gathered from all around
+    own           float32 [1 / px^2], of the pixel itself
+    scatter       float32 px, rms of what the parabolas of the window are least at, around `value`
+    seen          bool: both views have data
+    """
+
+    value: np.ndarray
+    information: np.ndarray
+    own: np.ndarray
+    scatter: np.ndarray
+    seen: np.ndarray
+
+
+def evidence(level: Level, value, roughness: float, inherited) -> Evidence:
+    """The parabolas of a level around `value`, (H, W) float32 px, finite, gathered with `roughness` [px^2 / px].
+
+    inherited   own information of `value` from coarser levels, an array or 0
     """
     xp = array_module(value)
     planes = compare(level.left, level.right, value)
+    own, step = _parabolas(level, planes)
+    told = own + inherited
+    moment = own * (value + step) + inherited * value
+    information, moment = gather(told.astype(np.float32), moment.astype(np.float32), *_shares(planes[4], level.noise),
+                                 roughness=roughness)
+    information = xp.maximum(information, np.float32(1e-9))
+    found = moment / information
+    around = xp.maximum(level.mean(own), np.float32(1e-9))
+    scatter = xp.sqrt(level.mean(own * (value + step - found) ** 2) / around)
+    return Evidence(found, information, told, scatter, planes[5] > 0)
+
+
+def _parabolas(level, planes):
+    """(information [1 / px^2], place of the least cost [px] from where the views were compared), (H, W) each."""
+    xp = array_module(planes)
     known = level.mean(planes[3])
     square, product, misfit = (level.mean(plane) / xp.maximum(known, np.float32(1e-3)) for plane in planes[:3])
-    misfit = xp.maximum(misfit - product**2 / xp.maximum(square, np.float32(1e-20)), 0)
+    misfit = level.around(known * xp.maximum(misfit - product**2 / xp.maximum(square, np.float32(1e-20)), 0), known)
     signal = xp.maximum(square - np.float32(_SURPLUS * level.slopes) * level.noise, 0)
     information = known * signal / (misfit + level.noise + np.float32(_FLOOR**2))
-    step = xp.clip(-product / xp.maximum(signal, np.float32(1e-20)), -1, 1)
-    moment = information * (value + step) + inherited * value
-    shares = _shares(planes[4], level.noise)
-    known, moment = gather((information + inherited).astype(np.float32), moment.astype(np.float32), *shares,
-                           roughness=roughness)
-    return known, moment, planes[5] > 0
+    return information, xp.clip(-product / xp.maximum(signal, np.float32(1e-20)), -1, 1)
 
 
 def doubled(plane, shape: tuple[int, int]):

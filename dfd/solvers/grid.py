@@ -6,14 +6,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair
+from dfd.fieldpsf import FieldPsf
+from dfd.measured import MeasuredPsf
+from dfd.optics import ThinLens
 from dfd.psf import IDEAL_KAPPA
 
 STEP_PX = 0.5
 """Distance of labels [px of coc of the view whose blur grows fastest]; the place between them is found afterwards."""
+
+FIELD_STEP_PX = 2.0
+"""The same where kernels were measured over the picture: their errors leave less to find between labels."""
 
 MARGIN = 4
 """Labels beyond either end of the range, so that what lies there is not taken for its end."""
@@ -34,19 +41,39 @@ _SPAN_PX = 2.0
 _AT_FOCUS_PX = 0.5
 
 
+_COC_ITSELF = ThinLens(1.0, 1.0, 1.0, 1.0)
+"""A lens whose inverse depths are coc in px: focus 0, blur rate 1."""
+
+
+def lensed(capture: Capture) -> Capture:
+    """The capture; an affine one whose kernels were measured with a lens of which inverse depth is coc [px]."""
+    if capture.scale != "affine" or not all(_is_measured(view) for view in capture.views):
+        return capture
+    return replace(capture, views=[replace(view, lens=_COC_ITSELF) for view in capture.views])
+
+
+def varies(capture: Capture) -> bool:
+    """Whether the PSFs change over the picture."""
+    return any(isinstance(view.psf, FieldPsf) for view in capture.views)
+
+
 def check_optics(capture: Capture, limits) -> None:
     """Raises ValueError unless the optics of the views tell depth within the limits [(nearest, farthest) dioptre]."""
-    if capture.scale != "metric":
+    if capture.scale != "metric" and capture is lensed(capture):
         raise ValueError(f"no optics or no kappa: this {capture.kind} has scale {capture.scale}, and a sweep over depth "
                          "needs focal length, f-number, pixel pitch and focus distance of every frame (and kappa of a "
                          "dual-pixel pair); add them to capture.toml")
+    capture = lensed(capture)
+    if varies(capture) and not isinstance(capture, DualPixelPair):
+        raise ValueError(f"kernels that change over the picture serve a dual-pixel pair, not {capture.kind}; give its views "
+                         "one MeasuredPsf, FieldPsf.at(y, x)")
     if isinstance(capture, DualPixelPair):
         _check_halves(capture)
     low, high = grid_range(capture, limits)
     ends = np.array([low, high])
     blur = np.array([np.abs(view.lens.coc(ends)) for view in capture.views])
     signed = np.array([view.lens.coc(ends) for view in capture.views])
-    psfs = {view.psf.model for view in capture.views}
+    psfs = {id(view.psf) if _is_measured(view) else view.psf.model for view in capture.views}
     if len(psfs) == 1 and np.ptp(blur, axis=0).max() < _SAME_PX and np.ptp(signed, axis=0).max() < _SAME_PX:
         raise ValueError(f"all {len(capture)} images have the same optics (focus {capture.views[0].lens.focus:.4g} dioptre, "
                          f"blur rate {capture.views[0].lens.blur_rate:.4g} px/dioptre, within {_SAME_PX:g} px of blur): "
@@ -60,7 +87,7 @@ def check_optics(capture: Capture, limits) -> None:
 
 def _check_halves(capture):
     """Refuse a dual-pixel pair whose halves are farther apart than half discs can be, and pixels that are not square."""
-    if capture.kappa > IDEAL_KAPPA * (1 + _SAME_KAPPA):
+    if capture.kappa is not None and capture.kappa > IDEAL_KAPPA * (1 + _SAME_KAPPA):
         raise ValueError(f"kappa ({capture.kappa:.4g}) of this dual-pixel pair exceeds that of ideal half discs "
                          f"({IDEAL_KAPPA:.4g}), the farthest that a sweep models; check kappa, or use --solver disparity")
     if capture.y_scale != 1:
@@ -98,8 +125,9 @@ def grid_range(capture: Capture, limits) -> tuple[float, float]:
 
 def labels_of(capture: Capture, limits) -> np.ndarray:
     """Inverse depths [dioptre] of the sweep, even, ascending, MARGIN of them beyond either end of the range."""
+    capture = lensed(capture)
     low, high = grid_range(capture, limits)
-    step = STEP_PX / max(view.lens.blur_rate for view in capture.views)
+    step = (FIELD_STEP_PX if varies(capture) else STEP_PX) / max(view.lens.blur_rate for view in capture.views)
     count = max(4, math.ceil((high - low) / step))
     step = (high - low) / count
     return low + step * np.arange(-MARGIN, count + MARGIN + 1)
@@ -126,8 +154,21 @@ def _default_range(capture):
     rate = max(view.lens.blur_rate for view in capture.views)
     if rate * (max(foci) - min(foci)) >= _SPAN_PX and capture.kind in ("focal-stack", "views"):
         return min(foci), max(foci)
-    middle = (max(foci) + min(foci)) / 2
-    return max(middle - MOST_COC_PX / rate, 0.0), middle + MOST_COC_PX / rate
+    middle, most = (max(foci) + min(foci)) / 2, min(MOST_COC_PX, *(_kernels_reach(view) for view in capture.views))
+    low = middle - most / rate
+    return low if capture.scale == "affine" else max(low, 0.0), middle + most / rate
+
+
+def _is_measured(view):
+    return isinstance(view.psf, MeasuredPsf | FieldPsf)
+
+
+def _kernels_reach(view):
+    """|coc| [px] up to which the kernels of a view were measured, without the labels beyond the range."""
+    if not _is_measured(view):
+        return math.inf
+    reach = view.psf.reach_px if isinstance(view.psf, FieldPsf) else min(-view.psf.cocs[0], view.psf.cocs[-1])
+    return reach - (MARGIN + 1) * FIELD_STEP_PX
 
 
 def _side_range(capture):

@@ -24,7 +24,8 @@ from dfd.backend import array_module
 from dfd.capture import Capture, DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.solvers import coarse
-from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, used_views
+from dfd.solvers.fieldsweep import over_field
+from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, lensed, used_views, varies
 from dfd.solvers.locate import HALVES, SHARPEST, WINDOW, Basins, locate
 from dfd.solvers.sweep import Sweep, border_of
 
@@ -33,6 +34,10 @@ _SMALL, _LARGE, _CLIP = 2.0, 24.0, 250.0
 channels, that is in units of the noise."""
 
 _PATHS = 4
+
+_TOLERANT = 0.25
+"""Price of a label, per unit of the logarithm of what it leaves unexplained over what the best leaves, noise included: the
+likelihood where the variance is not known, which is that of the model's own error."""
 
 _REACH = 22
 """Px that the windows reach, and aggregation noticeably, beyond the blur."""
@@ -56,11 +61,16 @@ _LEAST_PX = 32
 _MOST_SIGMA_PX = 1.5
 """Largest sigma of a known depth [px of coc of the view whose blur grows fastest]."""
 
+_TOLERANT_SIGMA, _TOLERANT_SIGMA_PX = 0.5, 6.0
+"""With kernels measured over the picture: factor of sigma (what they leave unexplained moves depth less than a slope or an
+edge that leaves as much; after six scenes of a real sensor), and the largest of a known depth [px of coc]."""
+
 
 def solve_likelihood(capture: Capture, *, limits=None) -> DepthMap:
     """Inverse depth [dioptre] of K >= 2 images with known optics: focus, aperture or half of the pupil may differ.
 
-    capture   any metric Capture;   limits   (nearest, farthest) inverse depth [dioptre] to look between, see `grid`
+    capture   any metric Capture, or an affine dual-pixel pair with measured kernels, whose values are signed coc [px]
+    limits   (nearest, farthest) inverse depth [dioptre] to look between, see `grid`
     Raises ValueError as `check` does.
     """
     return solve_by(Sweep, capture, limits, "likelihood")
@@ -71,15 +81,16 @@ def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> D
     check(capture, limits)
     if isinstance(capture, DualPixelPair) and capture.field is not None:
         return _over_field(statistic, capture, limits, method)
-    xp = array_module(capture.images)
-    labels = labels_of(capture, limits)
+    xp, scale = array_module(capture.images), capture.scale
+    capture, labels = lensed(capture), labels_of(capture, limits)
+    statistic = over_field(statistic) if varies(capture) else statistic
     if not bool(xp.isfinite(capture.images).any()):
         nothing = xp.full(capture.shape, np.float32(np.nan), dtype=np.float32)
-        return DepthMap(nothing, nothing, capture.scale, method)
+        return DepthMap(nothing, nothing, scale, method)
     if coarse.worthwhile(capture, labels):
         values, _ = _solve(statistic, coarse.half_size(capture), labels[::2])
         labels = coarse.promising(labels, values, rate=_rate(capture))
-    return DepthMap(*_solve(statistic, capture, labels), capture.scale, method)
+    return DepthMap(*_solve(statistic, capture, labels), scale, method)
 
 
 def _over_field(statistic, pair, limits, method):
@@ -103,12 +114,12 @@ def check(capture: Capture, limits) -> None:
 
 def reach(capture: Capture, limits) -> int:
     """Px around a pixel beyond which nothing changes its value by more than some hundredths of its sigma."""
-    return math.ceil(largest_coc(capture, labels_of(capture, limits)) / 2) + _REACH
+    return math.ceil(largest_coc(lensed(capture), labels_of(capture, limits)) / 2) + _REACH
 
 
 def bytes_needed(capture: Capture, shape: tuple[int, int], limits) -> int:
     """Bytes that solving the images cut to `shape` takes, a copy of them included."""
-    labels = labels_of(capture, limits)
+    capture, labels = lensed(capture), labels_of(capture, limits)
     border = 2 * border_of(capture, labels)
     padded = math.prod(1.04 * (length + border) for length in shape)
     volumes = 4 * (2 * len(labels) + len(labels) // _SLOPES + _BATCH)
@@ -117,7 +128,7 @@ def bytes_needed(capture: Capture, shape: tuple[int, int], limits) -> int:
 
 def nanoseconds(capture: Capture, limits) -> float:
     """Core nanoseconds per pixel, were no label left out."""
-    labels = labels_of(capture, limits)
+    capture, labels = lensed(capture), labels_of(capture, limits)
     used = max(len(used_views(capture, float(label))) for label in (labels[0], labels[len(labels) // 2], labels[-1]))
     return len(labels) * (40.0 + 22.0 * used)
 
@@ -127,12 +138,16 @@ def _solve(statistic, capture, labels):
     xp = array_module(capture.images)
     sweep = statistic(capture, labels)
     cost, slope, noise, expected = _volumes(sweep, labels)
-    basins, ambiguous = _choose(cost, expected, labels, _rate(capture))
+    basins, ambiguous = _choose(cost, expected, labels, _rate(capture), statistic.tolerant)
     del cost
     value, sigma = locate(basins, *_at(slope, noise, basins.label), labels, sweep.gaps(labels), rate=_rate(capture),
                           correlation=sweep.correlation, blur=sweep.least_blur,
-                          spread=HALVES if isinstance(capture, DualPixelPair) else SHARPEST)
-    known = xp.isfinite(value) & ~ambiguous & (sigma * _rate(capture) < _MOST_SIGMA_PX) & ~_missing(sweep)
+                          spread=HALVES if isinstance(capture, DualPixelPair) and not statistic.tolerant else SHARPEST)
+    if statistic.tolerant:
+        sigma, most = sigma * np.float32(_TOLERANT_SIGMA), _TOLERANT_SIGMA_PX
+    else:
+        most = _MOST_SIGMA_PX
+    known = xp.isfinite(value) & ~ambiguous & (sigma * _rate(capture) < most) & ~_missing(sweep)
     known &= (value >= float(labels[MARGIN])) & (value <= float(labels[-1 - MARGIN]))
     nan = xp.float32(np.nan)
     return xp.where(known, value, nan).astype(np.float32), xp.where(known, sigma, nan).astype(np.float32)
@@ -188,7 +203,7 @@ def _at(slope, noise, label):
     return xp.take_along_axis(slope, nearest[:, :, None], axis=2)[:, :, 0], noise[nearest]
 
 
-def _choose(cost, expected, labels, rate):
+def _choose(cost, expected, labels, rate, tolerant):
     """(Basins, (H, W) bool: another basin is as likely).  `cost` is written to."""
     from dfd.kernels.aggregation import aggregate
     from dfd.kernels.basins import winner
@@ -196,8 +211,11 @@ def _choose(cost, expected, labels, rate):
     xp = array_module(cost)
     lowest = cost.min(axis=2, keepdims=True)
     cost -= lowest
-    xp.minimum(cost, np.float32(_CLIP), out=cost)
-    total = aggregate(cost, _SMALL, _LARGE, paths=_PATHS)
+    if tolerant:
+        total = aggregate(xp.log1p(cost / (lowest + 1)) * np.float32(_TOLERANT), _SMALL, _LARGE, paths=_PATHS)
+    else:
+        xp.minimum(cost, np.float32(_CLIP), out=cost)
+        total = aggregate(cost, _SMALL, _LARGE, paths=_PATHS)
     steps = np.diff(labels)
     even = np.isclose(steps, steps.min(), rtol=0.1)
     apart = math.ceil(_APART_PX / (rate * steps.min()))

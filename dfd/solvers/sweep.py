@@ -61,9 +61,13 @@ def border_of(capture: Capture, labels) -> int:
 class Sweep:
     """The spectra of a capture's images, weighted, and what they say at any inverse depth [dioptre].
 
-    labels   inverse depths [dioptre] that the borders must be wide enough for
+    labels      inverse depths [dioptre] that the borders must be wide enough for
+    high_pass   std [px] of the Gaussian that is taken off every frame
+    tolerant    the noise is not all that the channels hold at the true depth: the model's own error may be more
     Channels have unit noise power per pixel: sum over them is chi-square with len(capture) - 1 degrees.
     """
+
+    high_pass, tolerant = HIGH_PASS, False
 
     def __init__(self, capture: Capture, labels):
         xp = array_module(capture.images)
@@ -95,7 +99,7 @@ class Sweep:
         spectra = xp.stack([self._spectrum(image / np.float32(std)) for image, std in zip(images, self._std, strict=True)])
         self._passed = passed = self._passed_by(capture.views[0].noise.taps)
         weight = xp.minimum(1 / xp.maximum(xp.abs(passed), 1e-6), _WHITENED) * xp.minimum(xp.abs(passed) * _WHITENED, 1)
-        weight = weight * (1 - xp.exp(-0.5 * (self._radius * HIGH_PASS) ** 2))
+        weight = weight * (1 - xp.exp(-0.5 * (self._radius * self.high_pass) ** 2))
         snr = self._snr(spectra, passed)
         weight = weight * xp.sqrt(snr / (1 + snr))
         self._noise = (weight * passed) ** 2
@@ -187,9 +191,12 @@ class Sweep:
                        for index, view in zip(used, views, strict=True)] for place in places]
             return Radial(self._at[rows], tables, step)
         xp = array_module(self._radius)
-        values = [[view.psf.otf(float(view.lens.coc(place)), self._wy[rows], self._wx) / self._std[index]
+        values = [[self._otf(view, float(view.lens.coc(place)), rows) / self._std[index]
                    for index, view in zip(used, views, strict=True)] for place in places]
         return Sampled(xp.stack([xp.stack(row) for row in values]).astype(np.complex64), step)
+
+    def _otf(self, view, coc, rows):
+        return view.psf.otf(coc, self._wy[rows], self._wx)
 
     def _spectrum(self, image):
         """Spectrum of an image with mirrored borders, without its mean."""

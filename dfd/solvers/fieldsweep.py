@@ -1,0 +1,120 @@
+"""A sweep with kernels that change over the picture: one Sweep per tile of the kernels, its planes put together.
+
+Every tile is swept with the kernel measured there, with a halo of the picture around it, so that no place sees another's
+kernel; costs are joined before anything is chosen, and aggregation goes across the tiles.  Nothing is blended: the measured
+kernels of neighbouring tiles differ by less than a kernel's own error, and a blend would cost four sweeps for one.
+
+What is left at the true depth is the error of the kernels, not noise: it is as large as a tenth of the texture, and it grows
+with frequency.  So the channels reach further down than those of a model that holds (`high_pass`), and the labels are judged
+by a likelihood of unknown variance (`tolerant`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from dfd.backend import array_module
+from dfd.capture import DualPixelPair
+from dfd.solvers.grid import largest_coc
+from dfd.solvers.sweep import Sweep
+
+HIGH_PASS = 15.0
+"""Std [px] of the Gaussian that is taken off every frame."""
+
+HALO_PX = 22
+"""Px of the picture around a tile beyond half the blur."""
+
+_SAMPLED = 6
+"""Tiles, about, that tell how much the channels change from a label to the next."""
+
+
+def over_field(statistic: type[Sweep]) -> type[Sweep]:
+    """`statistic` for captures whose PSFs change over the picture: the same methods, tile by tile."""
+
+    class Tile(statistic):
+        """The sweep of one tile."""
+
+        high_pass, tolerant, _phases = HIGH_PASS, True, None
+
+        def _otf(self, view, coc, rows):
+            if self._phases is None:
+                widest = max((each.psf for each in self.capture.views), key=lambda psf: psf.kernels.shape[1])
+                self._phases = [widest.phases(w) for w in (self._wy, self._wx)]
+            down, right = self._phases
+            return view.psf.seen(coc, down[rows], right)
+
+    class FieldSweep(_FieldSweep):
+        """The sweep of all."""
+
+        tile = Tile
+
+    return FieldSweep
+
+
+class _FieldSweep:
+    """What a Sweep says, of a pair whose PSFs are FieldPsf; see there."""
+
+    tolerant = True
+    tile: type[Sweep]
+
+    def __init__(self, capture: DualPixelPair, labels):
+        xp = array_module(capture.images)
+        self.capture, self.shape = capture, capture.shape
+        halo = math.ceil(largest_coc(capture, labels) / 2) + HALO_PX
+        self._tiles, self._places, self._shares = [], [], []
+        self.missing = xp.empty(capture.images.shape, dtype=bool)
+        for part in capture.views[0].psf.parts(capture.shape):
+            sweep, inner = self._tile_of(part, halo, labels)
+            self._tiles.append(sweep)
+            self._places.append((part, inner))
+            self._shares.append(math.prod(piece.stop - piece.start for piece in part) / math.prod(capture.shape))
+            self.missing[:, *part] = sweep.missing[:, *inner]
+        self.correlation = self._mean(sweep.correlation for sweep in self._tiles)
+
+    def _tile_of(self, part, halo, labels):
+        """(Sweep of a part with the halo around it, where the part lies in that)."""
+        outer = tuple(slice(max(piece.start - halo, 0), min(piece.stop + halo, length))
+                      for piece, length in zip(part, self.shape, strict=True))
+        inner = tuple(slice(piece.start - around.start, piece.stop - around.start)
+                      for piece, around in zip(part, outer, strict=True))
+        centre = ((piece.start + piece.stop - 1) / 2 for piece in part)
+        y, x = centre
+        views = [replace(view, psf=view.psf.at(y, x)) for view in self.capture.views]
+        return self.tile(replace(self.capture, images=self.capture.images[:, *outer], views=views), labels), inner
+
+    def residuals(self, labels):
+        """Yield (found, level) for every label as Sweep does; both views are used at every label, so that level is 0."""
+        level = np.float32(0)
+        for found in zip(*(sweep.residuals(labels) for sweep in self._tiles), strict=True):
+            yield self._joined(plane for plane, _ in found), level
+
+    def expected(self, inverse_depth: float) -> float:
+        """As Sweep says."""
+        return self._mean(sweep.expected(inverse_depth) for sweep in self._tiles)
+
+    def slope(self, inverse_depth: float):
+        """As Sweep says; the noise's part is the mean over the tiles."""
+        found = [sweep.slope(inverse_depth) for sweep in self._tiles]
+        return self._joined(plane for plane, _ in found), self._mean(part for _, part in found)
+
+    def gaps(self, labels):
+        """As Sweep says, over some of the tiles."""
+        some = self._tiles[::max(len(self._tiles) // _SAMPLED, 1)]
+        return np.sqrt(sum(sweep.gaps(labels) ** 2 for sweep in some) / len(some))
+
+    def least_blur(self, inverse_depth):
+        """As Sweep says."""
+        return self._tiles[0].least_blur(inverse_depth)
+
+    def _joined(self, planes):
+        xp = array_module(self.missing)
+        whole = xp.empty(self.shape, dtype=np.float32)
+        for plane, (part, inner) in zip(planes, self._places, strict=True):
+            whole[part] = plane[inner]
+        return whole
+
+    def _mean(self, values):
+        return sum(share * value for share, value in zip(self._shares, values, strict=True))
