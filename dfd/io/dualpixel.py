@@ -12,6 +12,7 @@ from dfd.anchors import KnownDepth
 from dfd.capture import AXES
 from dfd.io.frames import Frame, is_raw
 from dfd.io.halves import REST, SUB
+from dfd.io.images import samples
 from dfd.io.inputs import Inputs
 from dfd.io.keys import TOP
 from dfd.io.pgm import CAPTURE_BLACK, capture_scale, is_capture
@@ -163,7 +164,17 @@ def pair_facts(kind: str, found: Inputs, asked: PairOptions) -> PairFacts:
         raise ValueError(f"y_scale ({scale:g}) must lie between {row.least:g} and {row.most:g}, height of a pixel over its "
                          "width; 2 where two rows are added into one")
     binned, told = _of_capture_app(found, scale)
-    return PairFacts(bool(said["swap"]), said["axis"] or "x", binned if scale is None else scale, known, told)
+    return PairFacts(bool(said["swap"]), said["axis"] or "x", binned if scale is None else scale, known,
+                     (*told, *_perhaps_linear(found)))
+
+
+def _perhaps_linear(found):
+    """A sentence on 16-bit PNG, which counts as sRGB as every PNG does, where nobody says what it is."""
+    path = found.files[0]
+    if path.suffix.lower() != ".png" or samples(path)[0] < 16 or (found.sidecar and found.sidecar.linear is not None):
+        return ()
+    return (f"{path.name}: 16-bit PNG, read as sRGB; views that a capture app saved are mostly linear: state linear = true, "
+            "black_level and white_level in [camera] of capture.toml if they are, else linear = false",)
 
 
 def _of_capture_app(found, scale):
