@@ -193,7 +193,7 @@ def _check_sign(flats, line):
         raise ValueError(f"{told}, but what is nearer must lie further right in the left view; the views are exchanged "
                          "(names differ between exporters), or the distances: pass --swap, or correct them")
     if np.median(shares) < _LEAST_SIGNIFICANCE:
-        raise ValueError(f"{told}, which do not differ beyond their errors; were both taken with the lens wide open, at one focus, "
+        raise ValueError(f"{told}, the same within their errors; were both taken with the lens wide open, at one focus, "
                          "and are the two views not the same picture?")
 
 
