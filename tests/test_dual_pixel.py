@@ -61,6 +61,14 @@ def test_likelihood_and_disparity_follow_kappa_over_the_picture():
         assert right < most and right < 0.75 * flat, name  # px of coc
 
 
+def test_a_pair_without_kappa_is_for_the_disparity_alone():
+    pair, _ = mixed_pair(1.0, size=(64, 80))
+    affine = replace(pair, kappa=None, scale="affine")
+    with pytest.raises(ValueError, match="no optics or no kappa: this dual-pixel has scale affine"):
+        dfd.estimate_depth(affine, solver="likelihood")
+    assert dfd.estimate_depth(affine).method == "disparity"
+
+
 def test_halves_farther_apart_than_half_discs_and_tall_pixels_are_for_another_solver():
     pair, _ = mixed_pair(1.0, size=(64, 80))
     with pytest.raises(ValueError, match=r"kappa \(0.48\) of this dual-pixel pair exceeds .* use --solver disparity"):

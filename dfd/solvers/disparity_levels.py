@@ -15,7 +15,6 @@ import numpy as np
 
 from dfd import imaging
 from dfd.backend import array_module
-from dfd.kernels.disparity import compare, gather
 
 _WINDOW = 2.0
 """Std [px] of the window of a parabola."""
@@ -78,6 +77,8 @@ def pyramid(images, count: int) -> list:
 
 def search(level: Level, farthest: int):
     """(H, W) float32 disparity [px], of whole ones up to `farthest` the least difference, and a parabola between."""
+    from dfd.kernels.disparity import compare
+
     xp = array_module(level.left)
     costs = []
     for shift in range(-farthest, farthest + 1):
@@ -113,6 +114,8 @@ def evidence(level: Level, value, roughness: float, inherited) -> Evidence:
 
     inherited   own information of `value` from coarser levels, an array or 0
     """
+    from dfd.kernels.disparity import compare, gather
+
     xp = array_module(value)
     planes = compare(level.left, level.right, value)
     own, step = _parabolas(level, planes)
