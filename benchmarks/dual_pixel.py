@@ -3,10 +3,10 @@
     python benchmarks/dual_pixel.py [iccp] [xin] [rendered]
 
 `iccp`: scene 005 of Punnappurath et al. 2020, Canon 5D IV, 15 MP, views of Canon's DPP as 8-bit JPEG, sRGB undone; scored
-without a border of 100 px, unknown pixels filled by the nearest known one.  `xin`: six scenes of Xin et al. 2021, Pixel 4, 14
-bit, right view times the ratio of the white sheets, the central crop, where the truth is known (> 0).  The peer is continuous
-cost aggregation as Monin et al. publish it, with the parameters that they give for this set, on sqrt(I): written here from
-its formulas, with neither bias table nor filter behind it; `guided` is its map after a guided filter (He et al., 16 px).
+without a border of 100 px, unknown pixels filled by the nearest known one.  `xin`: six scenes of Xin et al. 2021, Pixel 4,
+14 bit, right view times the ratio of the white sheets, the central crop, where the truth is known (> 0), filled likewise.
+The peer is continuous cost aggregation as Monin et al. publish it, with the parameters that they give for this set, on
+sqrt(I): written here from its formulas, without a bias table; `guided` is its map after a guided filter (He et al., 16 px).
 `rendered`: half pupils, 50 mm f/4, 12 um, focus 1.1 m, scenes from 1.0 to 1.3 m, 20000 e-; seeds that nothing was tuned on.
 `disparity` runs as `dfd depth` runs it: in tiles on all cores, with nothing set.
 """
@@ -63,8 +63,8 @@ def iccp():
     result, wall, cpu = solved(affine_pair(left, right, None))
     found = affine_errors(fill(result.values), truth, border=100, white=255)
     header("ICCP 005", "AI(1)", "AI(2)", "constant AI(1)", "known", "wall s", "cpu s")
-    row("disparity, filled", *(f"{found[name]:.4f}" for name in ("ai1", "ai2", "constant_ai1")), f"{result.valid.mean():.3f}",
-        f"{wall:.1f}", f"{cpu:.1f}")
+    row("disparity, filled", *(f"{found[name]:.4f}" for name in ("ai1", "ai2", "constant_ai1")),
+        f"{result.valid.mean():.3f}", f"{wall:.1f}", f"{cpu:.1f}")
 
 
 def xin_scene(name):
@@ -136,7 +136,8 @@ def _parabolas(left, right, low, high, p):
     """(alpha, beta) of alpha d^2 + beta d through the least window sum of absolute differences and its neighbours."""
     costs = []
     for d in range(low - 1, high + 2):
-        moved = cv2.warpAffine(right, np.float32([[1, 0, -d], [0, 1, 0]]), right.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+        shift = np.float32([[1, 0, -d], [0, 1, 0]])
+        moved = cv2.warpAffine(right, shift, right.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
         costs.append(cv2.GaussianBlur(np.abs(left - moved), (0, 0), p.smooth))
     costs = np.stack(costs)
     best = np.argmin(costs[1:-1], axis=0)[None] + 1

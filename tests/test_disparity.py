@@ -3,18 +3,23 @@
 import tracemalloc
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from conftest import shared_data
 from fakegpu import device
 from scipy.ndimage import fourier_shift
 from textures import beyond_seam, blurred, texture
 
+from dfd.affine import affine_errors
 from dfd.capture import DualPixelPair, View
 from dfd.field import DualPixelField
 from dfd.kernels.disparity import compare, compare_arrays, gather, gather_arrays
-from dfd.noise import Noise
+from dfd.noise import Noise, estimate
 from dfd.optics import ThinLens
 from dfd.psf import IDEAL_KAPPA, Psf
+from dfd.refine import fill
+from dfd.simulate import expose, make_scene, render, true_inverse_depth
 from dfd.solvers import SOLVERS, choose
 from dfd.solvers.disparity_curve import straight
 from dfd.solvers.disparity_levels import doubled
@@ -97,7 +102,7 @@ def test_the_map_is_in_the_grid_of_the_whole_pupil(rng):
     columns = np.arange(200)
     images = np.stack([np.where(columns < 100 + side * 2, near[k], far[k]) for k, side in ((0, 1), (1, -1))])
     pair = DualPixelPair(images.astype(np.float32), [View(None, Psf(), Noise(1e6, 1.0))] * 2, "affine")
-    middle = np.nanmedian(ROW.function(pair).values[20:-20, 10:-10], axis=0)
+    middle = np.nansum(np.sign(ROW.function(pair).values[20:-20, 10:-10]), axis=0)
     assert abs(int(np.argmax(middle < 0)) - 90) <= 2  # px
 
 
@@ -297,3 +302,34 @@ def test_measured_memory_is_what_was_declared(rng, shape):
         tracemalloc.stop()
     declared = ROW.memory(pair, shape, None)
     assert 0.6 * declared < peak + 8 * shape[0] * shape[1] < 1.1 * declared  # with a copy of the two images
+
+
+@pytest.mark.parametrize("scene", ["slant-sphere", "step"])
+def test_a_rendered_scene_is_known_within_its_sigma(scene):
+    """50 mm f/4 at 1.1 m, 1.0 to 1.3 m; a seed that nothing was tuned on."""
+    lens = ThinLens.focused_at(1.1, focal_length=0.05, f_number=4.0, pixel_pitch=12e-6)
+    world = make_scene(scene, seed=21, nearest=1.0, farthest=1.3, shape=(240, 360), fx=lens.fx)
+    light = render(world, [lens, lens], (240, 360), pupils=("left", "right")) @ np.float32([0.25, 0.5, 0.25])
+    images = np.stack([expose(view, NOISE, np.random.default_rng(k)) for k, view in enumerate(light)]).astype(np.float32)
+    result = ROW.function(DualPixelPair(images, [View(lens, Psf(model), NOISE) for model in ("half-left", "half-right")],
+                                        "metric", kappa=IDEAL_KAPPA))
+    truth = true_inverse_depth(world, lens, (240, 360))
+    error = 100 * abs(truth / result.values - 1)  # % of depth
+    assert np.nanmean(error) < 0.45 and np.nanmedian(error) < 0.22 and result.valid.mean() > 0.9
+    assert 0.5 < np.mean((abs(result.values - truth) < result.sigma)[result.valid]) < 0.95
+
+
+@pytest.mark.parametrize("name", ["001", "006"])
+def test_real_views_of_a_phone_give_more_than_a_constant_map(name):
+    folder = shared_data("dp/xin2021_pixel4/DP_data_pixel_4")
+
+    def read(path):
+        return np.maximum((cv2.imread(str(folder / path), cv2.IMREAD_UNCHANGED).astype(np.float32) - 1024) / 15359, 0)
+
+    sheets = [read(f"calibration/white_sheet_{side}.png") for side in ("left", "right")]
+    ratio = cv2.boxFilter(sheets[0] / sheets[1], -1, (101, 101))
+    images = np.stack([read(f"{name}_left.png"), read(f"{name}_right.png") * ratio])[:, 252:1260, 336:1680].copy()
+    truth = cv2.imread(str(folder / f"gt_defocus_map/{name}_gt.png"), cv2.IMREAD_UNCHANGED)
+    pair = DualPixelPair(images, [View(None, Psf(), estimate(image)) for image in images], "affine")
+    found = affine_errors(fill(ROW.function(pair).values), truth, truth > 0, white=255)
+    assert found["ai1"] < 0.55 * found["constant_ai1"] and found["spearman"] < 0.3

@@ -42,16 +42,16 @@ _LEVELS = 3
 _LEAST_SIDE, _LEAST_PX = 12, 16
 """Shorter side [px] of the coarsest level, and of an image at all."""
 
-_INHERITED = 0.5
-"""Share of the information of a coarser level that the next takes over: half of the texture is the same."""
+_INHERITED = 0.7
+"""Share of the information of a coarser level that the next takes over: some of the texture is the same."""
 
 _PASSES = 2
 """Times that the views of a level are compared, the second time at what the first found."""
 
-_SPREAD = 0.75
+_SPREAD = 0.9
 """sigma over that of the random walk alone, which surfaces are smoother than."""
 
-_PSF = 0.005
+_PSF = 0.006
 """sigma as a share of the disparity: textures differ in the frequencies that they show it by."""
 
 _NEAR, _ENOUGH = 8.0, 8.0

@@ -23,7 +23,7 @@ SMOOTH = 1.0
 """Std [px] of what the views are smoothed by before they are compared: frequencies that cubics would shift by too little or
 too much are gone, so nothing is drawn to whole or half pixels."""
 
-_EXPECTED = 2.0
+_EXPECTED = 3.0
 """Squares of the scatter of parabolas that their own information explains, in units of it: less is no scatter."""
 
 _AROUND = 4.0
