@@ -194,10 +194,6 @@ TOML = {
                           ("white_level (5) must exceed black_level (9)",)),
     "lens profile missing": (broken(("[camera]", 'lens = "none.json"\n[camera]')), ("none.json: no such lens profile",)),
     "blur without its width": (broken(("[camera]", '[camera]\npsf = "disk-gaussian"')), ("capture.toml", "psf_core_px")),
-    "no solver for this kind": (write("capture.toml", 'kind = "dual-pixel"\n' + CAMERA
-                                      + '[[frames]]\nfile = "f0.tiff"\nfocus_distance_m = 0.6\nview = "left"\n'
-                                      '[[frames]]\nfile = "f1.tiff"\nfocus_distance_m = 0.6\nview = "right"\n'),
-                                ("no optics or no kappa", "kappa")),
     "wrong count for the kind": (broken(("[camera]", 'kind = "differential-quad"\n[camera]')),
                                  ("5 files for kind differential-quad, which has exactly 4",)),
 }

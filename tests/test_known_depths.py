@@ -11,7 +11,7 @@ from dfd.pipeline import run
 from dfd.simulate import simulate_capture
 
 SIZE = (120, 180)
-PLACES = ((20, 15), (160, 105), (90, 60))
+PLACES = ((50, 20), (130, 100), (90, 60))
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ SOLVERS: dict[str, Solver] = {
             "disparity", disparity.solve_disparity, (DualPixelPair,),
             "two halves of the pupil: parabolas of their difference added up along paths; any sensor, no PSF",
             "Monin et al. (continuous cost aggregation); Lucas and Kanade 1981; Bleyer and Gelautz 2008", 0.5,
-            disparity.reach, disparity.bytes_needed, lambda *_: 700.0, disparity.check, 900e6, 0.4,
+            disparity.reach, disparity.bytes_needed, lambda *_: 800.0, disparity.check, 900e6, 0.4,
             remarks=pair_signs.remarks,
         ),
         Solver(

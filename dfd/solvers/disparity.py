@@ -7,7 +7,9 @@
    disparity of the level before: its curvature is information [1 / px^2], its least place the disparity.
 2. The parabolas are added up along rows and columns (`kernels.disparity.gather`), less across edges of the image: no label
    is ever chosen, so nothing is drawn to whole pixels.
-3. The information that has arrived gives sigma.
+3. sigma joins what the information that has arrived leaves, what there is of it nearby, and the scatter of the parabolas
+   around the result, which is large beside edges of depth.
+4. Half pupils whose optics are known are no shifted copies of each other: `disparity_curve` makes their disparity straight.
 
 The same numbers serve every sensor: all are shares of the local brightness, or px^2 per px.  Unknown (NaN): missing data,
 and too little texture, here and around, for a sigma below half a pixel.
@@ -23,7 +25,9 @@ from dfd import imaging
 from dfd.backend import array_module
 from dfd.capture import DualPixelPair
 from dfd.depthmap import DepthMap
-from dfd.solvers.disparity_levels import Level, doubled, evidence, pyramid, search
+from dfd.psf import Psf
+from dfd.solvers.disparity_curve import straight
+from dfd.solvers.disparity_levels import SMOOTH, Level, doubled, evidence, pyramid, search
 from dfd.solvers.grid import grid_range
 
 ROUGHNESS = 1e-4
@@ -39,15 +43,19 @@ _LEAST_SIDE, _LEAST_PX = 12, 16
 """Shorter side [px] of the coarsest level, and of an image at all."""
 
 _INHERITED = 0.5
-"""Share of the information of a coarser level that the next takes over: mostly it is the same texture."""
+"""Share of the information of a coarser level that the next takes over: half of the texture is the same."""
 
-_SPREAD = 0.6
-"""sigma over that of the random walk alone."""
+_PASSES = 2
+"""Times that the views of a level are compared, the second time at what the first found."""
 
-_SCATTERED = 0.25
-_PSF = 0.008
-_NEAR = 8.0
-_ENOUGH = 4.0
+_SPREAD = 0.75
+"""sigma over that of the random walk alone, which surfaces are smoother than."""
+
+_PSF = 0.005
+"""sigma as a share of the disparity: textures differ in the frequencies that they show it by."""
+
+_NEAR, _ENOUGH = 8.0, 8.0
+"""Std [px] of the window around a pixel whose own information, summed up, is part of sigma, and its least [1 / px^2]."""
 
 _MOST_SIGMA = 0.5
 """Largest sigma of a known disparity [px]."""
@@ -71,7 +79,7 @@ def solve_disparity(capture: DualPixelPair, *, limits=None) -> DepthMap:
     if turned:
         value, sigma = xp.ascontiguousarray(value.T), xp.ascontiguousarray(sigma.T)
     if capture.scale == "metric":
-        value, sigma = capture.inverse_depth(value, sigma)
+        value, sigma = capture.inverse_depth(_straightened(value, capture), sigma)
     return DepthMap(value, sigma, capture.scale, "disparity")
 
 
@@ -94,6 +102,14 @@ def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
     return 120 * math.prod(shape)
 
 
+def _straightened(disparity, pair):
+    """The disparity of the centroids, where the halves are known as optics; a calibrated field goes by what is found."""
+    psf = pair.views[0].psf
+    if pair.field is not None or not (isinstance(psf, Psf) and psf.model.startswith("half") and psf.contrast > 0):
+        return disparity
+    return straight(disparity, psf, SMOOTH)
+
+
 def _farthest(capture, limits):
     """Largest disparity [px] to look for."""
     if capture.scale != "metric" or limits is None:
@@ -114,10 +130,11 @@ def _solve(images, noises, tall, farthest):
         else:
             value = 2 * doubled(found.value, level.shape)
             inherited = np.float32(_INHERITED / 4) * doubled(found.own, level.shape)
-        found = evidence(level, value, ROUGHNESS, inherited)
-    sigma = _SPREAD**2 / found.information + (_SCATTERED * found.scatter) ** 2 + (_PSF * found.value) ** 2
-    sigma = xp.sqrt(sigma)
+        for _ in range(_PASSES):
+            found = evidence(level, value, ROUGHNESS, inherited)
+            value = found.value
+    local = xp.maximum(np.float32(4 * math.pi * _NEAR**2) * imaging.gaussian(found.own, _NEAR), np.float32(1e-9))
+    sigma = xp.sqrt(_SPREAD**2 / found.information + 1 / local + found.scatter**2 + (_PSF * found.value) ** 2)
     nan = xp.float32(np.nan)
-    local = imaging.gaussian(found.own, _NEAR)
-    told = found.seen & (sigma < _MOST_SIGMA) & (local * (4 * math.pi * _NEAR**2) > _ENOUGH)
+    told = found.seen & (sigma < _MOST_SIGMA) & (local > _ENOUGH)
     return xp.where(told, found.value, nan).astype(np.float32), xp.where(told, sigma, nan).astype(np.float32)

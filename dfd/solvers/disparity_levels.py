@@ -15,13 +15,16 @@ import numpy as np
 
 from dfd import imaging
 from dfd.backend import array_module
-from dfd.kernels.disparity import compare, gather
 
 _WINDOW = 2.0
 """Std [px] of the window of a parabola."""
 
-_WIDE = 4.0
-"""Std [px] of the window that tells what no disparity explains."""
+SMOOTH = 1.0
+"""Std [px] of what the views are smoothed by before they are compared: frequencies that cubics would shift by too little or
+too much are gone, so nothing is drawn to whole or half pixels."""
+
+_EXPECTED = 2.0
+"""Squares of the scatter of parabolas that their own information explains, in units of it: less is no scatter."""
 
 _AROUND = 4.0
 """Std [4 px] of the window that the light around is measured in."""
@@ -30,12 +33,10 @@ _FLOOR = 0.014
 """Share of the light around by which views of a perfect sensor may differ: what is not noise, and not disparity."""
 
 _EDGE = 0.15
-"""Step of brightness, a share of the light around, that half of the information does not pass: exp(-(step / _EDGE)^2)."""
+"""Step of brightness from a pixel to the next, a share of the light around, that only 1/e of the information passes."""
 
 _SURPLUS = 2.0
 """Slopes below so many mean squares of those that noise has tell nothing."""
-
-_SLOPE = (0.5, 0.0, -0.5)
 
 
 class Level:
@@ -47,14 +48,14 @@ class Level:
     """
 
     def __init__(self, pair, noises, factor, tall):
-        whole = np.ones(factor)
-        parts = [_contrast(view, noise.averaged(noise.response(whole / factor) ** 2)) for view, noise in
-                 zip(pair, noises, strict=True)]
-        (self.left, one), (self.right, other) = parts
-        self.noise = one + other
-        self.slopes = max(noise.response(_SLOPE) for noise in noises) / 4
+        passed = np.repeat(_taps(SMOOTH), factor) / factor  # by the blocks and the window, in px of the whole size
+        steep = np.convolve(passed, [0.5, *[0.0] * (2 * factor - 1), -0.5])
+        views = [_contrast(view, noise) for view, noise in zip(pair, noises, strict=True)]
+        self.left, self.right = (contrast for contrast, _ in views)
+        self.noise = sum(variance * np.float32(noise.response(passed) ** 2)
+                         for (_, variance), noise in zip(views, noises, strict=True))
+        self.slopes = max(noise.response(steep) / noise.response(passed) for noise in noises) / 4
         self.windows = _taps(_WINDOW / tall), _taps(_WINDOW)
-        self.wide = _taps(_WIDE / tall), _taps(_WIDE)
 
     @property
     def shape(self):
@@ -64,11 +65,6 @@ class Level:
     def mean(self, plane):
         """A plane in the window, nothing beyond the border."""
         return imaging.separable(plane, *self.windows)
-
-    def around(self, plane, known):
-        """The mean of a plane in the wide window, of what is known."""
-        xp = array_module(plane)
-        return imaging.separable(plane, *self.wide) / xp.maximum(imaging.separable(known, *self.wide), np.float32(1e-3))
 
 
 def pyramid(images, count: int) -> list:
@@ -81,6 +77,8 @@ def pyramid(images, count: int) -> list:
 
 def search(level: Level, farthest: int):
     """(H, W) float32 disparity [px], of whole ones up to `farthest` the least difference, and a parabola between."""
+    from dfd.kernels.disparity import compare
+
     xp = array_module(level.left)
     costs = []
     for shift in range(-farthest, farthest + 1):
@@ -100,7 +98,7 @@ class Evidence(NamedTuple):
 
     value         float32 px, disparity;   information   float32 [1 / px^2], gathered from all around
     own           float32 [1 / px^2], of the pixel itself
-    scatter       float32 px, rms of what the parabolas of the window are least at, around `value`
+    scatter       float32 px, rms of the least places of the parabolas in the window around `value`, beyond what is expected
     seen          bool: both views have data
     """
 
@@ -116,6 +114,8 @@ def evidence(level: Level, value, roughness: float, inherited) -> Evidence:
 
     inherited   own information of `value` from coarser levels, an array or 0
     """
+    from dfd.kernels.disparity import compare, gather
+
     xp = array_module(value)
     planes = compare(level.left, level.right, value)
     own, step = _parabolas(level, planes)
@@ -126,7 +126,8 @@ def evidence(level: Level, value, roughness: float, inherited) -> Evidence:
     information = xp.maximum(information, np.float32(1e-9))
     found = moment / information
     around = xp.maximum(level.mean(own), np.float32(1e-9))
-    scatter = xp.sqrt(level.mean(own * (value + step - found) ** 2) / around)
+    scatter = level.mean(own * (value + step - found) ** 2) / around
+    scatter = xp.sqrt(xp.maximum(scatter - np.float32(_EXPECTED / (4 * math.pi * _WINDOW**2)) / around, 0))
     return Evidence(found, information, told, scatter, planes[5] > 0)
 
 
@@ -135,7 +136,8 @@ def _parabolas(level, planes):
     xp = array_module(planes)
     known = level.mean(planes[3])
     square, product, misfit = (level.mean(plane) / xp.maximum(known, np.float32(1e-3)) for plane in planes[:3])
-    misfit = level.around(known * xp.maximum(misfit - product**2 / xp.maximum(square, np.float32(1e-20)), 0), known)
+    misfit = xp.maximum(misfit - product**2 / xp.maximum(square, np.float32(1e-20)), 0)
+    misfit = level.mean(known * misfit) / xp.maximum(level.mean(known), np.float32(1e-3))
     signal = xp.maximum(square - np.float32(_SURPLUS * level.slopes) * level.noise, 0)
     information = known * signal / (misfit + level.noise + np.float32(_FLOOR**2))
     return information, xp.clip(-product / xp.maximum(signal, np.float32(1e-20)), -1, 1)
@@ -183,7 +185,19 @@ def _contrast(view, noise):
         around = doubled(around, tuple(-(-length // factor) for length in view.shape))
     variance = noise.variance(around)
     light = around + 4 * xp.sqrt(variance) + np.float32(1e-12)
-    return (view / light - 1).astype(np.float32), (variance / light**2).astype(np.float32)
+    contrast = view / light - 1
+    return _smoothed(contrast.astype(np.float32), known), (variance / light**2).astype(np.float32)
+
+
+def _smoothed(contrast, known):
+    """The contrast in a window of SMOOTH, of what is known; NaN where the pixel itself is not."""
+    xp = array_module(contrast)
+    if bool(known.all()):
+        return imaging.gaussian(contrast, SMOOTH)
+    taps = _taps(SMOOTH)
+    total, share = (imaging.separable(plane, taps, taps) for plane in
+                    (xp.where(known, contrast, xp.float32(0)), known.astype(np.float32)))
+    return xp.where(known, total / xp.maximum(share, np.float32(1e-3)), xp.float32(np.nan))
 
 
 def _shares(mean, noise):
