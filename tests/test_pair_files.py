@@ -169,7 +169,7 @@ def test_each_view_has_its_own_black_and_white(tmp_path):
     assert read_luminance(right).image[0, 0] == pytest.approx((11 - 7) / 200, abs=1e-6)
 
 
-def sheets(folder, ratio, *, shape, black=8, step=(0.0, 0.0)):
+def sheets(folder, ratio, *, shape, black=8):
     """Two 16-bit white sheets with left / right = ratio, black in front."""
     light = np.full(shape, 20000.0)
     for name, factor in (("wl.png", np.sqrt(ratio)), ("wr.png", 1 / np.sqrt(ratio))):
@@ -267,6 +267,15 @@ def test_ordinary_pictures_are_no_portraits(tmp_path):
     heif.write_bytes(b"\0\0\0\x18ftypheic" + b"urn:mpeg:hevc:2015:auxid:2\0")
     with pytest.raises(ValueError, match=r"IMG.HEIC: a processed portrait-mode picture.*HEIF"):
         open_source([heif])
+
+
+def test_a_newcomer_is_told_what_is_assumed_and_what_would_make_metres(tmp_path):
+    picture16(tmp_path, SHAPE)
+    source = open_source(tmp_path)
+    assert any(text.startswith("l.png: 16-bit PNG, read as sRGB; ") for text in source.warnings)
+    assert source.missing[-1].startswith("[[known_depths]]") and any("kappa" in line for line in source.missing)
+    (tmp_path / "capture.toml").write_text("[camera]\nlinear = true\n")
+    assert not any("sRGB" in text for text in open_source(tmp_path).warnings)
 
 
 @pytest.mark.parametrize(("folder", "left", "out"), [
