@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from dfd.capture import DualPixelPair, View
 from dfd.fieldpsf import FieldPsf
-from dfd.io.images import read_image
+from dfd.io.images import read_values
 from dfd.noise import estimate
 from dfd.refine import fill
 from dfd.solvers.likelihood import solve_likelihood
@@ -61,7 +61,7 @@ def pair(scene):
 
 def grey(name):
     """(H, W) float32 code values of a picture of the data set."""
-    image = np.asarray(read_codes(FOLDER / name), np.float32)
+    image = np.asarray(read_values(FOLDER / name), np.float32)
     return image if image.ndim == 2 else image[..., 0]
 
 

@@ -3,6 +3,8 @@
     noise        photon transfer: gain, read noise, black level and linearity from pairs of flats and darks
     patches      the image files of a calibration: the central region of each, in DN, and which files are pairs
     radiometry   the job of `dfd-calibrate noise`: files -> noise per ISO -> LensProfile
+    dual_pixel   the job of `dfd-calibrate dual-pixel`: flats at known distances -> kappa and focus over the picture;
+                 _flats reads and measures them, _tiles finds disparities, _field is the field, _report the table
     cli          the command line
 
 The contract with `dfd` is the LensProfile JSON (schema 1, `dfd.lensfile`) and nothing else: this package may use dfd's

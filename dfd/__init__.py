@@ -13,6 +13,7 @@ _PUBLIC = {
     "estimate_depth": "dfd.pipeline",
     "stream": "dfd.streaming",
     "compare": "dfd.evaluate",
+    "affine_errors": "dfd.affine",
     "simulate": None,
     "ThinLens": "dfd.optics",
     "Psf": "dfd.psf",
@@ -29,6 +30,8 @@ _PUBLIC = {
     "DualPixelPair": "dfd.capture",
     "DifferentialQuad": "dfd.capture",
     "DepthMap": "dfd.depthmap",
+    "KnownDepth": "dfd.anchors",
+    "anchored": "dfd.anchors",
 }
 """Public name -> the module that holds it (None: the name is a module); loaded when first used."""
 

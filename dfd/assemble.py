@@ -11,7 +11,7 @@ import numpy as np
 
 from dfd import cautions, imaging, prepare
 from dfd.capture import AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack, View, mixed
-from dfd.decode import decode_frames, register
+from dfd.decode import decode_frames, even_views, register
 from dfd.fuse import sharpness_around
 from dfd.io import frames as reader
 from dfd.io.folders import read_json
@@ -42,6 +42,7 @@ class Prepared:
     around       how sharp and how bright each image is around each place, see fuse.sharpness_around; None but for stacks
     noise_from   in words, where the noise of the views comes from
     timings      seconds per stage, in order
+    ratio        (h, w) that the second view of a dual-pixel pair was multiplied by, see prepare.view_ratio; None: nothing
     """
 
     source: Source
@@ -55,10 +56,12 @@ class Prepared:
     noise_from: str
     warnings: tuple[str, ...]
     timings: dict[str, float]
+    ratio: np.ndarray | None = None
 
     def picture(self, index: int) -> np.ndarray:
         """(h, w, 3 or 1) float32 linear colours of source.frames[index], not registered; decoded anew, nothing is kept."""
-        return imaging.reduce(reader.read_colour(self.source.frames[index]), self.reduction)
+        picture = imaging.reduce(reader.read_colour(self.source.frames[index]), self.reduction)
+        return picture * self.ratio[..., None] if self.ratio is not None and index == 1 else picture
 
     def pictures(self) -> list[np.ndarray]:
         """(h, w, C) float32 linear colours of every kept frame, registered and equally bright, NaN = no data; C is 3 where
@@ -104,6 +107,7 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     exposure = prepare.brightness_factors([frame.settings for frame in frames], lenses, reference=source.reference)
     decoded = decode_frames(source, reduction=reduction, factors=(float(exposure.min()), float(exposure.max())),
                             workers=worker_count(workers), report=report)
+    ratio = even_views(source, decoded)
     clock.stop("decode")
     start = np.stack([np.eye(3)] * len(frames))
     if lenses is not None and align != "none":
@@ -111,7 +115,8 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     found = _align(source, decoded, lenses, start, reduction, align, report) if stored is None else stored
     alignment = None if align == "none" else found
     kept, notes = (list(range(len(frames))), ()) if alignment is None else _kept(source, alignment)
-    notes += cautions.saturated(source, decoded.images)
+    notes += cautions.saturated(source, decoded.images) + cautions.uneven_views(source, ratio)
+    notes += cautions.views(source, decoded.images)
     alone = alignment is not None and len(kept) == len(frames) and not alignment.aligned.all()
     matrices = start if alignment is None or alone else alignment.matrices
     if stored is None:
@@ -131,10 +136,11 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     notes += cautions.unstated_exposures(source) + steps
     notes += cautions.flicker(frames, measured, kept, each=source.kind == "differential-quad")
     notes += () if lenses is None else cautions.doubtful_foci(frames)
+    notes += cautions.other_field(source, lenses, shape)
     around = sharpness_around(small) if source.kind == "focal-stack" else None
     clock.stop("register")
     return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction, around,
-                    decoded.noise_from, notes, clock.stages)
+                    decoded.noise_from, notes, clock.stages, ratio)
 
 
 def outline(source: Source, reduction: int = 1) -> Capture:
@@ -255,5 +261,6 @@ def _capture(source, images, views) -> Capture:
     if source.kind == "dual-pixel":
         measured = source.field is not None and source.scale == "metric"
         field = source.field(views[0].lens.focus, images.shape[1:]) if measured else None
-        return DualPixelPair(images, views, source.scale, source.kappa, field, source.axis, source.y_scale)
+        return DualPixelPair(images, views, source.scale, source.kappa, field, source.axis, source.y_scale,
+                             source.frames[source.reference].orientation)
     return (DifferentialQuad if source.kind == "differential-quad" else Capture)(images, views, source.scale)

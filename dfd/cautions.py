@@ -21,8 +21,14 @@ _LEAST_SWEEP_PX, _LARGEST_STEP_PX = 1.0, 15.0
 _DOUBTFUL = 0.01
 """Relative 1-sigma of a focus distance beyond which the result says that its sigma leaves it out."""
 
+_SAME_STOP, _SAME_ASPECT = 0.1, 0.03
+"""Natural logarithm of a ratio of f-numbers, or of shapes of pictures, beyond which kappa is that of another case."""
+
 SATURATED = 0.001
 """Share of the pixels of a quad's image, saturated, beyond which it is worth a warning."""
+
+MOST_SATURATED = 0.05
+"""Share of the pixels of a dual-pixel pair, unknown in either view, beyond which it is worth a warning."""
 
 DISPLACED_PX = 0.1
 """A frame of a quad that lies off by more is worth a warning: 0.25 px cost up to 1.5 % of depth."""
@@ -44,6 +50,23 @@ def check_steps(source: Source, lenses) -> tuple[str, ...]:
         return ()
     return (f"frames are {step:.0f} px of blur apart; beyond {_LARGEST_STEP_PX:g} px the sharpest place between them is "
             "guesswork; take more frames or a smaller aperture",)
+
+
+def other_field(source: Source, lenses, shape) -> tuple[str, ...]:
+    """Sentences where kappa of a dual-pixel pair comes from a profile that measured it at another aperture or on another
+    part of the sensor."""
+    if source.field is None or lenses is None:
+        return ()
+    stop, aspect = source.profile.dual_pixel_validity
+    here, shown = lenses[source.reference].f_number, shape[1] / shape[0]
+    found = []
+    if stop is not None and abs(math.log(here / stop)) > _SAME_STOP:
+        found.append(f"kappa of profile {source.profile.name} was measured at f/{stop:.3g}, this is f/{here:.3g}, and kappa "
+                     "changes with the aperture; calibrate this one with dfd-calibrate dual-pixel")
+    if aspect is not None and abs(math.log(shown / aspect)) > _SAME_ASPECT:
+        found.append(f"kappa of profile {source.profile.name} was measured on pictures {aspect:.3g} times as wide as high, "
+                     f"these are {shown:.3g}; they are cut, and kappa is that of another place; use uncut pictures")
+    return tuple(found)
 
 
 def focus_order(source: Source, small, matrices, kept, shape) -> tuple[str, ...]:
@@ -125,6 +148,33 @@ def saturated(source: Source, images) -> tuple[str, ...]:
     names = ", ".join(f"{source.frames[k].path.name} ({source.frames[k].role}): {shares[k]:.2g}" for k in told)
     return (f"saturated pixels, a share of {names}; at most {SATURATED:g} do no harm, and depth stays unknown there; "
             "expose that frame shorter and state exposure_s of all four",)
+
+
+def views(source: Source, images) -> tuple[str, ...]:
+    """Sentences about the views of a dual-pixel pair: much of them saturated, or different along the wrong axis.
+
+    images   (2, H, W) as decoded, NaN = saturated
+    """
+    if source.kind != "dual-pixel":
+        return ()
+    left, right = images[0], images[1]
+    unknown = float((np.isnan(left) | np.isnan(right)).mean())
+    what = "its main frame" if source.frames[0].half else "one of the views"
+    notes = (f"{source.frames[0].path.name}: {unknown:.0%} of the pixels of {what} are saturated (at most "
+             f"{MOST_SATURATED:.0%} do little harm), and depth stays unknown there; expose shorter",)
+    notes = notes if unknown > MOST_SATURATED else ()
+    shifted = prepare.shift_note(prepare.view_shift(left, right), source.axis)
+    return (*notes, f"{source.frames[0].path.name}: {shifted}") if shifted else notes
+
+
+def uneven_views(source: Source, ratio) -> tuple[str, ...]:
+    """A sentence where the views of a dual-pixel pair were made equally bright by what they show themselves."""
+    if ratio is None:
+        return ()
+    low, high = np.percentile(ratio, [5, 95])
+    return (f"the left view is {low:.2f} to {high:.2f} times as bright as the right one over the picture, and the right one "
+            "was multiplied by that, smoothed over a sixteenth of the picture; white sheets (white_sheet in [[frames]] of "
+            "capture.toml) tell it better",)
 
 
 def displaced(source: Source, alignment, *, moved: bool) -> tuple[str, ...]:

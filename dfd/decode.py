@@ -84,6 +84,19 @@ def decode_frames(source: Source, *, reduction: int, factors: tuple[float, float
     return Decoded(images, [part.pyramid for part in parts], [part.coarse for part in parts], factor, found, noise_from)
 
 
+def even_views(source: Source, decoded: Decoded) -> np.ndarray | None:
+    """The factor that made the right view of a dual-pixel pair as bright as the left one, where one was needed and no white
+    sheets say it: (H, W) float32, already applied to `decoded`, in place."""
+    if source.kind != "dual-pixel" or source.frames[1].sheets is not None:
+        return None
+    ratio = prepare.view_ratio(decoded.images[0], decoded.images[1])
+    if ratio is not None:
+        decoded.images[1] = decoded.images[1] * ratio
+        decoded.coarse[1] = prepare.coarse(decoded.images[1], decoded.factor)
+        decoded.noises[1] = decoded.noises[1].scaled(float(ratio.mean()))
+    return ratio
+
+
 def register(images, matrices, gains, kept, report):
     """Bring the kept frames onto the reference grid, equally bright, each resampled once; they take the first places.
 
@@ -136,7 +149,7 @@ def noises_of(source: Source, planes, bands, reduction: int) -> tuple[list[Noise
 
 def _stated_noise(plane, gain, read, reduction):
     """The camera's numbers through what its pixels went through: channels averaged, filtered, blocks averaged."""
-    camera = Noise.from_camera(gain, read, plane.dn_range).averaged(plane.share)
+    camera = Noise.from_camera(gain, read * math.sqrt(plane.reads), plane.dn_range).averaged(plane.share).scaled(plane.gain)
     if reduction == 1:
         return camera.filtered(plane.taps)
     passed = np.convolve(plane.taps, np.full(reduction, 1 / reduction))

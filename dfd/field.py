@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dfd.backend import array_module
+
+_ALIKE = 1.08
+"""Ratio of the largest to the least kappa of one part of a picture, about, along either axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +58,12 @@ class DualPixelField:
                          zip(self.kappa.shape, shape, self.origin, self.size, strict=True))
         return float((rows @ self.kappa @ columns.T)[0, 0]), float((rows @ self.focus_offset @ columns.T)[0, 0])
 
+    def parts(self, shape) -> list[tuple[slice, slice]]:
+        """Rows and columns of an image of `shape` at the origin within which kappa differs by some percent only."""
+        rows, columns = (_cuts(self.kappa, length, start, whole, axis) for axis, (length, start, whole) in
+                         enumerate(zip(shape, self.origin, self.size, strict=True)))
+        return [(row, column) for row in rows for column in columns]
+
     def cut(self, top: int, left: int) -> DualPixelField:
         """The field of a part of the picture that begins `top` and `left` px further on."""
         return replace(self, origin=(self.origin[0] + top, self.origin[1] + left))
@@ -60,6 +71,21 @@ class DualPixelField:
     def reduced(self, factor: int) -> DualPixelField:
         """The same field in pixels `factor` times as large."""
         return replace(self, origin=tuple(x / factor for x in self.origin), size=tuple(x / factor for x in self.size))
+
+
+def _cuts(grid, length, start, whole, axis):
+    """Slices of `length` px from `start` on within which the grid changes by less than _ALIKE along an axis."""
+    if grid.shape[axis] == 1:
+        return [slice(0, length)]
+    place = (np.linspace(0, length, 65) + start) / whole * grid.shape[axis] - 0.5
+    lines = np.moveaxis(grid, axis, 0)
+    cells = np.arange(len(lines))
+    along = np.stack([np.interp(place, cells, line) for line in lines.reshape(len(lines), -1).T])
+    change = np.concatenate([[0.0], np.abs(np.diff(np.log(along), axis=1)).max(axis=0).cumsum()])
+    count = max(1, math.ceil(change[-1] / math.log(_ALIKE)))
+    inner = np.interp(np.arange(1, count) / count * change[-1], change, np.linspace(0, length, 65)).round().astype(int)
+    edges = sorted({0, *inner.tolist(), length})
+    return [slice(first, last) for first, last in itertools.pairwise(edges)]
 
 
 def _shares(count, length, start, whole):

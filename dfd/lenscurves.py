@@ -198,6 +198,13 @@ class LensCurves:
                               focus_sigma=found.get("focus_sigma_dpt_grid"))
 
     @property
+    def dual_pixel_validity(self) -> tuple[float | None, float | None]:
+        """(f-number, width over height of the picture) that kappa was measured at; None where the file does not say."""
+        found = lensfile.section(self.data, "dual_pixel", "validity")
+        size = found.get("size_px")
+        return found.get("f_number"), None if size is None else size[0] / size[1]
+
+    @property
     def _fx_poly(self):
         return lensfile.section(self.data, "projection").get("fx_px_poly") or []
 

@@ -123,6 +123,10 @@ def _range(value) -> bool:
     return _numbers(value) and len(value) == 2 and value[0] <= value[1]
 
 
+def _size(value) -> bool:
+    return _numbers(value) and len(value) == 2 and min(value) > 0
+
+
 def _grid(value) -> bool:
     return (isinstance(value, list) and bool(value) and all(_numbers(row) and row for row in value)
             and len({len(row) for row in value}) == 1)
@@ -143,7 +147,7 @@ def _text(value) -> bool:
 _RULES = {
     **{name: (_object, "an object or null") for name in (
         "camera", "lens", "validity", "reference", "focus", "projection", "field", "psf", "radiometry", "covariance",
-        "quality", "provenance", "dual_pixel", "power_warp")},
+        "quality", "provenance", "dual_pixel", "dual_pixel.validity", "power_warp")},
     "camera.make": (_text, "text"),
     "camera.model": (_text, "text"),
     "camera.pixel_pitch_um": (_positive, "a positive number [um]"),
@@ -182,6 +186,9 @@ _RULES = {
     "dual_pixel.kappa_sigma_grid": (_grid, "rows of numbers, all of one length (disparity / coc)"),
     "dual_pixel.focus_sigma_dpt_grid": (_grid, "rows of numbers, all of one length [dioptre]"),
     "dual_pixel.focus_setting_dpt": (_number, "a number [dioptre]"),
+    "dual_pixel.validity.f_number": (_positive, "a positive number"),
+    "dual_pixel.validity.z_from_ep_mm": (_range, "two numbers, near and far [mm]"),
+    "dual_pixel.validity.size_px": (_size, "two positive numbers, width and height [px]"),
 }
 """Key -> (test, what a value must be); checked where the key is present and not null."""
 

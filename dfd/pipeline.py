@@ -15,24 +15,24 @@ from pathlib import Path
 
 import numpy as np
 
-from dfd.assemble import Clock, Prepared, outline, prepare_capture, reduction_of
+from dfd.allfocus import fused, restored
+from dfd.anchors import anchored, disagreements
+from dfd.assemble import Clock, outline, prepare_capture, reduction_of
 from dfd.backend import array_module, to_device
 from dfd.capture import Capture, FocalStack
 from dfd.depthmap import DepthMap
 from dfd.forecast import Forecast, forecast
-from dfd.fuse import AllInFocus
 from dfd.imaging import reduce
+from dfd.io.digests import digests
 from dfd.io.frames import image_size
-from dfd.io.integrity import sha256
 from dfd.io.maps import read_mask
 from dfd.io.results import Outcome, check_room, check_target, write_results
 from dfd.io.scratch import check_space
 from dfd.io.sources import Source, open_source
 from dfd.refine import fill, smooth
-from dfd.restore import restore
 from dfd.solvers import choose
 from dfd.streaming import limits_of
-from dfd.threads import in_order, worker_count
+from dfd.threads import worker_count
 from dfd.tiles import check_tile, solve_tiled
 
 _EDGE, _ALIKE_PX = 0.5, 8.0
@@ -45,12 +45,9 @@ _MOST_SMOOTH_PX = 24
 _HARDLY = 0.01
 """Share of known pixels below which the result says so."""
 
-_SMALL_PICTURE = 8e6
-"""Pixels up to which the next picture is decoded while one is blended in."""
-
 
 def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align="auto", reference=None, side=None,
-                 preview=False, workers=None, progress=None) -> Capture:
+                 swap=None, axis=None, y_scale=None, preview=False, workers=None, progress=None) -> Capture:
     """Files -> a registered capture of the kind that they show: the Python door to any solver.
 
     inputs            a folder, a capture.toml, or a list of image files
@@ -58,11 +55,14 @@ def read_capture(inputs, *, kind="auto", lens=None, focus_distances=None, align=
     lens              LensProfile or path of its JSON;   focus_distances   metres, one per file
     align             auto | none (frames are taken as registered) | path of a transforms.json of an earlier run
     reference         number of the frame whose pixel grid the result has;   side   near | far, for an aperture pair
+    swap, axis, y_scale    of a dual-pixel pair: exchange its views, the axis that they differ along, height of a pixel
+                      over its width
     preview           reduce the images to at most 1024 px;   workers   frames decoded at a time, default all cores
     progress          called with (stage, done, total)
     Raises OSError for files and ValueError for values, both in one line that names the next step.
     """
-    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
+    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side,
+                         swap=swap, axis=axis, y_scale=y_scale)
     prepared = prepare_capture(source, align=align, preview=preview, workers=workers, progress=progress)
     for text in (*source.warnings, *prepared.warnings):
         warnings.warn(text, stacklevel=2)
@@ -89,9 +89,9 @@ def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None,
 
 
 def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto", focus_distances=None, align="auto",
-        reference=None, side=None, near=None, far=None, origin="pupil", mask=None, min_confidence=0.0,
-        smoothing=None, fill_unknown=False, preview=False, tile=None, workers=None, force=False, extras=(), opened=None,
-        progress=None) -> Outcome:
+        reference=None, side=None, swap=None, axis=None, y_scale=None, near=None, far=None, origin="pupil", mask=None,
+        min_confidence=0.0, smoothing=None, fill_unknown=False, preview=False, tile=None, workers=None, force=False,
+        extras=(), opened=None, progress=None) -> Outcome:
     """The main job: everything `dfd depth` does, with its options, and what it leaves behind.
 
     near, far        metres from `origin`;   mask   path of an image of the frames' size, 0 = leave out
@@ -104,15 +104,17 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     """
     check_target(folder, force=force)
     clock = Clock()
-    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
+    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side,
+                         swap=swap, axis=axis, y_scale=y_scale)
     offset = _offset(source, origin)
-    limits = None if near is None and far is None else _limits(source.scale, near, far, offset)
+    limits = None if near is None and far is None else _limits(source.result_scale, near, far, offset)
+    bounds = limits if source.scale == "metric" else None  # what the solver may know of them
     planned = outline(source, reduction_of(source, preview))
-    row = choose(planned, solver, limits)
-    used = _check_options(source, folder, row.halo(planned, limits), min_confidence, device, tile, workers, smoothing)
-    _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits))
+    row = choose(planned, solver, bounds)
+    used = _check_options(source, folder, row.halo(planned, bounds), min_confidence, device, tile, workers, smoothing)
+    _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=bounds))
     keep = None if mask is None else read_mask(mask, image_size(source.frames[0].path))
-    inputs = _digests(source, worker_count(workers))
+    inputs = digests(source.frames, worker_count(workers))
     clock.stop("open")
     if opened is not None:
         opened(source)
@@ -120,9 +122,10 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock.stages |= prepared.timings
     clock.stop()
     capture, views = prepared.capture, prepared.capture.views
-    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=limits,
+    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=bounds,
                          progress=None if progress is None else lambda *at: progress("solve", *at)).numpy()
     remarks = row.remarks(capture, result)
+    result, told = _held_to_known(source, result, prepared.reduction)
     confidence = result.confidence
     result = result.keep(confidence >= min_confidence)
     clock.stop("solve")
@@ -130,8 +133,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     intrinsics = _intrinsics(prepared)
     del capture
     prepared = replace(prepared, capture=None)  # its images are not needed any more
-    all_in_focus, index = _restore(prepared, views, result, workers, progress) if coordinates is None else \
-        _fuse(prepared, coordinates, result, progress)
+    all_in_focus, index = restored(prepared, views, result, workers, progress) if coordinates is None else \
+        fused(prepared, coordinates, result, progress)
     if smoothing is not None:
         result = _smoothed(result, all_in_focus, smoothing)
     if fill_unknown:
@@ -152,54 +155,39 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
         kept=prepared.kept, gains=tuple(float(gain) for gain in prepared.gains),
         noises=tuple(view.noise for view in views),
         noise_from=prepared.noise_from,
-        warnings=prepared.warnings + remarks + _emptiness(result, 0.0 if row.sparse else _HARDLY), inputs=inputs,
+        warnings=prepared.warnings + remarks + told + _emptiness(result, 0.0 if row.sparse else _HARDLY), inputs=inputs,
     )
     record = write_results(folder, outcome, force=force, extras=extras)
     return replace(outcome, timings=record["timings_s"])
 
 
 def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_distances=None, align="auto", reference=None,
-            side=None, near=None, far=None, origin="pupil", smoothing=None, preview=False, tile=None, workers=None,
-            force=False) -> tuple[Source, Forecast]:
+            side=None, swap=None, axis=None, y_scale=None, near=None, far=None, origin="pupil", smoothing=None,
+            preview=False, tile=None, workers=None, force=False) -> tuple[Source, Forecast]:
     """What `run` with these options would start from, and what it would need; nothing is decoded or written.
 
     Raises what `run` raises before it decodes.
     """
     check_target(folder, force=force)
-    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side)
-    limits = None if near is None and far is None else _limits(source.scale, near, far, _offset(source, origin))
+    source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side,
+                         swap=swap, axis=axis, y_scale=y_scale)
+    limits = None if near is None and far is None else _limits(source.result_scale, near, far, _offset(source, origin))
+    bounds = limits if source.scale == "metric" else None
     planned = outline(source, reduction_of(source, preview))
-    row = choose(planned, solver, limits)
-    _check_options(source, folder, row.halo(planned, limits), 0.0, "cpu", tile, workers, smoothing)
-    expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=limits)
+    row = choose(planned, solver, bounds)
+    _check_options(source, folder, row.halo(planned, bounds), 0.0, "cpu", tile, workers, smoothing)
+    expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=bounds)
     _check_room(folder, expected)
     return source, expected
 
 
-def _restore(prepared: Prepared, views, result, workers, progress):
-    """All-in-focus image of a capture that is no stack, from all its pictures at once; there is no index of frames."""
-    if any(view.lens is None for view in views):
-        return None, None
-    pictures = prepared.pictures()
-    return restore(pictures, views, result.values, workers=workers,
-                   progress=None if progress is None else lambda *at: progress("all-in-focus", *at)), None
-
-
-def _fuse(prepared: Prepared, coordinates, result, progress):
-    """All-in-focus image and index map of a stack, frame by frame."""
-    kept = prepared.kept
-    if progress is not None:
-        progress("all-in-focus", 0, len(kept))
-    height, width = image_size(prepared.source.frames[0].path)
-    fusion = AllInFocus(result.values, coordinates, matrices=prepared.matrices[list(kept)],
-                        size=(height // prepared.reduction, width // prepared.reduction), around=prepared.around)
-    ahead = 2 if height * width < _SMALL_PICTURE else 1
-    for number, picture in enumerate(in_order(prepared.picture, kept, ahead)):
-        fusion.add(number, picture, gain=prepared.gains[kept[number]])
-        if progress is not None:
-            progress("all-in-focus", number + 1, len(kept))
-    image, index = fusion.result()
-    return image, np.where(index < 0, np.int32(-1), np.asarray(kept, np.int32)[index])
+def _held_to_known(source, result, reduction):
+    """(the map, sentences): an affine map made metric by known depths, a metric one compared with them."""
+    if not source.known_depths:
+        return result, ()
+    if result.scale == "metric":
+        return result, disagreements(result, source.known_depths, reduction=reduction)
+    return anchored(result, source.known_depths, reduction=reduction)
 
 
 def _smoothed(result, picture, radius):
@@ -263,17 +251,6 @@ def _offset(source, origin) -> float:
     if origin == "pupil" or source.scale != "metric":
         return 0.0
     return source.profile.sensor_offset(source.frames[source.reference].settings)
-
-
-def _digests(source, workers):
-    """(path, sha256) of every frame, read by so many threads.  Raises ValueError when two frames are the same file."""
-    found: dict[str, str] = {}
-    digests = in_order(sha256, [frame.path for frame in source.frames], workers)
-    for frame, digest in zip(source.frames, digests, strict=True):
-        first = found.setdefault(digest, str(frame.path))
-        if first != str(frame.path):
-            raise ValueError(f"{frame.path}: the same picture as {first}, to the last byte; leave one of them out")
-    return tuple((path, digest) for digest, path in found.items())
 
 
 def _emptiness(result, hardly):

@@ -252,6 +252,21 @@ def test_compare_fits_what_it_was_asked_to(work, capsys):
     assert read_json(capsys.readouterr().out)["align"] == "monotone"
 
 
+def test_compare_adds_the_affine_invariant_scores_where_asked(work, capsys):
+    command = ("compare", work / "out", work / "capture" / "truth.tiff")
+    assert dfd(*command, "--affine-invariant", "--json") == 0
+    figures = read_json(capsys.readouterr().out)
+    scores = figures["affine_invariant"]
+    assert 0 < scores["ai1"] <= scores["ai2"] <= figures["rmse_dpt"] and scores["ai1"] < 0.1 * scores["constant_ai1"]
+    depth = work / "out" / "depth.tiff"  # metres in both files: the same axis, so the same scores
+    assert dfd("compare", depth, work / "capture" / "truth.tiff", "--affine-invariant", "--json") == 0
+    assert read_json(capsys.readouterr().out)["affine_invariant"]["ai1"] == pytest.approx(scores["ai1"], rel=1e-3)
+    assert dfd(*command, "--affine-invariant") == 0
+    assert "AI(1)" in (said := capsys.readouterr().out) and "never compare" in said
+    assert dfd(*command, "--json") == 0
+    assert "affine_invariant" not in read_json(capsys.readouterr().out)
+
+
 def test_info_tells_every_value_with_its_source(work, capsys):
     assert dfd("info", work / "capture", "--json") == 0
     files = read_json(capsys.readouterr().out)

@@ -74,7 +74,7 @@ FILES = {
     "missing of two": (None, ("in/f0.tiff", "in/f9.tiff"), ("in/f9.tiff: no such file",)),
     "dangling link": (dangling, ("in",), ("frames[2].file (f2.tiff): no such file",)),
     "folder for a file": (a_folder, ("in/f1.tiff", "in/f2.tiff", "in/f3.tiff"), ("in/f2.tiff",)),
-    "empty folder": (only(), ("in",), ("in: no images in this folder", "dfd reads TIFF, PNG, JPEG, npy and RAW")),
+    "empty folder": (only(), ("in",), ("in: no images in this folder", "dfd reads TIFF, PNG, JPEG, PGM, npy and RAW")),
     "one image in a folder": (only("f1.tiff"), ("in",), ("f1.tiff: 1 image, at least 2 are needed", "different focus")),
     "one image": (None, ("in/f1.tiff",), ("in/f1.tiff: 1 image, at least 2 are needed",)),
     "two images of a stack": (only("f1.tiff", "f2.tiff"), ("in",), ("at least 3 images", "has 2")),
@@ -194,10 +194,6 @@ TOML = {
                           ("white_level (5) must exceed black_level (9)",)),
     "lens profile missing": (broken(("[camera]", 'lens = "none.json"\n[camera]')), ("none.json: no such lens profile",)),
     "blur without its width": (broken(("[camera]", '[camera]\npsf = "disk-gaussian"')), ("capture.toml", "psf_core_px")),
-    "no solver for this kind": (write("capture.toml", 'kind = "dual-pixel"\n' + CAMERA
-                                      + '[[frames]]\nfile = "f0.tiff"\nfocus_distance_m = 0.6\nview = "left"\n'
-                                      '[[frames]]\nfile = "f1.tiff"\nfocus_distance_m = 0.6\nview = "right"\n'),
-                                ("no optics or no kappa", "kappa")),
     "wrong count for the kind": (broken(("[camera]", 'kind = "differential-quad"\n[camera]')),
                                  ("5 files for kind differential-quad, which has exactly 4",)),
 }

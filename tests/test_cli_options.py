@@ -20,7 +20,7 @@ OPTIONS = {
     "--bogus": ("No such option: --bogus", "see dfd depth --help"),
     "--solver best": ("solver ('best') must be auto or one of focus-measure",),
     "--kind stack": ("'--kind'", "'stack' is not one of", "'focal-stack'", "see dfd depth --help"),
-    "--kind dual-pixel": ("5 files for kind dual-pixel, which has exactly 2",),
+    "--kind dual-pixel": ("5 images, and no two are named as left and right views", "name the two files, left first"),
     "--device cuda": ("device 'cuda': no CUDA GPU", "--device cpu"),
     "--focus-distances 0.5,0.6": ("--focus-distances has 2 distances for 5 files", "one per file"),
     "--focus-distances 0.5,0.6,0.7,0.8,-0.9": ("--focus-distances[4] (-0.9 m) must be positive",),

@@ -2,7 +2,6 @@
 
 import gc
 import weakref
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from test_cli import dfd
 from dfd import decode, noise
 from dfd.decode import _stated_noise, decode_frames
 from dfd.io import scratch
+from dfd.io.frames import Plane
 from dfd.io.images import write_tiff
 from dfd.io.sources import open_source
 from dfd.noise import LUMINANCE_TAPS, Noise, bands
@@ -91,7 +91,7 @@ def test_bands_are_84_rows_evenly_spread_shifted_from_frame_to_frame_and_copies(
 def test_stated_noise_is_that_of_the_pixels_after_filter_channels_and_blocks(rng, taps, reduction):
     """Measured on a flat field of 1000 e- and 20 e- read noise; variance within 3 %."""
     gain, read, dn_range, share = 0.5, 20.0, 4000.0, 0.6
-    found = _stated_noise(SimpleNamespace(dn_range=dn_range, share=share, taps=taps), gain, read, reduction)
+    found = _stated_noise(Plane(None, dn_range, taps, share), gain, read, reduction)
     level = 1000 / (gain * dn_range)
     variance = share * (1000 + read**2) / (gain * dn_range) ** 2
     field = level + np.sqrt(variance) * rng.standard_normal((720, 900))

@@ -84,3 +84,13 @@ def test_the_even_pair_has_the_optics_of_the_middle():
 def test_grids_that_do_not_fit_are_refused(arguments, expected):
     with pytest.raises(ValueError, match=expected):
         DualPixelField(**arguments, size=(10, 10))
+
+
+def test_parts_fill_the_picture_and_kappa_differs_little_within_one():
+    whole = field((200, 300))
+    seen, kappa = np.zeros((200, 300), int), whole.over(KAPPA, np.zeros((200, 300)))
+    for part in whole.parts((200, 300)):
+        seen[part] += 1
+        assert kappa[part].max() / kappa[part].min() < 1.08**2 * 1.02  # along both axes
+    assert (seen == 1).all()
+    assert DualPixelField([[0.1]], None, (10, 10)).parts((10, 10)) == [(slice(0, 10), slice(0, 10))]

@@ -12,8 +12,9 @@ LAYERS = (
     {"optics", "backend", "threads"},
     {"psf", "measured", "fieldpsf", "imaging", "noise", "kernels"},
     {"settings", "lensfile", "lenscurves", "profile", "field", "capture", "depthmap", "lightfield"},
-    {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "bound", "plan", "restore", "apps", "tiles"},
-    {"pipeline", "streaming", "sequences", "firstquad", "assemble", "cautions", "decode", "forecast", "io"},
+    {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "affine", "anchors", "bound", "plan", "restore", "apps",
+     "tiles"},
+    {"pipeline", "allfocus", "streaming", "sequences", "firstquad", "assemble", "cautions", "decode", "forecast", "io"},
     {"report", "batch", "cluster", "console"},
     {"cli"},
 )

@@ -7,13 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dfd.io.sidecar import CAMERA, FRAME, TOP, read_sidecar
+from dfd.anchors import KnownDepth
+from dfd.io.sidecar import CAMERA, FRAME, KNOWN_DEPTH, TOP, read_sidecar
 
 EVERYTHING = """
 kind = "focal-stack"
 distance_from = "sensor"
 lens = "lens.json"
 side = "far"
+swap = true
+axis = "y"
+y_scale = 2
 [camera]
 focal_length_mm = 50.0
 f_number = 2.8
@@ -37,12 +41,24 @@ iso = 100
 reference = true
 view = "left"
 role = "power-minus"
+black_level = [64, 64, 65, 64]
+white_level = 1023
+white_sheet = "b.tiff"
 [[frames]]
 file = "sub/b.tiff"
 focus_dpt = -0.1
 f_number = 4
 focus_coordinate = -12
 stage_position_mm = 0
+[[known_depths]]
+x_px = 120
+y_px = 80.5
+depth_m = 0.9
+radius_px = 12
+[[known_depths]]
+x_px = 0
+y_px = 7
+depth_m = 3
 """
 
 
@@ -79,11 +95,15 @@ def test_every_key_of_the_interface_is_read_in_si(folder):
     assert (first.reference, first.view, first.role) == (True, "left", "power-minus")
     assert si(second.values) == {"focus": -0.1, "f_number": 4, "focus_coordinate": -12, "stage_position": 0}
     assert {value.source for value in first.values.values()} == {"capture.toml"}
+    assert (sidecar.swap, sidecar.axis, sidecar.y_scale) == (True, "y", 2)
+    assert (first.black_level, first.white_level, first.white_sheet) == ((64, 64, 65, 64), 1023, folder / "b.tiff")
+    assert sidecar.known_depths == (KnownDepth(120, 80.5, 0.9, 12), KnownDepth(0, 7, 3))
 
 
 def test_the_text_above_uses_every_key_of_the_tables():
     used = {line.split("=")[0].strip() for line in EVERYTHING.splitlines() if "=" in line}
-    assert used == (set(TOP) - {"folders"}) | set(CAMERA) | set(FRAME)  # folders: of a sequence, see test_sequences.py
+    # folders: of a sequence, see test_sequences.py
+    assert used == (set(TOP) - {"folders"}) | set(CAMERA) | set(FRAME) | set(KNOWN_DEPTH)
 
 
 def test_an_empty_file_says_nothing_and_infinity_is_a_distance(folder):
@@ -127,6 +147,14 @@ WRONG = {
     "text for a number": ('[camera]\nf_number = "2.8"', r"camera.f_number \(2.8\) must be a number, without quotes"),
     "truth for a number": ("[camera]\nf_number = true", "must be a number"),
     "number for truth": ("[camera]\nlinear = 1", r"camera.linear \(1\) must be true or false"),
+    "swap in quotes": ('swap = "yes"', r"swap \(yes\) must be true or false"),
+    "no such axis": ('axis = "z"', r"axis \(z\) must be one of x, y"),
+    "pixels upside down": ("y_scale = -1", r"y_scale \(-1\) must be positive"),
+    "known depth without a place": ("[[known_depths]]\nx_px = 1\ndepth_m = 1", r"known_depths\[0\] has no y_px; add y_px"),
+    "known depth behind the lens": ("[[known_depths]]\nx_px = 1\ny_px = 1\ndepth_m = -1",
+                                    r"known_depths\[0\].depth_m \(-1 m\) must be positive"),
+    "known depth in the wrong place": ("depth_m = 1", r"depth_m stands in .*; move it to \[\[known_depths\]\]"),
+    "one known depth as a table": ("[known_depths]\nx_px = 1", r"known_depths must be tables, each written \[\[known_d"),
     "number for text": ("lens = 5", r"lens \(5\) must be text in quotes"),
     "unknown word": ('kind = "focalstack"', r"kind \(focalstack\) must be one of .* did you mean 'focal-stack'"),
     "five levels": ("[camera]\nblack_level = [1,2,3,4,5]", "black_level has 5 numbers"),

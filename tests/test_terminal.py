@@ -251,7 +251,7 @@ def test_the_summary_has_the_numbers_of_result_json(scale, capsys, tmp_path):
     assert f"{depth['p01']:.4g} to {depth['p99']:.4g} {'m' if scale == 'metric' else 'frames'} (1st" in line
 
 
-def test_info_does_not_promise_what_no_solver_does(tmp_path):
+def test_info_says_what_a_dual_pixel_pair_without_kappa_would_give(tmp_path):
     from dfd.cli.overview import overview_lines
     from dfd.io.describe import describe
     from dfd.io.simulated import write_simulation
@@ -262,5 +262,9 @@ def test_info_does_not_promise_what_no_solver_does(tmp_path):
     lines = [line for line in toml.read_text().splitlines() if not line.startswith("kappa")]
     toml.write_text("\n".join(lines))
     lines = overview_lines(describe([tmp_path / "pair"]))
-    assert any("would stop: no optics or no kappa" in line for line in lines)
-    assert not any("would give" in line for line in lines)
+    assert any("would give NOT metric: signed blur or disparity" in line for line in lines)
+    assert any("because kappa is not known" in line for line in lines)
+    toml.write_text(toml.read_text() + "".join(f"\n[[known_depths]]\nx_px = {x}\ny_px = 9\ndepth_m = {x}" for x in (2, 30)))
+    lines = overview_lines(describe([tmp_path / "pair"]))
+    assert any("would give metric depth" in line for line in lines)
+    assert any("because the depths at 2 places are known" in line for line in lines)

@@ -31,12 +31,14 @@ class DualPixelPair(Capture):
     axis      "x", or "y" for views that differ along y: left is then the upper half, what is nearer lies further down in it
     y_scale   height of a pixel over its width (rows that the sensor summed); kappa, coc and disparity count widths, or
               heights where the axis is y
+    orientation    EXIF 1..8: which way is up in the images, which are as the file stores them
     """
 
     kappa: float | None = None
     field: DualPixelField | None = None
     axis: str = "x"
     y_scale: float = 1.0
+    orientation: int = 1
 
     kind = "dual-pixel"
 

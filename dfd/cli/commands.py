@@ -2,76 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dfd.cli.choices import (
+    PRESETS,
+    SCENES,
+    AsJson,
+    Axis,
+    Device,
+    Fit,
+    Force,
+    Format,
+    Kind,
+    Origin,
+    Output,
+    Side,
+)
 from dfd.cli.planning import plan
 from dfd.console import Progress, note, say, start
 
 app = typer.Typer(name="dfd", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Metric depth, with honest uncertainty, from several differently focused images.")
-
-
-class Kind(StrEnum):
-    """Capture kinds, as in capture.toml."""
-
-    AUTO = "auto"
-    FOCAL_STACK = "focal-stack"
-    APERTURE_PAIR = "aperture-pair"
-    DUAL_PIXEL = "dual-pixel"
-    DIFFERENTIAL_QUAD = "differential-quad"
-    VIEWS = "views"
-
-
-class Device(StrEnum):
-    """Where the arithmetic runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class Side(StrEnum):
-    """On which side of focus the scene lies."""
-
-    NEAR = "near"
-    FAR = "far"
-
-
-class Origin(StrEnum):
-    """Where depth is measured from."""
-
-    PUPIL = "pupil"
-    SENSOR = "sensor"
-
-
-class Fit(StrEnum):
-    """What `dfd compare` may fit on the reference."""
-
-    NONE = "none"
-    OFFSET = "offset"
-    AFFINE = "affine"
-    MONOTONE = "monotone"
-
-
-class Format(StrEnum):
-    """File formats of a simulation."""
-
-    DNG = "dng"
-    TIFF = "tiff"
-    NPY = "npy"
-
-
-SCENES = "plane, slant, step, sphere, thin, slant-sphere, demo"
-PRESETS = "50mm-f2.8, 50mm-f4-12um, macro-100mm, phone, cod"
-"""Names that dfd.simulate knows, spelled here so that help need not load it."""
-
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="folder to write; must not exist")]
-Force = Annotated[bool, typer.Option("--force", help="replace DIR if it is a result of dfd")]
-AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 
 
 @app.command()
@@ -90,6 +44,11 @@ def depth(
     reference: Annotated[int | None, typer.Option(
         metavar="N", help="frame whose pixel grid the maps have, 0 = first in input order [default: the middle]")] = None,
     side: Annotated[Side | None, typer.Option(help="aperture pair: the scene lies near or far of focus")] = None,
+    swap: Annotated[bool, typer.Option("--swap", help="dual pixel: exchange the left and the right view")] = False,
+    axis: Annotated[Axis | None, typer.Option(
+        help="dual pixel: the stored pixels' axis along which the views differ [default: x]")] = None,
+    y_scale: Annotated[float | None, typer.Option(
+        metavar="S", help="dual pixel: height of a pixel over its width, 2 where rows were added [default: 1]")] = None,
     near: Annotated[float | None, typer.Option(metavar="M", help="nearest depth to keep [m from the origin]")] = None,
     far: Annotated[float | None, typer.Option(metavar="M", help="farthest depth to keep [m from the origin]")] = None,
     origin: Annotated[Origin, typer.Option(help="measure depth from the entrance pupil or the sensor mark")] = Origin.PUPIL,
@@ -119,7 +78,9 @@ def depth(
             min_confidence=min_confidence, preview=preview, workers=workers, dry_run=dry_run, force=force,
             refused={"--device": device is Device.CUDA, "--focus-distances": focus_distances is not None,
                      "--align": align not in ("auto", "none"), "--reference": reference is not None,
-                     "--side": side is not None, "--smooth": smooth is not None, "--fill": fill, "--tile": tile is not None})
+                     "--side": side is not None, "--swap": swap, "--axis": axis is not None,
+                     "--y-scale": y_scale is not None, "--smooth": smooth is not None, "--fill": fill,
+                     "--tile": tile is not None})
         return
     from dfd.cli.terminal import forecast_lines, scale_first, summary
     from dfd.pipeline import foresee, run
@@ -127,8 +88,8 @@ def depth(
     if dry_run:
         source, expected = foresee(
             inputs, output, kind=kind, solver=solver, lens=lens, focus_distances=_numbers(focus_distances), align=align,
-            reference=reference, side=side, near=near, far=far, origin=origin, smoothing=smooth, preview=preview,
-            tile=tile, workers=workers, force=force)
+            reference=reference, side=side, swap=swap or None, axis=axis, y_scale=y_scale, near=near, far=far,
+            origin=origin, smoothing=smooth, preview=preview, tile=tile, workers=workers, force=force)
         scale_first(source, origin=origin.value)
         forecast_lines(expected, source, output)
         return
@@ -141,9 +102,9 @@ def depth(
     with Progress() as progress:
         outcome = run(
             inputs, output, kind=kind, solver=solver, lens=lens, device=device, focus_distances=_numbers(focus_distances),
-            align=align, reference=reference, side=side, near=near, far=far, origin=origin, mask=mask,
-            min_confidence=min_confidence, smoothing=smooth, fill_unknown=fill, preview=preview, tile=tile, workers=workers,
-            force=force, extras=(write_report,), opened=opened, progress=progress,
+            align=align, reference=reference, side=side, swap=swap or None, axis=axis, y_scale=y_scale, near=near, far=far,
+            origin=origin, mask=mask, min_confidence=min_confidence, smoothing=smooth, fill_unknown=fill, preview=preview,
+            tile=tile, workers=workers, force=force, extras=(write_report,), opened=opened, progress=progress,
         )
     summary(outcome, output)
 
@@ -185,15 +146,21 @@ def compare(
     align: Annotated[Fit, typer.Option(help="what may be fitted on the reference first")] = Fit.NONE,
     border: Annotated[int, typer.Option(metavar="PX", min=0, help="pixels to leave out at each edge")] = 0,
     scale: Annotated[float | None, typer.Option(metavar="M", help="metres per unit of an integer reference file")] = None,
+    affine_invariant: Annotated[bool, typer.Option(
+        "--affine-invariant", help="add the scores of dual-pixel papers: AI(1), AI(2), four kinds of 1 - |rho|")] = False,
     as_json: AsJson = False,
 ):
     """Judge a depth map by a reference: errors, density, honesty of sigma."""
+    from dfd.cli.figures import affine_figures
     from dfd.cli.terminal import metrics_table
     from dfd.evaluate import compare as judge
     from dfd.io.maps import read_map, read_mask
 
-    figures = judge(read_map(result), read_map(reference, scale=scale), mask=None if mask is None else read_mask(mask),
-                    align=align.value, border=border)
+    found, known = read_map(result), read_map(reference, scale=scale)
+    wanted = None if mask is None else read_mask(mask)
+    figures = judge(found, known, mask=wanted, align=align.value, border=border)
+    if affine_invariant:
+        figures["affine_invariant"] = affine_figures(found, known, figures["scale"], mask=wanted, border=border)
     metrics_table(figures, as_json=as_json)
 
 

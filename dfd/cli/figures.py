@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dfd.affine import affine_errors
 from dfd.cli.overview import columns
+from dfd.depthmap import DepthMap
 from dfd.evaluate import SUFFIXES
 from dfd.io.wording import metre_unit, plain
 
@@ -11,8 +13,24 @@ _ERRORS = {"rmse": "root mean square error", "mae": "mean absolute error", "medi
            "median_error": "median error, result - reference"}
 _RELATIVE = {"median_relative_error": "median relative error", "mean_relative_error": "mean relative error",
              "p90_relative_error": "90th percentile, relative"}
+_AFFINE = {
+    "ai1": ("AI(1)", "mean absolute error after the best line"), "ai2": ("AI(2)", "root mean square error after it"),
+    "constant_ai1": ("AI(1) of a constant map", "an AI(1) near it says nothing about the map"),
+    "constant_ai2": ("AI(2) of a constant map", ""),
+    "spearman": ("1 - |rho|", "true ranks; never compare it with one of the three below, nor these with each other"),
+    "spearman_dense8": ("1 - |rho|, dense8", "as in the DSLR tables"),
+    "spearman_dense_float": ("1 - |rho|, dense float", "depends on the float format"),
+    "spearman_google": ("1 - |rho|, google", "central 512 x 384 px"),
+    "gm": ("GM", "of AI(1), AI(2), 1 - |rho|"), "gm_dense8": ("GM, dense8", "with dense8, as in the DSLR tables")}
 _UNITS = {"dpt": "dioptre", "frames": "frames", "px": "px", "reference_units": "units of the reference"}
 _SAID = {"scale", "unit", "align", "alignment", "n_reference", "n", "density", "sparsification", "n_metres"}
+
+
+def affine_figures(result, reference, scale, *, mask, border) -> dict:
+    """`dfd.affine_errors` of what `dfd compare` reads: plain files of a metric comparison hold metres, and are inverted."""
+    if scale == "metric":
+        result, reference = (item.values if isinstance(item, DepthMap) else 1 / item for item in (result, reference))
+    return affine_errors(result, reference, mask, border)
 
 
 def metric_lines(figures: dict) -> list[str]:
@@ -21,12 +39,17 @@ def metric_lines(figures: dict) -> list[str]:
     used = set(_SAID)
     blocks = (_headline(figures, suffix, used), _honesty(figures, used), _ranking(figures, used),
               _details(figures, suffix, used))
+    free = [(name, _plain(figures["affine_invariant"][key]), said) for key, (name, said) in _AFFINE.items()
+            if "affine_invariant" in figures]
+    used.add("affine_invariant")
     rest = [(key, _plain(value)) for key, value in figures.items() if key not in used]
     lines = [_title(figures)]
     for heading, rows in zip(("", "sigma: do errors stay within it?", "sigma: does it rank the errors?", "all errors"),
                              blocks, strict=True):
         if rows:
             lines += ["", *([heading] if heading else []), *columns(rows)]
+    if free:
+        lines += ["", "up to an affine line, in units of the reference (dioptres for a metric result)", *columns(free)]
     return lines + (["", "more", *columns(rest)] if rest else [])
 
 

@@ -119,8 +119,8 @@ def _outlook(overview):
         choose(outline(source))
     except ValueError as error:
         return [f"dfd depth would stop: {error}"]
-    words = _SCALES[source.scale]
-    if source.scale in ("steps", "affine"):
+    words = _SCALES[source.result_scale]
+    if source.result_scale in ("steps", "affine"):
         words = f"{words}: {quantity(source.scale, source.order)}"
     counted = f" {ORDERS[source.order]}" if source.kind == "focal-stack" else ""
     return [f"dfd depth would give {words}", f"  because {_reason(source)}",
@@ -133,6 +133,8 @@ def _reason(source):
         return "the optics and the focus of every frame are known"
     if source.scale == "stage":
         return "rail positions are known, but not the optics"
+    if source.result_scale != source.scale:
+        return f"the depths at {len(source.known_depths)} places are known"
     if source.scale == "affine":
         return "the optics are not known" if not any("kappa" in line for line in source.missing) else "kappa is not known"
     return _ORDERED_BY[source.order]

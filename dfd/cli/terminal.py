@@ -17,6 +17,9 @@ MOST_WARNINGS = 6
 
 def scale_first(source, *, origin: str = "pupil") -> None:
     """Before the minutes of work: what the result will be."""
+    if source.scale != source.result_scale:
+        say(f"metric depth: dual-pixel disparity through {len(source.known_depths)} known depths [m]")
+        return
     if source.scale == "metric":
         say(f"metric depth: {quantity('metric', source.order)} from the {ORIGINS[origin]} [m]")
         return

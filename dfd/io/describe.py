@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dfd.io.dualpixel import PairOptions, as_views
 from dfd.io.encoding import Encoding, encoding_of, told_profiles
+from dfd.io.frames import is_raw
 from dfd.io.gather import ImageFile, gather
 from dfd.io.inputs import find_inputs
 from dfd.io.merge import stated_by_user, tell_once
@@ -59,14 +61,17 @@ def describe(inputs, *, lens=None) -> Overview:
     lens   path of a LensProfile, default the one that capture.toml names
     Raises OSError for inputs that are not there and for the profile, ValueError for capture.toml.
     """
-    found = find_inputs(inputs, least=1)
+    found, source, trouble = find_inputs(inputs, least=1), None, ""
+    try:
+        found = as_views(found, "auto", PairOptions())
+    except (OSError, ValueError) as error:
+        trouble = "" if is_raw(found.files[0]) else _one_line(error)  # one RAW file is no capture
     profile = find_profile(lens, found)
     gathered = gather(found, profile, {})
     linear = found.sidecar.linear if found.sidecar else None
-    files = tuple(_describe(item, profile, linear) for item in gathered.files)
+    files = tuple(_describe(item, profile, linear) for item in {item.path: item for item in gathered.files}.values())
     bad = tuple((path, _one_line(error)) for path, error in gathered.bad)
-    source, trouble = None, ""
-    if len(found.files) > 1:
+    if len(found.files) > 1 and not trouble:
         try:
             source = make_source(found, gathered, profile)
         except (OSError, ValueError) as error:

@@ -28,7 +28,8 @@ _CENTIMETRE = 3  # FocalPlaneResolutionUnit
 _INFINITY = (0xFFFFFFFF, 1)  # EXIF's code for an infinite SubjectDistance
 
 
-def write_dng(path, codes, *, black_level, white_level, settings: CameraSettings | None = None, pattern="RGGB"):
+def write_dng(path, codes, *, black_level, white_level, settings: CameraSettings | None = None, pattern="RGGB",
+              second=None):
     """Write `codes`, uint16 DN, as a DNG that any RAW reader opens; return the path.
 
     codes         (H, W) of a mosaic, (H, W, 3) of a linear (already demosaiced) image
@@ -38,28 +39,43 @@ def write_dng(path, codes, *, black_level, white_level, settings: CameraSettings
                   focus_distance (or focus) become EXIF tags; SubjectDistance is written from the sensor mark, as
                   cameras do, so a distance from the pupil is converted with the nominal lens
     pattern       one of PATTERNS, "XTRANS", or "LINEAR" for (H, W, 3)
+    second        like `codes`, a second frame with the same levels: one half of each pixel of a dual-pixel RAW
     Raises TypeError for another dtype or shape, ValueError for levels, pattern or pixels that do not fit.
     """
     import tifffile
 
     if pattern not in _LAYOUTS:
         raise ValueError(f"pattern ({pattern!r}) must be one of {', '.join(_LAYOUTS)}")
+    layout = _LAYOUTS[pattern]
+    black = _levels(black_level, white_level, len(layout) or 3)
+    codes = _checked(codes, layout, white_level)
+    if second is not None:
+        second = _checked(second, layout, white_level)
+        if second.shape != codes.shape:
+            raise ValueError(f"second ({second.shape[1]} x {second.shape[0]} px) must have the size of codes, "
+                             f"{codes.shape[1]} x {codes.shape[0]} px: both frames are of the same pixels")
+    tags = _dng_tags(black, int(white_level), layout) + _optics_tags(settings or CameraSettings(), codes.shape)
+    photometric = _CFA if layout else _LINEAR_RAW
+    with tifffile.TiffWriter(path) as file:
+        for frame in (codes,) if second is None else (codes, second):
+            file.write(frame, photometric=photometric, metadata=None, software="dfd", extratags=sorted(tags))
+    return Path(path)
+
+
+def _checked(codes, layout, white_level):
+    """The codes of one frame as an array.  Raises as `write_dng` does."""
     codes = np.asarray(codes)
-    layout, shape = _LAYOUTS[pattern], "(H, W, 3)" if pattern == "LINEAR" else "(H, W)"
+    shape = "(H, W)" if layout else "(H, W, 3)"
     if codes.dtype != np.uint16 or codes.ndim != shape.count(",") + 1 or codes.shape[2:] not in ((), (3,)):
         raise TypeError(f"codes ({codes.dtype}, shape {codes.shape}) must be a {shape} uint16 array of raw DN")
     if min(codes.shape[:2]) < _SMALLEST:
         raise ValueError(f"codes ({codes.shape[1]} x {codes.shape[0]} px) must be at least {_SMALLEST} px each way: "
                          "RAW readers refuse smaller files; use TIFF instead")
-    black = _levels(black_level, white_level, len(layout) or 3)
     ceiling = (1 << int(white_level).bit_length()) - 1
     if int(codes.max()) > ceiling:
         raise ValueError(f"codes: maximum {int(codes.max())} DN exceeds {ceiling} DN, the bit depth that holds "
                          f"white_level ({white_level:g} DN); clip the pixels first")
-    tags = _dng_tags(black, int(white_level), layout) + _optics_tags(settings or CameraSettings(), codes.shape)
-    tifffile.imwrite(path, codes, photometric=_CFA if layout else _LINEAR_RAW, metadata=None, software="dfd",
-                     extratags=sorted(tags))
-    return Path(path)
+    return codes
 
 
 def _levels(black_level, white_level, count) -> tuple[int, ...]:

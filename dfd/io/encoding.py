@@ -16,6 +16,7 @@ from dfd.io.frames import is_raw
 from dfd.io.images import default_linear, embedded_profile, file_format, samples
 from dfd.io.integrity import check_tiff
 from dfd.io.npy import MOST_COLOURS, open_npy
+from dfd.io.pgm import is_capture
 
 _PNG_COLOUR = 25  # place in the file: 0 and 4 are grey
 _CURVES = (b"rTRC", b"gTRC", b"bTRC", b"kTRC")
@@ -48,6 +49,7 @@ def encoding_of(path, stated: bool | None) -> Encoding:
     kind = f"{size}{form if form == 'npy' else form.upper()}"
     if stated is not None:
         return Encoding(stated, "capture.toml", kind, floating)
+    kind = "10-bit PGM of PDCapture" if form == "pgm" and is_capture(path) else kind
     return Encoding(default_linear(path), f"default for {kind}", kind, floating)
 
 
@@ -57,6 +59,8 @@ def has_colours(path) -> bool | None:
     if form == "tiff":
         first = check_tiff(path)[0]
         return first.samples > 2 or first.photometric not in (0, 1)
+    if form == "pgm":
+        return False
     if form == "npy":
         shape = open_npy(path).shape
         return len(shape) > 2 and 2 < shape[2] <= MOST_COLOURS

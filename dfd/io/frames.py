@@ -6,18 +6,22 @@ reduced like a linear picture, by its Rec. 709 sum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from dfd.io import images, raw
+from dfd.io import halves, images, raw
 from dfd.io.light import CLIPPED, REC709
 from dfd.io.sensor import COLOURS, TAPS
+from dfd.io.sheets import shading
 from dfd.settings import CameraSettings
 
 _LEAST_KNOWN = 0.01
 """Share of the pixels that must be below white."""
+
+_LINEAR_SHARE = float(np.sum(REC709**2))
+"""Variance of the Rec. 709 sum of three channels, over that of one."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ class Frame:
     black_level     file units, one number or one per channel (Bayer: 2x2 pattern, row by row); None: from the file
     white_level     file units; None: from the file
     view, role      its part in a dual-pixel pair or a differential quad
+    half            the view is a half of a dual-pixel RAW, which is one file: a name in `dfd.io.halves`; None: a whole file
+    sheets          pictures of an evenly lit white surface through the left half and through that of this right view, whose
+                    light is multiplied by their ratio; None: as it is
     orientation     EXIF 1..8, for previews only: arrays are never rotated
     white_balance   for colour only: factors for R, G, B of a RAW file, or the RAW file that knows them (rawpy tells them
                     only after decoding, so they are asked when colours are read); None: leave colours as they are
@@ -43,6 +50,18 @@ class Frame:
     role: str | None = None
     orientation: int = 1
     white_balance: tuple[float, float, float] | Path | None = None
+    half: str | None = None
+    sheets: tuple[Frame, Frame] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its file, with the view where that file holds several."""
+        return self.path.name if self.half is None else f"{self.path.name} ({self.view} view)"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that it is made from."""
+        return self.path, *(sheet.path for sheet in self.sheets or ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +72,15 @@ class Plane:
     dn_range   white - black in file units (DN)
     taps       separable filter (1-D weights, y and x alike) that the sensor's white noise went through
     share      variance of the noise over that of one channel, before `taps`: below 1 where channels were averaged
+    reads      readouts whose noise it carries;   gain   factor that its light was multiplied by, over the picture about
     """
 
     image: np.ndarray
     dn_range: float
     taps: tuple[float, ...] = (1.0,)
     share: float = 1.0
+    reads: int = 1
+    gain: float = 1.0
 
 
 def is_raw(path) -> bool:
@@ -76,35 +98,43 @@ def read_luminance(frame: Frame) -> Plane:
 
     Raises OSError for the file, or when hardly a pixel of it is below white; ValueError for its values.
     """
-    plane = _raw_luminance(frame) if is_raw(frame.path) else _picture_luminance(frame)
+    plane = _half_luminance(frame) if frame.half else _raw_luminance(frame) if is_raw(frame.path) else \
+        _picture_luminance(frame)
+    if frame.sheets is not None:
+        ratio = _shading(frame)
+        plane = replace(plane, image=plane.image * ratio, gain=float(ratio.mean()))
     known = np.count_nonzero(np.isfinite(plane.image)) / plane.image.size
     if known < _LEAST_KNOWN:
-        raise OSError(f"{frame.path}: {100 * (1 - known):.4g} % of the pixels are at white, at most "
+        raise OSError(f"{frame.path.parent / frame.name}: {100 * (1 - known):.4g} % of the pixels are at white, at most "
                       f"{100 * (1 - _LEAST_KNOWN):g} % can be used; the frame is overexposed, leave it out")
     return plane
 
 
 def _raw_luminance(frame):
-    from dfd.kernels import mosaic
-
     image = _read_raw(frame)
-    if image.codes.ndim == 3:
-        share = float(np.sum(REC709**2))
-        return Plane(mosaic.blend(image.codes, image.black, image.white, REC709), image.dn_range, share=share)
-    return Plane(_filtered(image), image.dn_range, TAPS[image.period])
+    return Plane(image.luminance(), image.dn_range, *_mixture(image))
 
 
-def _filtered(image):
-    """(H, W) float32 luminance of a mosaic or a monochrome sensor."""
-    from dfd.kernels import mosaic
+def _half_luminance(frame):
+    both = _read_halves(frame)
+    return Plane(both.luminance(frame.half), both.dn_range, *_mixture(both.main), reads=halves.READS[frame.half])
 
-    return mosaic.luminance(image.codes, image.black, image.white[0], TAPS[image.period], image.period)
+
+def _mixture(image):
+    """(taps, share) as in Plane of what a RAW image is reduced to."""
+    return (1.0,) if image.codes.ndim == 3 else TAPS[image.period], _LINEAR_SHARE if image.codes.ndim == 3 else 1.0
+
+
+def _shading(frame):
+    """(H, W) float32 factor that makes a right view as bright as the left one, from the white sheets of both."""
+    left, right = (read_luminance(sheet).image for sheet in frame.sheets)
+    return shading(left, right, image_size(frame.path), [sheet.name for sheet in frame.sheets])
 
 
 def _picture_luminance(frame):
     picture = images.read_grey(frame.path, linear=frame.linear, black_level=frame.black_level,
                                white_level=frame.white_level, clipped=CLIPPED)
-    return Plane(picture.values, picture.dn_range, share=float(np.sum(REC709**2)) if picture.colour else 1.0)
+    return Plane(picture.values, picture.dn_range, share=_LINEAR_SHARE if picture.colour else 1.0)
 
 
 def read_colour(frame: Frame) -> np.ndarray:
@@ -113,12 +143,15 @@ def read_colour(frame: Frame) -> np.ndarray:
     A mosaic is interpolated linearly and white-balanced, cut at 1 so that saturated pixels stay white.  A mosaic of other
     colours than red, green and blue gives its luminance.
     """
+    values = _raw_colour(frame) if is_raw(frame.path) else _read_picture(frame).values
+    values = values if values.ndim == 3 else values[..., None]
+    return values if frame.sheets is None else values * _shading(frame)[..., None]
+
+
+def _raw_colour(frame):
     from dfd.kernels import mosaic
 
-    if not is_raw(frame.path):
-        values = _read_picture(frame).values
-        return values if values.ndim == 3 else values[..., None]
-    image = _read_raw(frame)
+    image = _read_halves(frame).picture(frame.half) if frame.half else _read_raw(frame)
     balance = _balance(frame)
     gains, limit = ((1.0, 1.0, 1.0), np.inf) if balance is None else (balance, 1.0)
     if image.codes.ndim == 3:
@@ -127,7 +160,7 @@ def read_colour(frame: Frame) -> np.ndarray:
         return np.minimum(colours, np.float32(limit), out=colours)
     if image.pattern is not None and max(map(max, image.pattern)) < len(COLOURS):
         return mosaic.demosaic(image.codes, image.black, image.white[0], image.pattern, gains=gains, limit=limit)
-    return np.nan_to_num(_filtered(image), copy=False, nan=1.0)[..., None]
+    return np.nan_to_num(image.luminance(), copy=False, nan=1.0)
 
 
 def _balance(frame):
@@ -137,6 +170,10 @@ def _balance(frame):
 
 def _read_raw(frame):
     return raw.read_raw(frame.path, black_level=frame.black_level, white_level=frame.white_level)
+
+
+def _read_halves(frame):
+    return halves.read_halves(frame.path, black_level=frame.black_level, white_level=frame.white_level)
 
 
 def _read_picture(frame):

@@ -1,4 +1,4 @@
-"""Read TIFF, PNG, JPEG and npy into linear float32, in the orientation that the file stores; write TIFF.
+"""Read TIFF, PNG, JPEG, PGM and npy into linear float32, in the orientation that the file stores; write TIFF.
 
 Black is subtracted first; a display-referred file is then undone with the inverse of the sRGB curve (IEC 61966-2-1), before
 colours or pixels are mixed; luminance is the Rec. 709 sum of linear RGB.
@@ -16,9 +16,10 @@ import numpy as np
 from dfd.io.integrity import check_jpeg, check_png, check_tiff, is_tiff
 from dfd.io.light import REC709, check_finite, curves, full_scale, has_table, levels, linearise, luminance
 from dfd.io.npy import open_npy, picture_size
+from dfd.io.pgm import is_capture, open_pgm, read_pgm
 
 FORMATS = {".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".jpe": "jpeg",
-           ".npy": "npy"}
+           ".npy": "npy", ".pgm": "pgm"}
 """File suffix (lower case) -> format read here."""
 
 _PNG_BITS = 24  # place in the file
@@ -101,8 +102,10 @@ def read_values(path) -> np.ndarray:
 
 
 def default_linear(path) -> bool:
-    """True for npy, for float and for 16-bit TIFF; False for 8-bit TIFF, PNG and JPEG.  Reads the header only."""
+    """True for npy, for float and for 16-bit TIFF, for PGM of PDCapture; False for other PGM, 8-bit TIFF, PNG and JPEG."""
     kind = file_format(path)
+    if kind == "pgm":
+        return is_capture(path)
     return kind == "npy" or (kind == "tiff" and max(directory.bits for directory in check_tiff(path)) > 8)
 
 
@@ -115,6 +118,8 @@ def samples(path) -> tuple[int, bool]:
     if kind == "npy":
         dtype = open_npy(path).dtype
         return 8 * dtype.itemsize, dtype.kind == "f"
+    if kind == "pgm":
+        return (16 if open_pgm(path)[2] > 255 else 8), False
     with path.open("rb") as file:
         return (file.read(_PNG_BITS + 1)[_PNG_BITS] if kind == "png" else 8), False
 
@@ -139,6 +144,8 @@ def image_size(path) -> tuple[int, int]:
         return first.height, first.width
     if kind == "npy":
         return picture_size(path)
+    if kind == "pgm":
+        return open_pgm(path)[:2]
     return _checked_size(path, kind, _stamp(path))
 
 
@@ -155,7 +162,7 @@ def _checked_size(path, kind, stamp):
 
 
 def file_format(path) -> str:
-    """"tiff", "png", "jpeg" or "npy", by suffix.  Raises OSError for a file that is missing, empty or another kind."""
+    """"tiff", "png", "jpeg", "pgm" or "npy", by suffix.  Raises OSError for a missing or empty file and another kind."""
     path = Path(path)
     if not path.is_file():
         raise OSError(f"{path}: {'a folder, not a file' if path.is_dir() else 'no such file'}; check the path")
@@ -164,7 +171,7 @@ def file_format(path) -> str:
     try:
         return FORMATS[path.suffix.lower()]
     except KeyError:
-        raise OSError(f"{path}: not an image that dfd reads; it reads TIFF, PNG, JPEG, npy and RAW files, "
+        raise OSError(f"{path}: not an image that dfd reads; it reads TIFF, PNG, JPEG, PGM, npy and RAW files, "
                       "known by their suffix") from None
 
 
@@ -246,7 +253,8 @@ def _decode_npy(path):
     return data, full_scale(path, data.dtype, None)
 
 
-_DECODERS = {"tiff": _decode_tiff, "png": _decode_png, "jpeg": _decode_jpeg, "npy": _decode_npy}
+_DECODERS = {"tiff": _decode_tiff, "png": _decode_png, "jpeg": _decode_jpeg, "npy": _decode_npy,
+             "pgm": read_pgm}
 
 
 def write_tiff(path, image, *, metadata: dict | None = None) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from dfd.io.frames import is_raw
 from dfd.io.images import FORMATS
 from dfd.io.names import natural_key
+from dfd.io.portrait import refusal
 from dfd.io.sidecar import NAME, Sidecar, SidecarFrame, read_sidecar
 from dfd.io.wording import counted
 
@@ -43,12 +44,16 @@ def find_inputs(inputs, *, least: int = 2) -> Inputs:
         found = _from_folder(special[0]) if special[0].is_dir() else _from_sidecar(special[0])
     else:
         found = _from_files(paths)
-    if len(found.files) < least:
-        where = found.files[0] if found.files else paths[0]
-        number = counted(len(found.files), "image", "images")
-        raise ValueError(f"{where}: {number}, at least 2 are needed; depth from defocus compares images with different "
-                         "focus or aperture")
+    check_count(found, least)
     return found
+
+
+def check_count(found: Inputs, least: int = 2) -> None:
+    """Raises ValueError for fewer than `least` frames."""
+    if len(found.files) < least:
+        number = counted(len(found.files), "image", "images")
+        raise ValueError(f"{found.files[0]}: {number}, at least 2 are needed; depth from defocus compares images with "
+                         "different focus or aperture")
 
 
 def _from_sidecar(path):
@@ -89,7 +94,9 @@ def _from_files(paths):
 
 def _check_suffix(path):
     if not _readable(path):
-        raise OSError(f"{path}: not an image that dfd reads; it reads TIFF, PNG, JPEG, npy and RAW files, "
+        if refusal(path):
+            raise ValueError(refusal(path))
+        raise OSError(f"{path}: not an image that dfd reads; it reads TIFF, PNG, JPEG, PGM, npy and RAW files, "
                       "known by their suffix")
 
 
@@ -103,7 +110,7 @@ def _images_in(folder):
     files = [path for path in folder.iterdir()
              if path.is_file() and not path.name.startswith(".") and _readable(path) and path.stem not in own]
     if not files:
-        raise OSError(f"{folder}: no images in this folder; dfd reads TIFF, PNG, JPEG, npy and RAW files")
+        raise OSError(f"{folder}: no images in this folder; dfd reads TIFF, PNG, JPEG, PGM, npy and RAW files")
     kept, warnings = _without_developed(sorted(files, key=natural_key))
     return tuple(kept), warnings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dfd.capture import CAPTURES
+from dfd.capture import AXES, CAPTURES
 from dfd.psf import MODELS
 from dfd.settings import DISTANCE_ORIGINS
 
@@ -54,6 +54,9 @@ TOP = {
     "lens": Word(),
     "side": Word(SIDES),
     "folders": Word(),
+    "swap": Flag(),
+    "axis": Word(AXES),
+    "y_scale": Number("y_scale", "", least=0.1, most=10),
 }
 # Focal length, image distance and pupil (of FRAME): from endoscopes to long telescopes.  Pixel pitch: below the smallest
 # phone pixel (0.5 um); above the largest pixel of astronomy, or one binned 8 x 8.
@@ -90,8 +93,17 @@ FRAME = {
     "exposure_s": Number("exposure", "s"),
     "iso": Number("iso", ""),
     "reference": Flag(),
+    "black_level": Levels(),
+    "white_level": Number("white_level", "in file units"),
+    "white_sheet": Word(),
     "view": Word(VIEWS),
     "role": Word(ROLES),
+}
+KNOWN_DEPTH = {
+    "x_px": Number("x_px", "px", positive=False),
+    "y_px": Number("y_px", "px", positive=False),
+    "depth_m": Number("depth_m", "m", infinite=True),
+    "radius_px": Number("radius_px", "px", most=10000),
 }
 
 

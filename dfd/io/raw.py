@@ -152,17 +152,18 @@ def read_mosaic(path, *, black_level=None, white_level: float | None = None) -> 
     return read_raw(path, black_level=black_level, white_level=white_level).light()
 
 
-def read_raw(path, *, black_level=None, white_level: float | None = None) -> RawImage:
+def read_raw(path, *, black_level=None, white_level: float | None = None, shot: int = 0) -> RawImage:
     """Decode the visible frame of a RAW file.
 
     black_level   DN, one number or one per channel (Bayer: four in the order of the 2x2 pattern, row by row; X-Trans and
                   linear files: R, G, B); None: the file's
     white_level   DN; None: the file's, the lower one when it states two
+    shot          which frame of a file of several; 1 is one half of the pixels of a dual-pixel RAW
     Raises OSError, naming path and cause, for a file that is missing, cut, damaged or of a sensor that is not known;
-    ValueError for levels that do not fit.
+    ValueError for levels that do not fit, and for a file without such a frame.
     """
     directories = check_file(path)
-    with _opened(path, decode=True) as raw:
+    with _opened(path, decode=True, shot=shot) as raw:
         sizes, entry = raw.sizes, raw_directory(directories)
         complete = check_payload(path, sizes, directories)
         codes, pattern = _codes(path, raw), _pattern(path, raw, entry)
@@ -180,17 +181,41 @@ def read_raw(path, *, black_level=None, white_level: float | None = None) -> Raw
     return RawImage(codes, None if pattern is None else tuple(map(tuple, pattern.tolist())), black, white)
 
 
+def check_second_frame(path) -> None:
+    """Raises ValueError for a RAW file without a second frame, which a dual-pixel RAW has, and OSError as `read_raw` does.
+
+    The second frame is decoded.
+    """
+    check_file(path)
+    with _opened(path, decode=True, shot=1):
+        pass
+
+
+def has_second_frame(path) -> bool:
+    """Whether a RAW file holds a second frame; errors of the file as in `check_second_frame`."""
+    try:
+        check_second_frame(path)
+    except ValueError:
+        return False
+    return True
+
+
 @contextmanager
-def _opened(path, *, decode):
-    """An open rawpy.RawPy; LibRaw's errors become OSError with path and cause."""
+def _opened(path, *, decode, shot=0):
+    """An open rawpy.RawPy; LibRaw's errors become OSError with path and cause, ValueError for a frame that is not there."""
     import rawpy
 
     raw = rawpy.RawPy()
     try:
+        if shot:
+            raw.set_unpack_params(shot_select=shot)  # a frame is chosen while the file is opened: later has no effect
         raw.open_file(str(path))
         if decode:
             _decode(raw)
         yield raw
+    except rawpy.LibRawRequestForNonexistentImageError as error:
+        raise ValueError(f"{path}: holds one frame, a dual-pixel RAW holds two (the whole pixels, and one half of each); "
+                         "was Dual Pixel RAW on in the camera? give such a file, or the two views as two files") from error
     except rawpy.LibRawError as error:
         cause = error.args[0] if error.args else ""
         cause = cause.decode(errors="replace") if isinstance(cause, bytes) else cause

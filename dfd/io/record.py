@@ -7,9 +7,11 @@ Schema "dfd-result 1".  A key that has no value is null; infinity is the string 
     origin {from: pupil | sensor, offset_m: added to the depth from the entrance pupil}
     intrinsics_px {fx, fy, cx, cy}; lens {profile, calibrated}; psf {model, core_px};
     noise {gain_e_per_dn, read_noise_e (as stated), from, used [{gain_e_at_white, read_noise_e, taps} of each used frame]}
-    solver {name, parameters}, device, reference_frame (index into frames), side, kappa
-    inputs [{file, sha256}], frames [{file, role, view, linear, black_level, white_level (file units), make, model,
-    lens_model, distance_from, gain, used (false: left out), values {focal_length_m: {value, sigma, source}, ...}}]
+    solver {name, parameters}, device, reference_frame (index into frames), side, kappa,
+    views {swap, axis, y_scale (height of a pixel over its width), known_depths} of a dual-pixel pair, else null
+    inputs [{file, sha256}], frames [{file, role, view, half (of a file of two frames), white_sheet, linear, black_level,
+    white_level (file units), make, model, lens_model, distance_from, gain, used (false: left out),
+    values {focal_length_m: {value, sigma, source}, ...}}]
     sweep {unit, order: what orders the frames, positions: of each used frame, metric: focus from the pupil in dioptres}
     statistics {known_pixels, filled_pixels (by --fill, without sigma), pixels, density, then per map its percentiles},
     timings_s, versions, warnings
@@ -81,6 +83,10 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
         "reference_frame": source.reference,
         "side": source.side,
         "kappa": source.kappa,
+        "views": None if source.kind != "dual-pixel" else {
+            "swap": source.swap, "axis": source.axis, "y_scale": source.y_scale,
+            "known_depths": [{"x_px": known.x, "y_px": known.y, "depth_m": known.depth, "radius_px": known.radius}
+                             for known in source.known_depths]},
         "inputs": [{"file": str(path), "sha256": digest} for path, digest in outcome.inputs],
         "frames": [_frame(frame) | {"gain": gain, "used": outcome.kept is None or index in outcome.kept}
                    for index, (frame, gain) in enumerate(zip(source.frames, outcome.gains or [None] * len(source.frames),
@@ -152,7 +158,9 @@ def _frame(frame):
     settings = frame.settings
     values = {VALUE_KEYS[name]: {"value": value.value, "sigma": value.sigma, "source": value.source}
               for name, value in settings.values().items()}
-    return {"file": Path(frame.path).name, "role": frame.role, "view": frame.view, "linear": frame.linear,
+    sheet = frame.sheets[1].path.name if frame.sheets else None
+    return {"file": Path(frame.path).name, "role": frame.role, "view": frame.view, "half": frame.half,
+            "white_sheet": sheet, "linear": frame.linear,
             "black_level": frame.black_level, "white_level": frame.white_level, "make": settings.make,
             "model": settings.model, "lens_model": settings.lens_model, "distance_from": settings.distance_from,
             "values": values}

@@ -190,4 +190,6 @@ def missing_lines(kind: str, settings: Sequence[CameraSettings], profile: LensPr
         found += [general.replace("in [[frames]]", "in every [[frames]]")] if every else own
     if kind == "dual-pixel" and kappa is None:
         found.append("kappa = ...  # in [camera], disparity / coc, measured by calibration")
+    if kind == "dual-pixel" and found:
+        found.append("[[known_depths]]  # or, instead of all of these, two or more such tables: x_px, y_px, depth_m")
     return tuple(found)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dfd.io.light import REC709
 from dfd.noise import LUMINANCE_TAPS
 
 COLOURS = "RGB"
@@ -56,6 +57,15 @@ class RawImage:
     def dn_range(self) -> float:
         """White - mean black [DN]."""
         return float(self.white.mean() - self.black.mean())
+
+    def luminance(self) -> np.ndarray:
+        """(H, W) float32, 0 = black, 1 = white: the mosaic through its filter, the Rec. 709 sum of a linear file; NaN where
+        that meets a saturated pixel."""
+        from dfd.kernels import mosaic
+
+        if self.codes.ndim == 3:
+            return mosaic.blend(self.codes, self.black, self.white, REC709)
+        return mosaic.luminance(self.codes, self.black, self.white[0], TAPS[self.period], self.period)
 
     def light(self) -> Mosaic:
         """The codes minus black, over white minus black."""

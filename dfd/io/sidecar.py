@@ -11,25 +11,36 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dfd.io.keys import CAMERA, COD, FRAME, TOP, Flag, Levels, Number, shortened, to_si
+from dfd.anchors import KnownDepth
+from dfd.io.keys import CAMERA, COD, FRAME, KNOWN_DEPTH, TOP, Flag, Levels, Number, shortened, to_si
 from dfd.io.names import natural_key
 from dfd.settings import Value
 
 NAME = "capture.toml"
-_TABLES = {"": TOP, "camera": CAMERA, "cod": COD, "frames[]": FRAME}
+_TABLES = {"": TOP, "camera": CAMERA, "cod": COD, "frames[]": FRAME, "known_depths[]": KNOWN_DEPTH}
+_HOMES = {"": "the top of the file, before any table", "camera": "[camera]", "cod": "[cod]", "frames[]": "[[frames]]",
+          "known_depths[]": "[[known_depths]]"}
 _EXCLUSIVE = (("focus_distance_m", "focus_dpt"), ("f_number", "pupil_diameter_mm"))
 """Pairs of keys that state one quantity twice."""
 
 
 @dataclass(frozen=True)
 class SidecarFrame:
-    """One [[frames]] table: the file, its values by CameraSettings field (SI), and its part in the capture."""
+    """One [[frames]] table: the file, its values by CameraSettings field (SI), and its part in the capture.
+
+    black_level, white_level   file units, those of a view of a dual-pixel pair;   white_sheet   picture, see `dfd.io.sheets`
+    half                       the half of a dual-pixel RAW that the view is, see `dfd.io.halves`; never in the file
+    """
 
     path: Path
     values: dict[str, Value]
     reference: bool = False
     view: str | None = None
     role: str | None = None
+    black_level: tuple[float, ...] | None = None
+    white_level: float | None = None
+    white_sheet: Path | None = None
+    half: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,10 @@ class Sidecar:
     frames: tuple[SidecarFrame, ...] = ()
     folders: tuple[Path, ...] = ()
     cod: dict[str, float] = field(default_factory=dict)
+    swap: bool | None = None
+    axis: str | None = None
+    y_scale: float | None = None
+    known_depths: tuple[KnownDepth, ...] = ()
 
 
 def read_sidecar(path) -> Sidecar:
@@ -69,13 +84,14 @@ def read_sidecar(path) -> Sidecar:
     path = Path(path)
     document = _parse(path)
     camera, cod = document.pop("camera", {}), document.pop("cod", {})
-    tables = document.pop("frames", [])
+    tables, known = (_tables(path, document, name) for name in ("frames", "known_depths"))
     for name, table in (("camera", camera), ("cod", cod)):
         if not isinstance(table, dict):
             raise ValueError(f"{path}: {name} must be one table, written [{name}]")
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise ValueError(f"{path}: frames must be tables, each written [[frames]]")
     top = _checked(path, "", document)
+    if "y_scale" in top:
+        top["y_scale"] = top["y_scale"].value
+    top["known_depths"] = tuple(_known_depth(path, index, table) for index, table in enumerate(known))
     camera = _checked(path, "camera", camera)
     numbers = {name: camera.pop(name) for name in tuple(camera) if isinstance(camera[name], Value)}
     plain = {name: numbers.pop(name).value for name in
@@ -88,6 +104,14 @@ def read_sidecar(path) -> Sidecar:
     frames = tuple(_frame(path, index, table, first) for index, table in enumerate(tables))
     _check_frames(path, frames)
     return Sidecar(path=path, values=numbers, frames=frames, cod=cod, **top, **camera, **plain)
+
+
+def _tables(path, document, name):
+    """The tables of one name, taken out of the document."""
+    tables = document.pop(name, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ValueError(f"{path}: {name} must be tables, each written [[{name}]]")
+    return tables
 
 
 def _parse(path):
@@ -106,7 +130,7 @@ def _parse(path):
 
 def _checked(path, place, table) -> dict:
     """One table with every key known and every value of the right type and range; numbers become Values by field."""
-    rows, found = _TABLES["frames[]" if place.startswith("frames") else place], {}
+    rows, found = _TABLES[_kind_of(place)], {}
     for key, value in table.items():
         name = f"{path}: {place}.{key}" if place else f"{path}: {key}"
         row = rows.get(key)
@@ -126,15 +150,18 @@ def _checked(path, place, table) -> dict:
     return found
 
 
+def _kind_of(place):
+    """frames[3] -> frames[]."""
+    return f"{place.split('[')[0]}[]" if "[" in place else place
+
+
 def _unknown(path, place, key, rows):
     """An unknown key, with the nearest one that is known, or the table that it belongs to."""
     where = f"{place}.{shortened(key)}" if place else shortened(key)
     near = difflib.get_close_matches(key, rows, n=1, cutoff=0.6)
     homes = [table for table, keys in _TABLES.items() if key in keys]
     if homes:
-        home = {"": "the top of the file, before any table", "camera": "[camera]", "cod": "[cod]",
-                "frames[]": "[[frames]]"}[homes[0]]
-        return f"{path}: {where} stands in the wrong place; move it to {home}"
+        return f"{path}: {where} stands in the wrong place; move it to {_HOMES[homes[0]]}"
     if near:
         return f"{path}: {where} is not a key of capture.toml; did you mean {near[0]}?"
     return f"{path}: {where} is not a key of capture.toml; known here: {', '.join(rows)}"
@@ -185,25 +212,42 @@ def _frame(path, index, table, folder) -> SidecarFrame:
     if "file" not in table:
         raise ValueError(f'{path}: {place} has no file; add file = "..." to this [[frames]] table')
     values = _checked(path, place, table)
-    image = _inside(path, place, values.pop("file"), folder)
-    parts = {name: values.pop(name) for name in ("reference", "view", "role") if name in values}
+    image = _inside(path, f"{place}.file", values.pop("file"), folder)
+    parts = {name: values.pop(name) for name in ("reference", "view", "role", "black_level", "white_level", "white_sheet")
+             if name in values}
+    if "white_sheet" in parts:
+        parts["white_sheet"] = _inside(path, f"{place}.white_sheet", parts["white_sheet"], folder)
+    if "white_level" in parts:
+        parts["white_level"] = parts["white_level"].value
     return SidecarFrame(image, values, **parts)
 
 
-def _inside(path, place, name, folder) -> Path:
-    """The image file of a frame in a folder.  It must lie in or below it, links followed."""
+def _known_depth(path, index, table) -> KnownDepth:
+    place = f"known_depths[{index}]"
+    lacking = [key for key in ("x_px", "y_px", "depth_m") if key not in table]
+    if lacking:
+        raise ValueError(f"{path}: {place} has no {lacking[0]}; add {lacking[0]} = ... to this [[known_depths]] table")
+    given = {name.rpartition("_")[0]: value.value for name, value in _checked(path, place, table).items()}
+    try:
+        return KnownDepth(**given)
+    except ValueError as error:
+        raise ValueError(f"{path}: {place}: {error}") from error
+
+
+def _inside(path, key, name, folder) -> Path:
+    """An image file that a key names, in or below a folder, links followed."""
     try:
         resolved, root = (folder / name).resolve(), folder.resolve()
         exists = resolved.is_file()
     except (RuntimeError, OSError) as error:  # a loop of links, a name that is too long
-        raise OSError(f"{path}: {place}.file ({shortened(name)}) cannot be opened ({_one_line(error)}); check the name") \
+        raise OSError(f"{path}: {key} ({shortened(name)}) cannot be opened ({_one_line(error)}); check the name") \
             from error
     if not resolved.is_relative_to(root):
-        raise ValueError(f"{path}: {place}.file ({shortened(name)}) lies outside the folder {folder}; move the image into "
+        raise ValueError(f"{path}: {key} ({shortened(name)}) lies outside the folder {folder}; move the image into "
                          "it, or capture.toml beside the image")
     if not exists:
         where = "" if folder == path.parent else f" in {folder.name}"
-        raise OSError(f"{path}: {place}.file ({shortened(name)}): no such file{where}; check the name")
+        raise OSError(f"{path}: {key} ({shortened(name)}): no such file{where}; check the name")
     return folder / name
 
 

@@ -18,6 +18,7 @@ SCHEMA = "dfd-truth 1"
 """First entry of truth.json: its name and version."""
 
 _RAW_BLACK, _RAW_WHITE, _TIFF_WHITE = 512, 16383, 65535
+_TOGETHER = "dual_pixel"  # stem of the one file of both views
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,19 @@ class _Format:
 
 def _write_raw(path, simulation, index):
     """14-bit RGGB mosaic; the noise is drawn on the mosaic, then rounded and clipped as a converter does."""
-    mosaic = simulation.mosaic(index) * np.float32(_RAW_WHITE - _RAW_BLACK) + np.float32(_RAW_BLACK)
-    mosaic = np.clip(np.rint(mosaic), 0, _RAW_WHITE).astype(np.uint16)
-    write_dng(path, mosaic, black_level=_RAW_BLACK, white_level=_RAW_WHITE, settings=simulation.settings[index])
+    write_dng(path, _codes(simulation.mosaic(index)), black_level=_RAW_BLACK, white_level=_RAW_WHITE,
+              settings=simulation.settings[index])
+
+
+def _write_dual_pixel_raw(path, simulation):
+    """Both views in one file, as Canon's Dual Pixel RAW: the whole pixels, and the left half of each."""
+    main, sub = (_codes(mosaic) for mosaic in simulation.half_mosaics())
+    write_dng(path, main, second=sub, black_level=_RAW_BLACK, white_level=_RAW_WHITE, settings=simulation.settings[0])
+
+
+def _codes(mosaic):
+    codes = mosaic * np.float32(_RAW_WHITE - _RAW_BLACK) + np.float32(_RAW_BLACK)
+    return np.clip(np.rint(codes), 0, _RAW_WHITE).astype(np.uint16)
 
 
 def _write_sixteen_bit(path, simulation, index):
@@ -58,7 +69,8 @@ def write_simulation(simulation: Simulation, folder, *, format="dng", force=Fals
     """Write frames, capture.toml, truth.tiff (float32 metres from the entrance pupil, NaN = nothing there; the
     reference frame's grid) and truth.json into a new `folder`; return its path.
 
-    format   one of FORMATS: dng (Bayer RGGB, 14 bit, EXIF), tiff (16-bit linear RGB) or npy (float32 linear RGB)
+    format   one of FORMATS: dng (Bayer RGGB, 14 bit, EXIF; a dual-pixel pair is one file of two frames), tiff (16-bit linear
+             RGB) or npy (float32 linear RGB)
     force    replace an older simulation in the same place
     The folder appears whole or not at all.  Raises ValueError for an unknown format or a registered simulation whose
     lenses breathe, OSError when the folder exists or cannot be written.
@@ -68,11 +80,14 @@ def write_simulation(simulation: Simulation, folder, *, format="dng", force=Fals
     if simulation.registered:
         raise ValueError("a simulation with registered=True has no breathing, unlike its camera settings; simulate it "
                          "with registered=False to write files")
-    chosen = FORMATS[format]
-    names = [name + chosen.suffix for name in simulation.names]
+    chosen, together = FORMATS[format], format == "dng" and simulation.kind == "dual-pixel"
+    names = [name + chosen.suffix for name in ((_TOGETHER,) if together else simulation.names)]
     with new_folder(folder, force=force, marker="truth.json") as temporary:
-        for index, name in enumerate(names):
-            chosen.write(temporary / name, simulation, index)
+        if together:
+            _write_dual_pixel_raw(temporary / names[0], simulation)
+        else:
+            for index, name in enumerate(names):
+                chosen.write(temporary / name, simulation, index)
         (temporary / "capture.toml").write_text(_capture_toml(simulation, names, chosen), encoding="utf-8")
         record = _truth_record(simulation, names)
         write_tiff(temporary / "truth.tiff", (1 / simulation.truth).astype(np.float32), metadata=record)
@@ -87,7 +102,8 @@ def _capture_toml(simulation, names, chosen) -> str:
         lines.append(f'side = "{simulation.side}"')
     lines += ["", "[camera]", *_camera_lines(simulation, chosen)]
     for index, name in enumerate(names):
-        lines += ["", "[[frames]]", f'file = "{name}"', *_frame_lines(simulation, index)]
+        view = simulation.pupils[index] if len(names) > 1 and simulation.kind == "dual-pixel" else None
+        lines += ["", "[[frames]]", f'file = "{name}"', *_frame_lines(simulation, index, view)]
     return "\n".join(lines) + "\n"
 
 
@@ -107,7 +123,7 @@ def _camera_lines(simulation, chosen):
         yield f"read_noise_e = {_number(simulation.noise.read_noise)}"
 
 
-def _frame_lines(simulation, index):
+def _frame_lines(simulation, index, view):
     settings = simulation.settings[index]
     for name, key, scale in (("focus_distance", "focus_distance_m", 1), ("power", "power_dpt", 1),
                              ("f_number", "f_number", 1), ("pupil_diameter", "pupil_diameter_mm", 1e3),
@@ -116,8 +132,8 @@ def _frame_lines(simulation, index):
             yield f"{key} = {_number(getattr(settings, name).value * scale)}"
     if index == simulation.reference:
         yield "reference = true"
-    if simulation.pupils[index] != "full":
-        yield f'view = "{simulation.pupils[index]}"'
+    if view:
+        yield f'view = "{view}"'
     if simulation.roles:
         yield f'role = "{simulation.roles[index]}"'
 

@@ -6,16 +6,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dfd.anchors import LEAST_KNOWN, KnownDepth, check_known
 from dfd.capture import CAPTURES
+from dfd.io.dualpixel import PairOptions, as_views, default_black, pair_facts, with_sheets
 from dfd.io.encoding import encoding_of, told_profiles
 from dfd.io.frames import Frame, is_raw
 from dfd.io.gather import Gathered, gather
-from dfd.io.inputs import Inputs, find_inputs
+from dfd.io.inputs import Inputs, check_count, find_inputs
 from dfd.io.keys import ROLES, SIDES, VIEWS
 from dfd.io.merge import check_distances, tell_once
 from dfd.io.mixture import check_alike, check_sizes, check_together, turned_frames
 from dfd.io.names import natural_key
 from dfd.io.scale import decide
+from dfd.io.sidecar import SidecarFrame
 from dfd.profile import LensProfile
 from dfd.psf import Psf
 
@@ -35,8 +38,9 @@ class Source:
     scale          "metric", "stage", "steps" or "affine"; missing: the capture.toml lines that would make it metric
     gain_e_per_dn, read_noise_e, side, kappa    None where nobody says
     order          what orders a stack: a name in `dfd.io.scale.ORDERS`
-    field          of a dual-pixel pair whose kappa the profile says: (focus, size) -> DualPixelField, see LensProfile;
-                   axis, y_scale   see DualPixelPair
+    field          of a dual-pixel pair whose kappa the profile says: (focus, size) -> DualPixelField, see LensProfile
+    swap, axis, y_scale, known_depths    of a dual-pixel pair, see `dfd.io.dualpixel.PairOptions` and
+                   `dfd.anchors`; `frames` are exchanged already
     """
 
     kind: str
@@ -53,12 +57,20 @@ class Source:
     warnings: tuple[str, ...]
     order: str
     field: Callable | None = None
+    swap: bool = False
     axis: str = "x"
     y_scale: float = 1.0
+    known_depths: tuple[KnownDepth, ...] = ()
+
+    @property
+    def result_scale(self) -> str:
+        """Scale of the result: known depths make an affine dual-pixel pair metric after it is solved."""
+        return "metric" if self.scale == "affine" and len(self.known_depths) >= LEAST_KNOWN else self.scale
 
 
 def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, reference: int | None = None,
-                side: str | None = None) -> Source:
+                side: str | None = None, swap: bool | None = None, axis: str | None = None,
+                y_scale: float | None = None) -> Source:
     """Find the frames, read their headers and join every value that is known of them; nothing is decoded.
 
     inputs            a folder, a capture.toml, or image files
@@ -67,51 +79,64 @@ def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, 
     focus_distances   metres, one per file in natural file order
     reference         index of a frame in input order: as given, [[frames]] order, natural order of a folder
     side              "near" or "far", for an aperture pair
+    swap, axis, y_scale    for a dual-pixel pair, see `dfd.io.dualpixel.PairOptions`
     Every option wins over capture.toml, and that over EXIF.
     Raises OSError for files, ValueError for values; both name the file and the next step.
     """
     _check_options(kind, side)
-    found = find_inputs(inputs)
+    asked = PairOptions(swap, axis, y_scale)
+    found = as_views(find_inputs(inputs, least=1), kind, asked)
+    check_count(found)
     if found.sidecar is not None and found.sidecar.folders:
         raise ValueError(f"{found.sidecar.path}: {len(found.sidecar.folders)} folders of a sequence, which is no single "
                          "capture; use dfd depth, or dfd.stream in Python")
-    distances = {} if focus_distances is None else check_distances(focus_distances, found.files)
+    distances = {} if focus_distances is None else check_distances(focus_distances, tuple(dict.fromkeys(found.files)))
     profile = find_profile(lens, found)
-    source = make_source(found, gather(found, profile, distances), profile, kind=kind, reference=reference, side=side)
+    source = make_source(found, gather(found, profile, distances), profile, kind=kind, reference=reference, side=side,
+                         asked=asked)
     check_alike([frame.path for frame in source.frames], source.kind, found.sidecar.linear if found.sidecar else None)
     return source
 
 
 def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind: str = "auto",
-                reference: int | None = None, side: str | None = None) -> Source:
+                reference: int | None = None, side: str | None = None, asked: PairOptions | None = None) -> Source:
     """The Source of inputs whose headers have been read; options and errors as in `open_source`."""
     if gathered.bad:
         raise gathered.bad[0][1]
     files, sidecar = gathered.files, found.sidecar
     linear = sidecar.linear if sidecar else None
-    together = check_together(files, chosen=None not in found.entries, linear=linear)
+    together = check_together(files, chosen=bool(sidecar and sidecar.frames) and None not in found.entries, linear=linear)
     check_sizes(files)
     merged = [item.merged for item in files]
     kind = _kind(kind, found, [item.settings for item in merged])
     if side is not None and kind != "aperture-pair":
         raise ValueError(f"side ({side}) is for an aperture pair; a {kind} tells itself on which side of focus the scene "
                          "lies; leave it out")
+    pair = pair_facts(kind, found, asked or PairOptions())
     kappa = _first(sidecar and sidecar.kappa, profile.kappa)
     scale = decide(kind, merged, profile, kappa=kappa)
+    if scale.scale == "affine":
+        check_known(pair.known_depths)
     balance = next((item.path for item in files if is_raw(item.path)), None)
     frames = [_frame(item, settings, entry, sidecar, balance)
               for item, settings, entry in zip(files, scale.settings, found.entries, strict=True)]
     order = _order(kind, frames, scale.coordinates)
     chosen = _reference(kind, reference, found.entries, order)
     gain, read_noise, noise_warnings = _noise(sidecar, profile, frames)
+    frames = tuple(frames[index] for index in order)
+    if kind == "dual-pixel":
+        frames = with_sheets(frames, [found.entries[index] for index in order])
     return Source(
-        kind=kind, frames=tuple(frames[index] for index in order), profile=profile, reference=chosen,
+        kind=kind, frames=frames, profile=profile, reference=chosen,
         psf=_psf(sidecar),
         gain_e_per_dn=gain, read_noise_e=read_noise,
-        side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale, missing=scale.missing,
-        warnings=(*found.warnings, *together, *turned_frames(files, order[chosen]), *_not_linear(sidecar, files),
-                  *told_profiles([item.path for item in files], linear),
-                  *gathered.warnings, *_warnings(merged, scale.settings, profile), *scale.warnings, *noise_warnings),
+        side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale,
+        missing=() if pair.known_depths else scale.missing,
+        swap=pair.swap, axis=pair.axis, y_scale=pair.y_scale, known_depths=pair.known_depths,
+        warnings=(*found.warnings, *together, *pair.warnings, *turned_frames(files, order[chosen]),
+                  *_not_linear(sidecar, files), *told_profiles([item.path for item in files], linear),
+                  *gathered.warnings, *_warnings(merged[:1] if frames[0].half else merged, scale.settings, profile),
+                  *scale.warnings, *noise_warnings),
         order=scale.order, field=None if sidecar and sidecar.kappa else profile.dual_pixel_field,
     )
 
@@ -194,12 +219,13 @@ def _noise(sidecar, profile, frames):
 
 
 def _frame(item, settings, entry, sidecar, balance) -> Frame:
-    raw = is_raw(item.path)
+    raw, own = is_raw(item.path), entry or SidecarFrame(item.path, {})
     return Frame(
         path=item.path, settings=settings,
         linear=encoding_of(item.path, sidecar.linear if sidecar else None).linear,
-        black_level=sidecar.black_level if sidecar else None, white_level=sidecar.white_level if sidecar else None,
-        view=entry.view if entry else None, role=entry.role if entry else None,
+        black_level=_first(own.black_level, sidecar and sidecar.black_level, default_black(item.path)),
+        white_level=_first(own.white_level, sidecar and sidecar.white_level),
+        view=own.view, role=own.role, half=own.half,
         orientation=item.orientation, white_balance=balance if raw else None,
     )
 

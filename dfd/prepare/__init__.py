@@ -3,11 +3,13 @@
 from dfd.prepare.alignment import Alignment, align
 from dfd.prepare.brightness import brightness_factors, coarse, residual_gains
 from dfd.prepare.equalised import Optics
+from dfd.prepare.evenness import view_ratio
 from dfd.prepare.motions import at_centre, at_level
 from dfd.prepare.order import order_jumps, order_note, scale_jumps
 from dfd.prepare.pyramids import Pyramid, pyramid
 from dfd.prepare.transforms import describe, from_json, power_warps, predicted_breathing
 from dfd.prepare.views import align_views
+from dfd.prepare.viewshift import shift_note, view_shift
 
 __all__ = [
     "Alignment",
@@ -28,4 +30,7 @@ __all__ = [
     "pyramid",
     "residual_gains",
     "scale_jumps",
+    "shift_note",
+    "view_ratio",
+    "view_shift",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,11 +77,24 @@ class Simulation:
 
     def mosaic(self, index: int) -> np.ndarray:
         """(H, W) float32 RGGB mosaic of frame `index`, with noise after mosaicking, unclipped."""
-        colour = self.radiance[index]
-        raw = colour[..., 1].copy()
-        raw[0::2, 0::2] = colour[0::2, 0::2, 0]
-        raw[1::2, 1::2] = colour[1::2, 1::2, 2]
-        return self._exposed(raw, index, 1)
+        return self._exposed(_bayer(self.radiance[index]), index, 1)
+
+    def half_mosaics(self) -> tuple[np.ndarray, np.ndarray]:
+        """(main, sub) (H, W) float32 RGGB mosaics as a dual-pixel sensor reads them, with noise, unclipped.
+
+        main sees both halves of the pupil, 1 = white; sub the left one, half as bright.  The electrons of sub are counted
+        in main as well; each readout has its own read noise.  Raises ValueError for another kind than dual-pixel.
+        """
+        if self.kind != "dual-pixel":
+            raise ValueError(f"a {self.kind} has no half pixels; simulate kind dual-pixel")
+        left, right = (_bayer(image) / 2 for image in self.radiance)
+        if self.noise is None:
+            return left + right, left
+        generator = np.random.default_rng([self.seed, 2, 3])
+        left, right = (expose(half, replace(self.noise, read_noise=0.0), generator) for half in (left, right))
+        read = np.float32(self.noise.read_noise / self.noise.gain)
+        return tuple(light + read * generator.standard_normal(light.shape, dtype=np.float32)
+                     for light in (left + right, left))
 
     def luminance(self, index: int) -> np.ndarray:
         """(H, W) float32 (R + 2 G + B) / 4 of frame `index` as a monochrome sensor with this noise sees it."""
@@ -108,6 +121,14 @@ class Simulation:
         if self.noise is None:
             return image
         return expose(image, self.noise, np.random.default_rng([self.seed, 2, stream, index]))
+
+
+def _bayer(colour):
+    """(H, W) RGGB mosaic of an (H, W, 3) picture."""
+    raw = colour[..., 1].copy()
+    raw[0::2, 0::2] = colour[0::2, 0::2, 0]
+    raw[1::2, 1::2] = colour[1::2, 1::2, 2]
+    return raw
 
 
 @dataclass(frozen=True)

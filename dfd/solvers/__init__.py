@@ -14,6 +14,7 @@ from dfd.solvers import (
     blurry_edges,
     coupled,
     coupled_remarks,
+    disparity,
     focal_flow,
     focal_split,
     focal_track,
@@ -21,6 +22,7 @@ from dfd.solvers import (
     likelihood,
     metalens,
     multiplane,
+    pair_signs,
     prior,
     rational,
     spatial_transform,
@@ -74,6 +76,11 @@ class Solver:
         return type(capture) in self.captures
 
 
+def _of_pairs(capture, result):
+    """Sentences that hold whatever the solver: of the signs of a dual-pixel pair, of the pairs of a quadruple."""
+    return (*coupled_remarks.pairs(capture, result), *pair_signs.remarks(capture, result))
+
+
 SOLVERS: dict[str, Solver] = {
     row.name: row
     for row in (
@@ -84,18 +91,24 @@ SOLVERS: dict[str, Solver] = {
             focus_measure.bytes_needed, focus_measure.nanoseconds, focus_measure.check,
         ),
         Solver(
+            "disparity", disparity.solve_disparity, (DualPixelPair,),
+            "two halves of the pupil: parabolas of their difference added up along paths; any sensor, no PSF",
+            "Monin et al. (continuous cost aggregation); Lucas and Kanade 1981; Bleyer and Gelautz 2008", 0.5,
+            disparity.reach, disparity.bytes_needed, lambda *_: 800.0, disparity.check, 900e6, 0.4,
+            remarks=pair_signs.remarks,
+        ),
+        Solver(
             "likelihood", likelihood.solve_likelihood,
             (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),
             "plane sweep with the forward model of every image; needs the optics, near the noise limit",
             "Zhou, Lin and Nayar 2009; Tang et al. 2017; Hirschmueller 2008 (aggregation)", 0.5, likelihood.reach,
-            likelihood.bytes_needed, likelihood.nanoseconds, likelihood.check, 900e6, 0.4,
-            remarks=coupled_remarks.pairs,
+            likelihood.bytes_needed, likelihood.nanoseconds, likelihood.check, 900e6, 0.4, remarks=_of_pairs,
         ),
         Solver(
             "likelihood-prior", prior.solve_prior, (AperturePair, Capture, DifferentialQuad, DualPixelPair, FocalStack),
             "likelihood and how blurred textures look: slower, a little nearer to the limit where noise is strong",
             "Zhou, Lin and Nayar 2009; Hirschmueller 2008 (aggregation)", 0.5, prior.reach, prior.bytes_needed,
-            prior.nanoseconds, prior.check, 900e6, 0.4, remarks=coupled_remarks.pairs,
+            prior.nanoseconds, prior.check, 900e6, 0.4, remarks=_of_pairs,
         ),
         Solver(
             "spatial-transform", spatial_transform.solve_spatial_transform, (AperturePair, FocalStack, Capture),

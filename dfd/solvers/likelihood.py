@@ -26,7 +26,7 @@ from dfd.depthmap import DepthMap
 from dfd.solvers import coarse
 from dfd.solvers.fieldsweep import over_field
 from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, lensed, used_views, varies
-from dfd.solvers.locate import WINDOW, Basins, locate
+from dfd.solvers.locate import HALVES, SHARPEST, WINDOW, Basins, locate
 from dfd.solvers.sweep import Sweep, border_of
 
 _SMALL, _LARGE, _CLIP = 2.0, 24.0, 250.0
@@ -94,14 +94,25 @@ def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> D
 
 
 def _over_field(statistic, pair, limits, method):
-    """Solve a dual-pixel pair as if kappa and focus were those of its middle, and give every pixel its own afterwards.
+    """Solve a dual-pixel pair part by part, each with kappa and focus of its middle; focus is then every pixel's own.
 
-    The two views tell depth by their disparity; that their blur alone would tell another is left to sigma.
+    The parts are so small that kappa differs little within one: part of depth is told by blur, which has nothing to do with
+    kappa, so that no correction afterwards would be right.
     """
-    even = pair.uniform()
-    found = solve_by(statistic, even, limits, method)
-    disparity = even.disparity_rate * (found.values - even.views[0].lens.focus)
-    return DepthMap(*pair.inverse_depth(disparity, even.disparity_rate * found.sigma), pair.scale, method)
+    xp, halo = array_module(pair.images), reach(pair, limits)
+    value, sigma = (xp.empty(pair.shape, dtype=np.float32) for _ in range(2))
+    for part in pair.field.parts(pair.shape):
+        outer = [slice(max(piece.start - halo, 0), min(piece.stop + halo, length))
+                 for piece, length in zip(part, pair.shape, strict=True)]
+        inner = tuple(slice(piece.start - around.start, piece.stop - around.start)
+                      for piece, around in zip(part, outer, strict=True))
+        own = pair.cut(xp.ascontiguousarray(pair.images[:, *outer]), outer[0].start, outer[1].start)
+        even = own.uniform()
+        found = solve_by(statistic, even, limits, method)
+        rates = own.disparity_rates()
+        of_part = own.inverse_depth(rates * (found.values - np.float32(even.views[0].lens.focus)), rates * found.sigma)
+        value[part], sigma[part] = (plane[inner] for plane in of_part)
+    return DepthMap(value, sigma, pair.scale, method)
 
 
 def check(capture: Capture, limits) -> None:
@@ -141,7 +152,8 @@ def _solve(statistic, capture, labels):
     basins, ambiguous = _choose(cost, expected, labels, _rate(capture), statistic.tolerant)
     del cost
     value, sigma = locate(basins, *_at(slope, noise, basins.label), labels, sweep.gaps(labels), rate=_rate(capture),
-                          correlation=sweep.correlation, blur=sweep.least_blur)
+                          correlation=sweep.correlation, blur=sweep.least_blur,
+                          spread=HALVES if isinstance(capture, DualPixelPair) and not statistic.tolerant else SHARPEST)
     if statistic.tolerant:
         sigma, most = sigma * np.float32(_TOLERANT_SIGMA), _TOLERANT_SIGMA_PX
     else:

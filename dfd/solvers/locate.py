@@ -29,10 +29,14 @@ in a wider one; std of that [px]."""
 _LEAST_SHARE = 0.05
 """Least share of the slope that is taken for texture, however strong the noise."""
 
-_INFORMATION, _SCATTER, _WIDENED, _MISFIT, _QUANTISED = 0.5, 0.11, 0.2, 0.21, 0.02
+SHARPEST, HALVES = (0.11, 0.2), (0.6, 0.05)
+"""Factor of the scatter, and what it grows by per px of blur of the sharpest view: of views that differ in blur, and of the
+two halves of a pupil, which blur alike and tell depth by their shift."""
+
+_INFORMATION, _MISFIT, _QUANTISED = 0.5, 0.21, 0.02
 """sigma^2 is the sum of squares of: this share of what the window's information alone allows (aggregation joins more
-pixels); the scatter times a factor that grows per px of blur of the sharpest view (errors of neighbours are alike as far as
-the blur reaches, so that the scatter shows less of them and the plane averages less); this share of the place that would
+pixels); the scatter times a factor that grows with blur (errors of neighbours are alike as far as the blur reaches, so that
+the scatter shows less of them and the plane averages less); this share of the place that would
 explain what the channels hold beyond noise (a PSF that is not the model's, a slope, an edge); this share of a step.
 A calibration on rendered planes, slants, spheres and steps with 1500 to 20000 electrons, in stacks, pairs, quadruples and
 views, see benchmarks/; coverage there is how well it fits, not an independent test."""
@@ -54,13 +58,13 @@ class Basins:
     excess: np.ndarray
 
 
-def locate(basins: Basins, slope, noise, labels, gaps, *, rate: float, correlation: float, blur):
+def locate(basins: Basins, slope, noise, labels, gaps, *, rate: float, correlation: float, blur, spread=SHARPEST):
     """(inverse depth, its sigma) [dioptre], (H, W); the depth is NaN where there is no label or no texture.
 
     slope, noise   (H, W) mean square of the slope of the channels [1/dioptre^2], and the part that noise makes of it
     labels         (L,) inverse depths;   gaps   (L - 1,) see Sweep.gaps;   rate   px of coc per dioptre
     correlation    pixels that share one independent sample of a squared channel
-    blur           function: inverse depth -> |coc| [px] of the sharpest view
+    blur           function: inverse depth -> |coc| [px] of the sharpest view;   spread   SHARPEST or HALVES
     """
     xp = array_module(slope)
     step = float(np.diff(labels).min())
@@ -74,7 +78,7 @@ def locate(basins: Basins, slope, noise, labels, gaps, *, rate: float, correlati
     value, scatter = xp.where(edge, place, value), xp.where(edge, xp.maximum(scatter, apart), scatter)
     window = 4 * math.pi * (WINDOW**2 + PLANE**2) / correlation
     slope, noise = imaging.gaussian(slope, PLANE), imaging.gaussian(noise, PLANE)
-    scatter = scatter * (_SCATTER + _WIDENED * blur(value))
+    scatter = scatter * (spread[0] + spread[1] * blur(value))
     texture = xp.maximum(slope - noise, _LEAST_SHARE * slope + np.float32(1e-12))
     misfit = xp.maximum(imaging.gaussian(basins.excess, PLANE), 0) / texture
     sigma = xp.sqrt((_INFORMATION * _sandwich(slope, noise, window)) ** 2 + scatter**2 + _MISFIT**2 * misfit

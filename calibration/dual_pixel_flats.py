@@ -1,0 +1,191 @@
+"""The captures of a dual-pixel calibration: flat targets at known distances, each read, and measured tile by tile."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from calibration.dual_pixel_tiles import Tiles, measure_tiles
+from dfd.assemble import prepare_capture
+from dfd.io.sources import open_source
+from dfd.optics import ThinLens
+from dfd.settings import DISTANCE_ORIGINS, CameraSettings, Value
+
+GRID = (4, 6)
+"""Rows and columns of tiles of a wide picture; turned for an upright one."""
+
+MOST_STOPPED_DOWN = 0.1 / 768
+"""Largest disparity that a stopped-down capture may have, in widths of the picture."""
+
+_LEAST_TEXTURED = 0.25
+_COLUMNS = ("folder", "distance_m")
+
+
+@dataclass(frozen=True)
+class Optics:
+    """What the command line says of the lens, SI; it wins over capture.toml and EXIF.  None = not said."""
+
+    focal_length: float | None = None
+    f_number: float | None = None
+    pixel_pitch: float | None = None
+    focus_distance: float | None = None
+
+    def applied(self, settings: CameraSettings) -> CameraSettings:
+        """The settings with these values in the place of theirs."""
+        said = {field.name: Value(getattr(self, field.name), source="option") for field in fields(self)
+                if getattr(self, field.name) is not None}
+        rivals = {"f_number": ("pupil_diameter",), "focus_distance": ("focus", "focus_coordinate")}
+        cleared = {rival: None for name in said for rival in rivals.get(name, ())}
+        return replace(settings, **cleared, **said)
+
+
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """A flat target at one distance.
+
+    distance        m, as the user measured it;   inverse_depth, inverse_depth_sigma   dioptre, from the entrance pupil
+    tiles           its disparities;   axis   "x" or "y", see DualPixelPair: grids lie as the picture does
+    size            (H, W) px;   files   the images
+    """
+
+    folder: Path
+    distance: float
+    inverse_depth: float
+    inverse_depth_sigma: float
+    lens: ThinLens
+    settings: CameraSettings
+    tiles: Tiles
+    axis: str
+    size: tuple[int, int]
+    files: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class StoppedDown:
+    """A capture at a small aperture, whose views must not differ; `limit` [px] is the largest disparity that is fine."""
+
+    folder: Path
+    tiles: Tiles
+    limit: float
+    files: tuple[Path, ...]
+
+    @property
+    def worst(self) -> float:
+        """The largest disparity of a tile, with its sign [px]."""
+        found = self.tiles.disparity[np.isfinite(self.tiles.disparity)]
+        return float(found[np.argmax(np.abs(found))])
+
+    @property
+    def passed(self) -> bool:
+        """No tile is beyond the limit, and beyond 3 sigma."""
+        return not (np.abs(self.tiles.disparity) > np.maximum(self.limit, 3 * self.tiles.sigma)).any()
+
+
+def find_targets(inputs) -> list[tuple[Path, float]]:
+    """(folder or file, distance [m]) of `0.6=folder` words, or of one CSV file with columns folder and distance_m.
+
+    Folders in a CSV are relative to it.  Raises OSError for what is missing, ValueError for what is no distance.
+    """
+    inputs = [str(item) for item in inputs]
+    tables = [item for item in inputs if "=" not in item]
+    if tables and (len(inputs) > 1 or Path(tables[0]).suffix.lower() != ".csv"):
+        raise ValueError(f"{tables[0]}: has no distance; write DISTANCE=FOLDER with the distance in metres, such as "
+                         "0.6=flat/near, or give one CSV file with the columns folder,distance_m")
+    rows = _rows(Path(tables[0])) if tables else [(item, *reversed(item.split("=", 1))) for item in inputs]
+    return [(_existing(where, folder), _distance(where, text)) for where, folder, text in rows]
+
+
+def _rows(path):
+    """(place, folder, distance as text) of every line of a CSV."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file, skipinitialspace=True)
+            names = [name.strip() for name in table.fieldnames or ()]
+            if sorted(names) != sorted(_COLUMNS):
+                raise ValueError(f"{path}: columns are {', '.join(names) or 'none'}, they must be {', '.join(_COLUMNS)}; "
+                                 "its first line names them")
+            rows = [(f"{path} line {table.line_num}", row["folder"] or "", row["distance_m"] or "") for row in table]
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no such file; check the path") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise OSError(f"{path}: not a CSV file ({error}); write it as UTF-8 text with the columns {','.join(_COLUMNS)}") \
+            from error
+    return [(place, path.parent / folder.strip(), text) for place, folder, text in rows]
+
+
+def _existing(where, folder):
+    folder = Path(folder)
+    if not folder.exists():
+        raise OSError(f"{where}: no folder or file {folder}; check the path")
+    return folder
+
+
+def _distance(where, text):
+    try:
+        distance = float(text)
+    except ValueError:
+        raise ValueError(f"{where}: the distance ({text.strip()!r}) must be a number of metres, such as 0.6") from None
+    if not (math.isfinite(distance) and distance > 0):
+        raise ValueError(f"{where}: the distance ({distance:g} m) must be positive; measure it from the entrance pupil, or "
+                         "from the sensor mark with --origin sensor")
+    return distance
+
+
+def read_flat(folder, distance, *, profile=None, optics: Optics | None = None, origin=None, sigma=0.001, grid=None,
+              swap=False, axis=None) -> Flat:
+    """Read one flat and measure its tiles.
+
+    distance   m from `origin` ("pupil" or "sensor", None: the distance_from of capture.toml), with its 1-sigma [m]
+    profile    LensProfile that knows the lens (None: the one that capture.toml names);   grid   (rows, columns) of tiles
+    swap, axis   exchange left and right; "x" or "y", along which they differ (None: what capture.toml says)
+    Raises OSError and ValueError as `open_source` does; ValueError for missing optics and a target without texture.
+    """
+    source, images, axis, warnings = _open(folder, profile, swap, axis)
+    settings = (optics or Optics()).applied(source.frames[0].settings)
+    lens = source.profile.thin_lens(settings)
+    origin = settings.distance_from if origin is None else origin
+    if origin not in DISTANCE_ORIGINS:
+        raise ValueError(f"origin ({origin!r}) must be pupil or sensor")
+    depth = distance - (source.profile.sensor_offset(settings) if origin == "sensor" else 0.0)
+    if depth <= 0:
+        raise ValueError(f"{folder}: {distance:g} m from the sensor mark lie behind the entrance pupil, "
+                         f"{(distance - depth) * 1e3:.0f} mm before the mark; is the distance in metres?")
+    tiles = _measure(images, axis, grid)
+    textured = np.isfinite(tiles.disparity).mean()
+    if textured < _LEAST_TEXTURED:
+        raise ValueError(f"{folder}: only {textured:.0%} of the tiles have a disparity, at least {_LEAST_TEXTURED:.0%} "
+                         "must; print a fine, random texture that fills the picture, and do not overexpose it")
+    return Flat(Path(folder), distance, 1 / depth, sigma / depth**2, lens, settings, tiles, axis, images.shape[1:],
+                tuple(dict.fromkeys(frame.path for frame in source.frames)), warnings)
+
+
+def read_stopped_down(folder, *, profile=None, grid=None, swap=False, axis=None) -> StoppedDown:
+    """Read a capture at a small aperture, at any distance; errors as in `read_flat`, no optics are needed."""
+    source, images, axis, _ = _open(folder, profile, swap, axis)
+    tiles = _measure(images, axis, grid)
+    if not np.isfinite(tiles.disparity).any():
+        raise ValueError(f"{folder}: no tile has texture; photograph something with fine structure all over")
+    return StoppedDown(Path(folder), tiles, MOST_STOPPED_DOWN * max(images.shape[1:]),
+                       tuple(dict.fromkeys(frame.path for frame in source.frames)))
+
+
+def _open(folder, profile, swap, axis):
+    """(source, (2, H, W) images left and right, axis, warnings) of a pair as it was taken: nothing is aligned."""
+    source = open_source(folder, kind="dual-pixel", lens=profile, swap=swap or None, axis=axis)
+    prepared = prepare_capture(source, align="none")
+    return source, prepared.capture.images, prepared.capture.axis, (*source.warnings, *prepared.warnings)
+
+
+def _measure(images, axis, grid) -> Tiles:
+    """The tiles of a pair of either axis; disparity along y is that along x of the turned picture."""
+    if grid is None:
+        grid = GRID if images.shape[2] >= images.shape[1] else GRID[::-1]
+    if axis == "x":
+        return measure_tiles(*images, grid)
+    found = measure_tiles(*images.transpose(0, 2, 1), grid[::-1])
+    return Tiles(found.disparity.T, found.sigma.T)

@@ -1,0 +1,40 @@
+"""The all-in-focus picture of a prepared capture: pictures restored through their optics, or the frames of a stack fused."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dfd.assemble import Prepared
+from dfd.fuse import AllInFocus
+from dfd.io.frames import image_size
+from dfd.restore import restore
+from dfd.threads import in_order
+
+_SMALL_PICTURE = 8e6
+"""Pixels up to which the next picture is decoded while one is blended in."""
+
+
+def restored(prepared: Prepared, views, result, workers, progress):
+    """All-in-focus image of a capture that is no stack, from all its pictures at once; there is no index of frames."""
+    if any(view.lens is None for view in views):
+        return None, None
+    pictures = prepared.pictures()
+    return restore(pictures, views, result.values, workers=workers,
+                   progress=None if progress is None else lambda *at: progress("all-in-focus", *at)), None
+
+
+def fused(prepared: Prepared, coordinates, result, progress):
+    """All-in-focus image and index map of a stack, frame by frame."""
+    kept = prepared.kept
+    if progress is not None:
+        progress("all-in-focus", 0, len(kept))
+    height, width = image_size(prepared.source.frames[0].path)
+    fusion = AllInFocus(result.values, coordinates, matrices=prepared.matrices[list(kept)],
+                        size=(height // prepared.reduction, width // prepared.reduction), around=prepared.around)
+    ahead = 2 if height * width < _SMALL_PICTURE else 1
+    for number, picture in enumerate(in_order(prepared.picture, kept, ahead)):
+        fusion.add(number, picture, gain=prepared.gains[kept[number]])
+        if progress is not None:
+            progress("all-in-focus", number + 1, len(kept))
+    image, index = fusion.result()
+    return image, np.where(index < 0, np.int32(-1), np.asarray(kept, np.int32)[index])

@@ -1,0 +1,140 @@
+"""The disparity of a dual-pixel pair by continuous cost aggregation: the fast solver, for every sensor and without a PSF.
+
+    disparity_px = disparity_rate * (inverse_depth - focus)        left(x + disparity / 2) = right(x - disparity / 2)
+
+1. Levels of a pyramid, the coarsest first: `disparity_levels` makes of every pixel a parabola of its cost over disparity
+   (Monin et al.), here the square of what the views differ by in a small window over their noise and misfit, around the
+   disparity of the level before: its curvature is information [1 / px^2], its least place the disparity.
+2. The parabolas are added up along rows and columns (`kernels.disparity.gather`), less across edges of the image: no label
+   is ever chosen, so nothing is drawn to whole pixels.
+3. sigma joins what the information that has arrived leaves, what there is of it nearby, and the scatter of the parabolas
+   around the result, which is large beside edges of depth.
+4. Half pupils whose optics are known are no shifted copies of each other: `disparity_curve` makes their disparity straight.
+
+The same numbers serve every sensor: all are shares of the local brightness, or px^2 per px.  Unknown (NaN): missing data,
+and too little texture, here and around, for a sigma below half a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfd import imaging
+from dfd.backend import array_module
+from dfd.capture import DualPixelPair
+from dfd.depthmap import DepthMap
+from dfd.psf import Psf
+from dfd.solvers.disparity_curve import straight
+from dfd.solvers.disparity_levels import SMOOTH, Level, doubled, evidence, pyramid, search
+from dfd.solvers.grid import grid_range
+
+ROUGHNESS = 1e-4
+"""[px^2 per px] variance by which disparities of neighbours differ where the image has no edge."""
+
+FARTHEST = 32.0
+"""Disparity [px] that is looked for where nothing tells the range."""
+
+_LEVELS = 3
+"""Times that the images are halved; fewer where the shorter side would fall below _LEAST_SIDE px."""
+
+_LEAST_SIDE, _LEAST_PX = 12, 16
+"""Shorter side [px] of the coarsest level, and of an image at all."""
+
+_INHERITED = 0.5
+"""Share of the information of a coarser level that the next takes over: half of the texture is the same."""
+
+_PASSES = 2
+"""Times that the views of a level are compared, the second time at what the first found."""
+
+_SPREAD = 0.75
+"""sigma over that of the random walk alone, which surfaces are smoother than."""
+
+_PSF = 0.005
+"""sigma as a share of the disparity: textures differ in the frequencies that they show it by."""
+
+_NEAR, _ENOUGH = 8.0, 8.0
+"""Std [px] of the window around a pixel whose own information, summed up, is part of sigma, and its least [1 / px^2]."""
+
+_MOST_SIGMA = 0.5
+"""Largest sigma of a known disparity [px]."""
+
+_REACH = 160
+"""Px beyond the disparity that aggregation reaches noticeably."""
+
+
+def solve_disparity(capture: DualPixelPair, *, limits=None) -> DepthMap:
+    """Inverse depth [dioptre] of a metric dual-pixel pair, disparity [px, positive nearer than focus] of an affine one.
+
+    limits   (nearest, farthest) inverse depth [dioptre]: disparities beyond need not be looked for
+    Both in the grid of the whole pupil, half a disparity from either view.  Raises ValueError as `check` does.
+    """
+    check(capture, limits)
+    xp = array_module(capture.images)
+    turned = capture.axis == "y"
+    images = xp.ascontiguousarray(capture.images.transpose(0, 2, 1)) if turned else capture.images
+    tall = 1 / capture.y_scale if turned else capture.y_scale
+    value, sigma = _solve(images, [view.noise for view in capture.views], tall, _farthest(capture, limits))
+    if turned:
+        value, sigma = xp.ascontiguousarray(value.T), xp.ascontiguousarray(sigma.T)
+    if capture.scale == "metric":
+        value, sigma = capture.inverse_depth(_straightened(value, capture), sigma)
+    return DepthMap(value, sigma, capture.scale, "disparity")
+
+
+def check(capture: DualPixelPair, limits) -> None:
+    """Raises ValueError for images that are too small, and limits that hold nothing."""
+    if min(capture.shape) < _LEAST_PX:
+        raise ValueError(f"images ({capture.shape[1]} x {capture.shape[0]} px) must have at least {_LEAST_PX} px to a side: "
+                         "windows reach across smaller ones; use larger images")
+    if capture.scale == "metric":
+        grid_range(capture, limits)
+
+
+def reach(capture: DualPixelPair, limits) -> int:
+    """Px around a pixel beyond which nothing changes its value by more than a share of its sigma."""
+    return math.ceil(_farthest(capture, limits) / 2) + _REACH
+
+
+def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
+    """Bytes that solving the images cut to `shape` takes, a copy of them included."""
+    return 120 * math.prod(shape)
+
+
+def _straightened(disparity, pair):
+    """The disparity of the centroids, where the halves are known as optics; a calibrated field goes by what is found."""
+    psf = pair.views[0].psf
+    if pair.field is not None or not (isinstance(psf, Psf) and psf.model.startswith("half") and psf.contrast > 0):
+        return disparity
+    return straight(disparity, psf, SMOOTH)
+
+
+def _farthest(capture, limits):
+    """Largest disparity [px] to look for."""
+    if capture.scale != "metric" or limits is None:
+        return FARTHEST
+    return min(max(abs(capture.disparity_rate * (end - capture.views[0].lens.focus))
+                   for end in grid_range(capture, limits)), FARTHEST)
+
+
+def _solve(images, noises, tall, farthest):
+    """(disparity, sigma) [px], (H, W) float32 each, NaN where unknown; rows are `tall` times as high as pixels are wide."""
+    xp = array_module(images)
+    count = max(0, min(_LEVELS, math.floor(math.log2(min(images.shape[1:]) / _LEAST_SIDE))))
+    found = None
+    for number, pair in reversed(list(enumerate(pyramid(images, count)))):
+        level = Level(pair, noises, 2**number, tall)
+        if found is None:
+            value, inherited = search(level, math.ceil(farthest / 2**number)), 0.0
+        else:
+            value = 2 * doubled(found.value, level.shape)
+            inherited = np.float32(_INHERITED / 4) * doubled(found.own, level.shape)
+        for _ in range(_PASSES):
+            found = evidence(level, value, ROUGHNESS, inherited)
+            value = found.value
+    local = xp.maximum(np.float32(4 * math.pi * _NEAR**2) * imaging.gaussian(found.own, _NEAR), np.float32(1e-9))
+    sigma = xp.sqrt(_SPREAD**2 / found.information + 1 / local + found.scatter**2 + (_PSF * found.value) ** 2)
+    nan = xp.float32(np.nan)
+    told = found.seen & (sigma < _MOST_SIGMA) & (local > _ENOUGH)
+    return xp.where(told, found.value, nan).astype(np.float32), xp.where(told, sigma, nan).astype(np.float32)
