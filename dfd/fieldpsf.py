@@ -23,6 +23,9 @@ TABLE_PX = 1.0
 _LEAST_PX = 1e-3
 """Least side [px] of a cell of a kernel after scaling: all of it lies in the middle pixel by then."""
 
+_DARK = 1e-9
+"""Share of a kernel's brightest cell below which a cell is dark: smaller numbers are slow ones (denormal float32)."""
+
 _TAIL = 1e-4
 """Light of a kernel that may lie outside the kernels of the table."""
 
@@ -126,6 +129,7 @@ def scaled(kernel, scales, centre=(0.0, 0.0)) -> np.ndarray:
     centre   (y, x) px from the middle of the array, which comes to lie in the middle of every result
     """
     scales, size = np.asarray(scales, float), len(kernel)
+    kernel = np.where(np.abs(kernel) < _DARK * np.max(np.abs(kernel)), 0, kernel)
     reach = _extent(kernel, centre) * max(np.abs(scales).max(), _LEAST_PX) + 0.5
     across = 2 * math.ceil(reach) + 1
     down, right = (_spread(scales, size, across, middle) for middle in centre)

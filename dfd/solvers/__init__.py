@@ -21,6 +21,7 @@ from dfd.solvers import (
     focus_measure,
     likelihood,
     metalens,
+    multiplane,
     pair_signs,
     prior,
     rational,
@@ -161,6 +162,12 @@ SOLVERS: dict[str, Solver] = {
             "two foci, very little light: widths of edges fitted in both images; depth at edges only",
             "Xu, Wagner, Luo and Guo 2025 (closed form)", 0.5, blurry_edges.reach, blurry_edges.bytes_needed,
             lambda *_: 6000.0, blurry_edges.check, by_name=True, sparse=True,
+        ),
+        Solver(
+            "multiplane", multiplane.solve_multiplane, (DualPixelPair,),
+            "depth and the sharp image together: a multiplane image fitted to both views; minutes per megapixel",
+            "Xin et al. 2021; Kingma and Ba 2015 (Adam)", 0.5, multiplane.reach, multiplane.bytes_needed,
+            multiplane.nanoseconds, multiplane.check, 3e9, 0.6, by_name=True,
         ),
     )
 }

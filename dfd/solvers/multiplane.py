@@ -1,0 +1,173 @@
+"""Depth and the sharp image of a dual-pixel pair together: a multiplane image fitted to both views (Xin et al. 2021).
+
+1. The likelihood's map places the planes: even in inverse depth from its 1st to its 99th percentile, a plane beyond either
+   end, at most SPACING_PX px of coc apart and MOST_PLANES of them.
+2. It starts the layers: each pixel is shared between the two planes around its depth, a little between all; the colour of
+   every layer is both views deconvolved as if all of the scene lay there.
+3. Adam (Kingma and Ba 2015) descends the losses of `multiplane_losses`, first with pixels twice as large.
+4. Depth is the mean of the planes by their shares, the sharp image that of their colours.
+
+Known where the likelihood knows; sigma is the likelihood's, joined with how far the optimisation moved depth from it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfd.backend import array_module, to_numpy
+from dfd.capture import DualPixelPair
+from dfd.depthmap import DepthMap
+from dfd.refine import fill
+from dfd.solvers import coarse, likelihood
+from dfd.solvers.grid import lensed
+from dfd.solvers.multiplane_scene import Scene, shares
+
+SPACING_PX, LEAST_PLANES, MOST_PLANES = 4.0, 4, 10
+"""Distance [px of coc] of planes unless they would be more than the most; least and most of them."""
+
+STEPS = (30, 6)
+"""Steps of Adam with pixels twice as large, and with the images' own."""
+
+COLOUR_STEP, LOGIT_STEP = (0.01, 0.003), (0.15, 0.05)
+"""Size of the first and the last step, of colours of images of mean 1/2 and of logits of opacity."""
+
+_SHARED = 0.02
+"""Share of a pixel that all planes have at the start: a gradient needs something to change."""
+
+_LEAST_PX = 64
+"""Shorter side of an image below which there is no coarse pass."""
+
+_REACH = 24
+"""Px by which the optimisation carries more than the likelihood."""
+
+_SAME_PX = 0.25
+"""Least distance of planes [px of coc]."""
+
+
+def solve_multiplane(capture: DualPixelPair, *, limits=None) -> DepthMap:
+    """Depth of `reconstruct` alone: what the row of the table gives."""
+    return reconstruct(capture, limits=limits)[0]
+
+
+def reconstruct(capture: DualPixelPair, *, limits=None, steps=STEPS) -> tuple[DepthMap, np.ndarray]:
+    """(depth map, (H, W) float32 all-in-focus image) of a dual-pixel pair, in the unit and the brightness of its images.
+
+    capture   metric, or affine with measured kernels, see `likelihood`;   limits   as there
+    steps     of the optimisation at half and at full size
+    The image is whole, also where depth is unknown (NaN).  Raises ValueError as `check` does.
+    """
+    check(capture, limits)
+    if capture.field is not None:
+        return _over_field(capture, limits, steps)
+    xp = array_module(capture.images)
+    start = likelihood.solve_likelihood(capture, limits=limits)
+    known = xp.where(xp.isfinite(capture.images), capture.images, 0)
+    level = 2 * float(known.mean())
+    if not bool(xp.any(start.valid)) or not level > 0:
+        nothing = xp.full(capture.shape, np.float32(np.nan), dtype=np.float32)
+        return DepthMap(nothing, nothing, capture.scale, "multiplane"), known.mean(axis=0)
+    pair = lensed(capture)
+    planes = planes_of(to_numpy(start.values), rate=pair.views[0].lens.blur_rate)
+    values, sharp = _fitted(pair, fill(start.values), planes, level, steps)
+    values = xp.where(start.valid, values, xp.float32(np.nan)).astype(np.float32)
+    sigma = xp.sqrt(start.sigma**2 + (values - start.values) ** 2).astype(np.float32)
+    return DepthMap(values, sigma, capture.scale, "multiplane"), sharp
+
+
+def _over_field(pair, limits, steps):
+    """As `likelihood` does: as if kappa and focus were those of the middle, then every pixel's own."""
+    even = pair.uniform()
+    found, sharp = reconstruct(even, limits=limits, steps=steps)
+    disparity = even.disparity_rate * (found.values - even.views[0].lens.focus)
+    return DepthMap(*pair.inverse_depth(disparity, even.disparity_rate * found.sigma), pair.scale, "multiplane"), sharp
+
+
+def planes_of(values, *, rate: float) -> np.ndarray:
+    """(L,) ascending planes, even in inverse depth, for a map of it (NaN = unknown); rate: px of coc per unit of it."""
+    low, high = np.nanpercentile(values, (1, 99))
+    count = int(np.clip(math.ceil((high - low) * rate / SPACING_PX) + 1, LEAST_PLANES - 2, MOST_PLANES - 2))
+    step = max((high - low) / (count - 1), _SAME_PX / rate)
+    return (low + high) / 2 + step * (np.arange(count + 2) - (count + 1) / 2)
+
+
+def check(capture: DualPixelPair, limits) -> None:
+    """Raises ValueError as `likelihood.check` does."""
+    likelihood.check(capture, limits)
+
+
+def reach(capture: DualPixelPair, limits) -> int:
+    """Px around a pixel beyond which nothing changes its value by more than a share of its sigma."""
+    return likelihood.reach(capture, limits) + _REACH
+
+
+def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
+    """Bytes that solving the images cut to `shape` takes, a copy of them included."""
+    border = 2 * reach(capture, limits)
+    return likelihood.bytes_needed(capture, shape, limits) + 4 * 24 * MOST_PLANES * math.prod(
+        length + border for length in shape)
+
+
+def nanoseconds(capture: DualPixelPair, limits) -> float:
+    """Core nanoseconds per pixel."""
+    return likelihood.nanoseconds(capture, limits) + MOST_PLANES * 900.0 * (STEPS[0] / 4 + STEPS[1])
+
+
+def _fitted(pair, values, planes, level, steps):
+    """((H, W) inverse depth, (H, W) sharp image) of a pair with lenses from a map without holes."""
+    xp = array_module(values)
+    scene, logits = Scene(pair, planes, level), None
+    if steps[0] and min(pair.shape) >= _LEAST_PX:
+        small = Scene(coarse.half_size(pair), planes, level)
+        rows, columns = (slice(0, 2 * length, 2) for length in small.shape)
+        logits = _start(small, values[rows, columns])
+        _, logits = _descended(small, small.restored(), logits, steps[0])
+        logits = _doubled(logits, small, scene)
+    logits = _start(scene, values) if logits is None else logits
+    colour, logits = _descended(scene, scene.restored(), logits, steps[1])
+    share, border = shares(logits), scene.border
+    inside = np.s_[border:-border, border:-border]
+    where = xp.tensordot(xp.asarray(planes.astype(np.float32)), share, axes=1)[inside]
+    return where, ((share * colour).sum(axis=0)[inside] * np.float32(level)).astype(np.float32)
+
+
+def _start(scene, values):
+    """(L - 1, h, w) float32 logits of opacity that share each pixel between the two planes around its value."""
+    xp, planes = array_module(values), scene.planes
+    around = xp.pad(values, scene.border, mode="edge")
+    place = xp.clip((around - planes[0]) / (planes[1] - planes[0]), 0, len(planes) - 1)
+    near = xp.maximum(0, 1 - abs(place[None] - xp.arange(len(planes))[:, None, None]))
+    share = (1 - _SHARED) * near + _SHARED / len(planes)
+    behind = xp.cumsum(share, axis=0)  # what a layer and all behind it have together
+    opacity = share[1:] / behind[1:]
+    return xp.log(opacity / (1 - opacity)).astype(np.float32)
+
+
+def _descended(scene, colour, logits, count):
+    """(colour, logits) after `count` steps of Adam."""
+    xp = array_module(colour)
+    state = [(part, xp.zeros_like(part), xp.zeros_like(part)) for part in (colour, logits)]
+    for number in range(1, count + 1):
+        _, *slopes = scene.loss(state[0][0], state[1][0])
+        for index, (slope, (first, last)) in enumerate(zip(slopes, (COLOUR_STEP, LOGIT_STEP), strict=True)):
+            place, mean, square = state[index]
+            mean = 0.9 * mean + 0.1 * slope
+            square = 0.99 * square + 0.01 * slope**2
+            size = first * (last / first) ** (number / count)
+            change = mean / (1 - 0.9**number) / (xp.sqrt(square / (1 - 0.99**number)) + 1e-8)
+            state[index] = ((place - size * change).astype(np.float32), mean, square)
+    return state[0][0], state[1][0]
+
+
+def _doubled(logits, small, large):
+    """Logits of a scene with pixels twice as large in the pixels of another, linear between them."""
+    xp = array_module(logits)
+    for axis in (1, 2):
+        place = (np.arange(large.canvas[axis - 1]) - large.border + 0.5) / 2 - 0.5 + small.border
+        place = np.clip(place, 0, small.canvas[axis - 1] - 1)
+        below = np.minimum(place.astype(int), small.canvas[axis - 1] - 2)
+        share = xp.asarray((place - below).astype(np.float32)).reshape((1, -1, 1) if axis == 1 else (1, 1, -1))
+        logits = (1 - share) * xp.take(logits, xp.asarray(below), axis=axis) + share * xp.take(
+            logits, xp.asarray(below + 1), axis=axis)
+    return logits
