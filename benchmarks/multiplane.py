@@ -34,6 +34,7 @@ CROP = np.s_[252:1260, 336:1680]
 
 
 def main():
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--multiplane", action="store_true", help="run multiplane too")
     asked = parser.parse_args()
