@@ -96,7 +96,7 @@ def test_exchanged_views_have_the_opposite_disparity(rng):
 
 
 def test_the_map_is_in_the_grid_of_the_whole_pupil(rng):
-    """A slope, disparity 0.1 px per px: at 160 the grid of `left` would be 0.3 px off, that of `right` too, the other way."""
+    """A slope, disparity 0.1 px per px: at 160 the grid of `left` is 0.3 px off, that of `right` too, the other way."""
     sharp, x = texture((120, 200), rng), np.arange(200.0)
     images = [np.stack([np.interp((x - 100) / (1 + side * 0.05) + 100, x, line) for line in sharp]) for side in (1, -1)]
     pair = DualPixelPair(np.stack(images).astype(np.float32), [View(None, Psf(), Noise(1e6, 1.0))] * 2, "affine")
