@@ -96,14 +96,13 @@ def test_exchanged_views_have_the_opposite_disparity(rng):
 
 
 def test_the_map_is_in_the_grid_of_the_whole_pupil(rng):
-    """A step in disparity from +4 to -4 px at column 100: each half of the map ends there, not 2 px to a side."""
-    sharp = texture((120, 328), rng)
-    near, far = (np.stack([sharp[:, 64 - side * d:264 - side * d] for side in (1, -1)]) for d in (2, -2))
-    columns = np.arange(200)
-    images = np.stack([np.where(columns < 100 + side * 2, near[k], far[k]) for k, side in ((0, 1), (1, -1))])
-    pair = DualPixelPair(images.astype(np.float32), [View(None, Psf(), Noise(1e6, 1.0))] * 2, "affine")
-    middle = np.nansum(np.sign(ROW.function(pair).values[20:-20, 10:-10]), axis=0)
-    assert abs(int(np.argmax(middle < 0)) - 90) <= 2  # px
+    """A slope, disparity 0.1 px per px: at 160 the grid of `left` is 0.3 px off, that of `right` too, the other way."""
+    sharp, x = texture((120, 200), rng), np.arange(200.0)
+    images = [np.stack([np.interp((x - 100) / (1 + side * 0.05) + 100, x, line) for line in sharp]) for side in (1, -1)]
+    pair = DualPixelPair(np.stack(images).astype(np.float32), [View(None, Psf(), Noise(1e6, 1.0))] * 2, "affine")
+    middle = ROW.function(pair).values[20:-20]
+    for place in (40, 100, 160):
+        assert abs(np.nanmedian(middle[:, place - 5:place + 6]) - 0.1 * (place - 100)) < 0.15  # px
 
 
 def test_a_common_exposure_factor_changes_nothing(rng):

@@ -48,7 +48,7 @@ _INHERITED = 0.7
 _PASSES = 2
 """Times that the views of a level are compared, the second time at what the first found."""
 
-_SPREAD = 0.9
+_SPREAD = 0.8
 """sigma over that of the random walk alone, which surfaces are smoother than."""
 
 _PSF = 0.006

@@ -23,6 +23,9 @@ SMOOTH = 1.0
 """Std [px] of what the views are smoothed by before they are compared: frequencies that cubics would shift by too little or
 too much are gone, so nothing is drawn to whole or half pixels."""
 
+_SCATTER = 3.0
+"""Std [px] of the window that the scatter of parabolas is measured in."""
+
 _EXPECTED = 3.0
 """Squares of the scatter of parabolas that their own information explains, in units of it: less is no scatter."""
 
@@ -98,7 +101,7 @@ class Evidence(NamedTuple):
 
     value         float32 px, disparity;   information   float32 [1 / px^2], gathered from all around
     own           float32 [1 / px^2], of the pixel itself
-    scatter       float32 px, rms of the least places of the parabolas in the window around `value`, beyond what is expected
+    scatter       float32 px, rms of the least places of the parabolas nearby around `value`, beyond what is expected
     seen          bool: both views have data
     """
 
@@ -125,8 +128,8 @@ def evidence(level: Level, value, roughness: float, inherited) -> Evidence:
                                  roughness=roughness)
     information = xp.maximum(information, np.float32(1e-9))
     found = moment / information
-    around = xp.maximum(level.mean(own), np.float32(1e-9))
-    scatter = level.mean(own * (value + step - found) ** 2) / around
+    around = xp.maximum(imaging.gaussian(own, _SCATTER), np.float32(1e-9))
+    scatter = imaging.gaussian(own * (value + step - found) ** 2, _SCATTER) / around
     scatter = xp.sqrt(xp.maximum(scatter - np.float32(_EXPECTED / (4 * math.pi * _WINDOW**2)) / around, 0))
     return Evidence(found, information, told, scatter, planes[5] > 0)
 
