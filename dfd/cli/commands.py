@@ -192,7 +192,8 @@ def simulate(
             noise=noise, seed=seed, frames=frames, samples=FINE_SAMPLES if quad else SAMPLES,
             progress=lambda *at: progress("render", *at))
         write_simulation(simulation, output, format=file_format.value, force=force)
-    say(f"{output}: {len(simulation.lenses)} {file_format.value} frames of scene {scene}, capture.toml, truth.tiff")
+    joined = " in one file" if simulation.kind == "dual-pixel" and file_format is Format.DNG else ""
+    say(f"{output}: {len(simulation.lenses)} {file_format.value} frames{joined} of scene {scene}, capture.toml, truth.tiff")
 
 
 @app.command()
