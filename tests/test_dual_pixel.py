@@ -11,8 +11,13 @@ from dfd.field import DualPixelField
 from dfd.psf import IDEAL_KAPPA
 from dfd.simulate import simulate_capture
 from dfd.solvers import SOLVERS
+from dfd.solvers.disparity_curve import contrast_of
+from dfd.solvers.disparity_levels import SMOOTH
 
 SIZE = (96, 136)
+LEAST_DIFFERENCE = {1.0: 0.4305, 0.3: 0.1453}
+"""Contrast of mixed halves -> shift at which they differ least, over 8 px of coc: texture of power f^-2.5, smoothed by 1 px;
+from the correlation of their transfer functions, searched over shifts."""
 
 
 def mixed_pair(contrast, *, scene="slant", seed=3, size=SIZE, noise=2e4):
@@ -47,6 +52,21 @@ def test_likelihood_takes_a_sensor_that_mixes_its_halves():
     assert middle < 0.3 and most < 1.6 and known > 0.6  # px of coc
     wrong = replace(pair, views=[replace(view, psf=mixed(view.psf, IDEAL_KAPPA)) for view in pair.views], kappa=IDEAL_KAPPA)
     assert away(wrong, truth)("likelihood", limits=limits)[0] > 5 * middle
+
+
+def test_the_contrast_of_a_calibrated_kappa_is_that_of_the_halves_which_show_it():
+    found = {contrast: contrast_of(measured, 0.0, SMOOTH) for contrast, measured in LEAST_DIFFERENCE.items()}
+    assert all(abs(found[contrast] - contrast) < 0.01 for contrast in found), found
+    assert contrast_of(0.5, 0.0, SMOOTH) == 1.0
+
+
+@pytest.mark.slow
+def test_likelihood_takes_kappa_as_calibration_measures_it():
+    pair, truth = mixed_pair(0.3)
+    limits = (float(truth.max()) + 0.05, float(truth.min()) - 0.05)
+    kappa = LEAST_DIFFERENCE[0.3]
+    measured = replace(pair, field=DualPixelField([[kappa]], None, SIZE), kappa=None)
+    assert away(measured, truth)("likelihood", limits=limits)[0] < 0.3  # px of coc
 
 
 @pytest.mark.slow

@@ -20,6 +20,9 @@ _POWER, _CORNER = 2.5, 1 / 16
 _SIZE = 32
 """Frequencies per axis."""
 
+_TYPICAL = 8.0
+"""Blur [px] at which a calibrated kappa is taken to be measured."""
+
 _COCS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Blur [px] at which the curve is computed; it is level beyond."""
 
@@ -33,6 +36,21 @@ def straight(disparity, psf: Psf, smooth: float):
     places, shares = _curve(psf.core, psf.contrast, smooth)
     away = xp.interp(xp.abs(disparity), xp.asarray(places), xp.asarray(shares))
     return disparity * away.astype(np.float32)
+
+
+@functools.lru_cache(maxsize=256)
+def contrast_of(kappa: float, core: float, smooth: float) -> float:
+    """Contrast of mixed half pupils of which least differences find `kappa`, as calibration measures it; at most 1.
+
+    That of their centroids is up to a fifth less; at _TYPICAL px of blur, beyond which it hardly changes.
+    """
+    low, high = 0.0, 1.0
+    if _least(_TYPICAL, core, high, smooth) <= kappa * _TYPICAL:
+        return high
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _least(_TYPICAL, core, middle, smooth) < kappa * _TYPICAL else (low, middle)
+    return (low + high) / 2
 
 
 @functools.lru_cache(maxsize=16)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +24,10 @@ from dfd import imaging
 from dfd.backend import array_module
 from dfd.capture import Capture, DualPixelPair
 from dfd.depthmap import DepthMap
+from dfd.psf import IDEAL_KAPPA, Psf
 from dfd.solvers import coarse
+from dfd.solvers.disparity_curve import contrast_of
+from dfd.solvers.disparity_levels import SMOOTH
 from dfd.solvers.fieldsweep import over_field
 from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, lensed, used_views, varies
 from dfd.solvers.locate import HALVES, SHARPEST, WINDOW, Basins, locate
@@ -107,12 +111,22 @@ def _over_field(statistic, pair, limits, method):
         inner = tuple(slice(piece.start - around.start, piece.stop - around.start)
                       for piece, around in zip(part, outer, strict=True))
         own = pair.cut(xp.ascontiguousarray(pair.images[:, *outer]), outer[0].start, outer[1].start)
-        even = own.uniform()
+        even = _as_calibrated(own.uniform())
         found = solve_by(statistic, even, limits, method)
         rates = own.disparity_rates()
         of_part = own.inverse_depth(rates * (found.values - np.float32(even.views[0].lens.focus)), rates * found.sigma)
         value[part], sigma[part] = (plane[inner] for plane in of_part)
     return DepthMap(value, sigma, pair.scale, method)
+
+
+def _as_calibrated(pair):
+    """A pair of even kappa whose mixed halves differ by what calibration measured: the shift of least difference."""
+    psf = pair.views[0].psf
+    if not (isinstance(psf, Psf) and psf.model.startswith("half")):
+        return pair
+    contrast = contrast_of(round(pair.kappa, 4), psf.core, SMOOTH)
+    return replace(pair, views=[replace(view, psf=replace(view.psf, contrast=contrast)) for view in pair.views],
+                   kappa=contrast * IDEAL_KAPPA)
 
 
 def check(capture: Capture, limits) -> None:
