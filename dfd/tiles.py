@@ -42,7 +42,8 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         check_tile(tile, halo)
     side = tile_size(capture, solver, workers, limits) if tile is None else tile
     pieces = cut(capture.shape, side, halo, workers, whole=tile is None)
-    values, sigma = (owner.empty(capture.shape, dtype=np.float32) for _ in range(2))
+    values, sigma, picture = (owner.empty(capture.shape, dtype=np.float32) if wanted else None
+                              for wanted in (True, True, solver.restores))
     done, total = 0, capture.shape[0] * capture.shape[1]
 
     def solve(piece):
@@ -52,6 +53,8 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
             images = to_device(np.ascontiguousarray(images, dtype=np.float32), device)
         part = solver.function(capture.cut(images, outer[0].start, outer[1].start), limits=limits)
         values[place], sigma[place] = part.values[inner], part.sigma[inner]
+        if picture is not None:
+            picture[place] = part.picture[inner]
         return values[place].size
 
     if progress is not None:
@@ -60,7 +63,7 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         done += pixels
         if progress is not None:
             progress(done, total)
-    return DepthMap(values, sigma, capture.scale, solver.name)
+    return DepthMap(values, sigma, capture.scale, solver.name, picture)
 
 
 def check_tile(tile: int, halo: int) -> None:

@@ -47,6 +47,7 @@ class Solver:
     remarks     (capture, its DepthMap) -> sentences that the user must be told
     by_name     never chosen by `auto`: for captures that others refuse, or an answer that somebody must want
     sparse      depth at edges alone, NaN elsewhere: held to everything but density
+    restores    its DepthMap holds the sharp image too, which takes the place of the restored one
     Images are not looked at by halo, memory, cost and check: they serve before anything is decoded.
     """
 
@@ -65,6 +66,7 @@ class Solver:
     remarks: Callable[[Capture, DepthMap], tuple[str, ...]] = lambda *_: ()
     by_name: bool = False
     sparse: bool = False
+    restores: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -167,7 +169,7 @@ SOLVERS: dict[str, Solver] = {
             "multiplane", multiplane.solve_multiplane, (DualPixelPair,),
             "depth and the sharp image together: a multiplane image fitted to both views; minutes per megapixel",
             "Xin et al. 2021; Kingma and Ba 2015 (Adam)", 0.5, multiplane.reach, multiplane.bytes_needed,
-            multiplane.nanoseconds, multiplane.check, 3e9, 0.6, by_name=True,
+            multiplane.nanoseconds, multiplane.check, 3e9, 0.6, remarks=pair_signs.remarks, by_name=True, restores=True,
         ),
     )
 }
