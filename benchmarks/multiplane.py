@@ -44,7 +44,8 @@ def main():
         sys.exit(f"{FOLDER} is not on this machine")
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
     if asked.multiplane:
-        print("| scene | planes | AI(1) likelihood | AI(1) multiplane | within sigma | left dB | right dB | multiplane dB | CPU s | wall s |")
+        print("| scene | planes | AI(1) likelihood | multiplane | within sigma | left dB | right dB | result dB | CPU s | "
+              "wall s |")
         print("|---" * 10 + "|")
         for scene in SHARP:
             multiplane(scene)

@@ -146,7 +146,7 @@ class DepthMap:
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 return cls(stored["values"], stored["sigma"], str(stored["scale"]), str(stored["method"]),
-                           stored["picture"] if "picture" in stored else None)
+                           stored.get("picture"))
         except (KeyError, ValueError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
             raise OSError(f"{path}: not a depth map saved by DepthMap.save; the file is cut or of another kind") from error
 

@@ -40,6 +40,9 @@ _SHARED = 0.02
 _LEAST_PX = 64
 """Shorter side of an image below which there is no coarse pass."""
 
+MOST_PX = 4_000_000
+"""Pixels of a picture, each of which takes two kilobytes; planes that differed from tile to tile would show as seams."""
+
 _REACH = 24
 """Px by which the optimisation carries more than the likelihood."""
 
@@ -52,7 +55,7 @@ def solve_multiplane(capture: DualPixelPair, *, limits=None, steps=STEPS) -> Dep
     """
     check(capture, limits)
     if capture.field is not None:
-        return in_parts(capture, reach(capture, limits), lambda even: solve_multiplane(even, limits=limits, steps=steps))
+        return in_parts(capture, _reach(capture, limits), lambda even: solve_multiplane(even, limits=limits, steps=steps))
     xp = array_module(capture.images)
     start = likelihood.solve_likelihood(capture, limits=limits)
     nan = xp.float32(np.nan)
@@ -72,7 +75,7 @@ def planes_of(values, *, lens, within) -> np.ndarray:
     """(L,) ascending inverse depths of planes for a map of it (NaN = unknown): every so many px of coc from the focus on.
 
     The finest step of LEAST_STEP_PX, twice that, and so on, with at most MOST_PLANES from half a step below the 1st
-    percentile to half a step beyond the 99th.  Parts of a picture so have planes in common.
+    percentile to half a step beyond the 99th.
     within   ascending inverse depths: none beyond their ends
     """
     ends = lens.coc(np.nanpercentile(values, (1, 99)))
@@ -89,18 +92,18 @@ def _multiples(low, high, step):
 
 
 def check(capture: DualPixelPair, limits) -> None:
-    """Raises ValueError as `likelihood.check` does."""
+    """Raises ValueError for pictures that are too large, and as `likelihood.check` does."""
+    if math.prod(capture.shape) > MOST_PX:
+        raise ValueError(f"images ({capture.shape[1]} x {capture.shape[0]} px) must have at most {MOST_PX / 1e6:g} million "
+                         "px: multiplane fits the whole picture at once; use --preview, or --solver likelihood")
     likelihood.check(capture, limits)
 
 
-def reach(capture: DualPixelPair, limits) -> int:
-    """Px around a pixel beyond which nothing changes its value by more than a share of its sigma."""
-    return likelihood.reach(capture, limits) + _REACH
 
 
 def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
     """Bytes that solving the images cut to `shape` takes, a copy of them included."""
-    border = 2 * reach(capture, limits)
+    border = 2 * _reach(capture, limits)
     return likelihood.bytes_needed(capture, shape, limits) + 4 * 24 * MOST_PLANES * math.prod(
         length + border for length in shape)
 
@@ -108,6 +111,11 @@ def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
 def nanoseconds(capture: DualPixelPair, limits) -> float:
     """Core nanoseconds per pixel."""
     return likelihood.nanoseconds(capture, limits) + MOST_PLANES * 900.0 * (STEPS[0] / 4 + STEPS[1])
+
+
+def _reach(capture, limits):
+    """Px around a part that are fitted with it."""
+    return likelihood.reach(capture, limits) + _REACH
 
 
 def _fitted(pair, values, planes, level, steps):
