@@ -43,7 +43,7 @@ _SURPLUS = 2.0
 
 
 _BLOCK, _AMONG = 8, 40.0
-"""Side [px] of the blocks, and std [px] of the window of them, that the spread of disparities is measured in."""
+"""Side [px] of blocks, those of the coarsest level, and std [px] of the window of them that the spread is measured in."""
 
 
 class Level:
@@ -117,9 +117,9 @@ class Evidence(NamedTuple):
 
 
 def evidence(level: Level, value, roughness, inherited) -> Evidence:
-    """The parabolas of a level around `value`, (H, W) float32 px, finite, gathered with `roughness`, (H, W) float32 [px^2 / px].
+    """The parabolas of a level around `value`, (H, W) float32 px, finite, gathered.
 
-    inherited   own information of `value` from coarser levels, an array or 0
+    roughness   (H, W) float32 [px^2 / px];   inherited   own information of `value` from coarser levels, an array or 0
     """
     from dfd.kernels.disparity import compare, gather
 
@@ -144,7 +144,7 @@ def spread(value, factor: int):
     value   (H, W) float32 disparity [px of its level];   factor   how many px of the whole size they are
     """
     xp = array_module(value)
-    blocks = max(1, min(_BLOCK // factor, *value.shape))
+    blocks = _BLOCK // factor
     small = imaging.reduce(value, blocks)
     mean, square = (imaging.gaussian(plane, _AMONG / _BLOCK) for plane in (small, small**2))
     variance = xp.maximum(square - mean**2, 0)
@@ -155,14 +155,17 @@ def spread(value, factor: int):
 
 
 def disagreement(level: Level, value):
-    """(H, W) float32 [px] by which disparities would have to differ to explain what the views differ by at `value`."""
+    """(H, W) float32 [px] by which disparities would have to differ to explain what the views differ by at `value`.
+
+    Noise and half of what a perfect sensor may show (_FLOOR) are taken off first.
+    """
     from dfd.kernels.disparity import compare
 
     xp = array_module(value)
     planes = compare(level.left, level.right, value)
     square, misfit = (imaging.gaussian(plane, _SCATTER) for plane in (planes[0], planes[2]))
     known = imaging.gaussian(planes[3], _SCATTER)
-    misfit = xp.maximum(misfit - known * level.noise, 0)
+    misfit = xp.maximum(misfit - known * (level.noise + np.float32(_FLOOR**2 / 4)), 0)
     return xp.sqrt(misfit / xp.maximum(square - np.float32(_SURPLUS * level.slopes) * known * level.noise, np.float32(1e-9)))
 
 
