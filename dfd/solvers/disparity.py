@@ -15,7 +15,7 @@
 4. Half pupils whose optics are known are no shifted copies of each other: `disparity_curve` makes their disparity straight.
 
 The same numbers serve every sensor: all are shares of the local brightness, or px^2 per px.  Unknown (NaN): missing data,
-next to no texture in part of the window, however much there is around, and a sigma above 0.8 px.
+next to no texture in part of the window, however much there is around, and a sigma above 1 px.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dfd.capture import DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.psf import Psf
 from dfd.solvers.disparity_curve import straight
-from dfd.solvers.disparity_levels import SMOOTH, Level, disagreement, doubled, evidence, pyramid, search, spread
+from dfd.solvers.disparity_levels import SMOOTH, Level, disagreement, doubled, evidence, pyramid, scatter, search, spread
 from dfd.solvers.grid import grid_range
 
 FARTHEST = 32.0
@@ -67,13 +67,13 @@ _HIDDEN, _MORE_HIDDEN = 1.0, 12.0
 """Variance of a depth that is told by nothing over that of what was found around, times blindness and its square: what was
 found misses what was not."""
 
-_MOST_BLIND = 0.5
+_MOST_BLIND = 0.3
 """Share of such pixels in the window beyond which nothing is known."""
 
 _DOUBT, _LARGE_DOUBT = 0.06, 0.18
 """sigma [px] over disagreement [px], and over its square, of views of half the size."""
 
-_MOST_SIGMA = 0.8
+_MOST_SIGMA = 1.0
 """Largest sigma of a known disparity [px]."""
 
 _REACH = 160
@@ -146,13 +146,17 @@ def _solve(images, noises, tall, farthest):
         else:
             value = 2 * doubled(found.value, level.shape)
             inherited = np.float32(_INHERITED / 4) * doubled(found.own, level.shape)
+        around = spread(value, factor)
+        rough = np.float32(_ROUGHNESS) + np.float32(factor / _BETWEEN) * around
         for _ in range(_PASSES):
-            around = spread(value, factor)
-            found = evidence(level, value, np.float32(_ROUGHNESS) + np.float32(factor / _BETWEEN) * around, inherited)
+            found = evidence(level, value, rough, inherited)
             value = found.value
         if number == min(1, count):
-            contradicted = _contradicted(factor * found.scatter, factor * disagreement(level, value))
-    blind = imaging.gaussian((np.float32(_BLIND) / (found.own + np.float32(_BLIND))) ** 2, _NEAR)
+            contradicted = _contradicted(factor * scatter(found), factor * disagreement(level, value))
+    blind = imaging.reduce((np.float32(_BLIND) / (found.own + np.float32(_BLIND))) ** 2, 4)
+    blind = imaging.gaussian(blind, _NEAR / 4)
+    for blocks in (2, 1):
+        blind = doubled(blind, tuple(-(-length // blocks) for length in level.shape))
     hidden = around * blind * (np.float32(_HIDDEN) + np.float32(_MORE_HIDDEN) * blind)
     variance = np.float32(_WALK) / found.information + hidden + (np.float32(_PSF) * value) ** 2
     variance += doubled(contradicted, level.shape) if count else contradicted
@@ -161,6 +165,6 @@ def _solve(images, noises, tall, farthest):
     return xp.where(told, value, nan).astype(np.float32), xp.where(told, sigma, nan).astype(np.float32)
 
 
-def _contradicted(scatter, doubt):
+def _contradicted(scattered, doubt):
     """[px^2] variance where what is seen does not agree with the result: bars and rims; both planes (H, W) px."""
-    return scatter**2 + doubt**2 * (np.float32(_DOUBT**2) + (np.float32(_LARGE_DOUBT) * doubt) ** 2)
+    return scattered**2 + doubt**2 * (np.float32(_DOUBT**2) + (np.float32(_LARGE_DOUBT) * doubt) ** 2)
