@@ -22,7 +22,7 @@ from dfd.refine import fill
 from dfd.simulate import expose, make_scene, render, true_inverse_depth
 from dfd.solvers import SOLVERS, choose
 from dfd.solvers.disparity_curve import straight
-from dfd.solvers.disparity_levels import doubled
+from dfd.solvers.disparity_levels import Level, disagreement, doubled, spread
 from dfd.tiles import solve_tiled
 
 __all__ = ["device"]
@@ -176,6 +176,42 @@ def test_the_middle_of_a_flat_part_is_unknown_and_its_surroundings_are_not(rng):
     assert inner(result.valid)[:25].mean() > 0.95
 
 
+def test_a_flat_object_before_a_textured_ground_does_not_get_the_depth_of_the_ground(rng):
+    """A part without texture at +2 px before a ground at -4 px: nothing inside tells its depth."""
+    pair = shifted_views(rng, -4.0, shape=(200, 241))
+    images = pair.images.copy()
+    for image, shift in zip(images, (1, -1), strict=True):
+        image[50:150, 60 + shift:180 + shift] = 0.4
+    result = ROW.function(replace(pair, images=images))
+    assert result.valid[70:130, 80:160].mean() < 0.1
+    assert inner(result.valid)[:20].mean() > 0.95
+
+
+def test_a_sharp_surface_does_not_draw_a_blurred_one_to_its_depth(rng):
+    """Right half at focus, left half with 12 px of blur: 20 px beside the edge neither is off by 1.5 % of that."""
+    coc, shape = 12.0, (120, 300)
+    sharp = texture(shape, rng)
+    blurry, focused = (half_pupils(rng, one, sharp=sharp) for one in (coc, 0.0))
+    images = np.concatenate([blurry.images[..., :150], focused.images[..., 150:]], axis=2)
+    found = RATE * (ROW.function(replace(blurry, images=images)).values[12:-12] - LENS.focus)  # px of coc
+    assert abs(np.nanmedian(found[:, 30:130]) - coc) < 0.015 * coc and abs(np.nanmedian(found[:, 170:270])) < 0.015 * coc
+    assert np.isfinite(found[:, 30:130]).mean() > 0.9
+
+
+def test_spread_is_the_variance_of_a_slope_in_the_window_at_every_level():
+    """0.02 px per px in a window of 40 px of std: 0.64 px^2; px of a level are `factor` large."""
+    for factor in (1, 2, 8):
+        slope = np.tile(0.02 * np.arange(960 // factor, dtype=np.float32), (640 // factor, 1))
+        assert spread(slope, factor)[320 // factor, 480 // factor] == pytest.approx(0.64 / factor**2, rel=0.03)
+
+
+def test_views_disagree_by_about_what_a_disparity_is_off(rng):
+    pair = shifted_views(rng, 1.5)
+    level = Level(tuple(pair.images), [NOISE, NOISE], 1, 1.0)
+    right, wrong = (np.median(inner(disagreement(level, np.full(SHAPE, np.float32(at))))) for at in (1.5, 0.5))
+    assert right < 0.1 and wrong == pytest.approx(1.0, abs=0.35)  # px
+
+
 def test_missing_data_is_unknown_and_does_not_spread(device, rng):
     pair = half_pupils(rng, 4.0, shape=(150, 171))
     images = pair.images.copy()
@@ -316,6 +352,20 @@ def test_a_rendered_scene_is_known_within_its_sigma(scene):
     error = 100 * abs(truth / result.values - 1)  # % of depth
     assert np.nanmean(error) < 0.45 and np.nanmedian(error) < 0.22 and result.valid.mean() > 0.9
     assert 0.5 < np.mean((abs(result.values - truth) < result.sigma)[result.valid]) < 0.95
+
+
+def test_a_deep_scene_is_known_within_its_sigma():
+    """Blur up to 19 px: the demo scene from 0.55 to 0.98 m, focus 0.7046 m, with a textureless square and bars."""
+    lens = ThinLens.focused_at(0.7046, focal_length=0.05, f_number=4.0, pixel_pitch=12e-6)
+    world = make_scene("demo", seed=22, nearest=0.55, farthest=0.98, shape=(240, 360), fx=lens.fx)
+    light = render(world, [lens, lens], (240, 360), pupils=("left", "right")) @ np.float32([0.25, 0.5, 0.25])
+    images = np.stack([expose(view, NOISE, np.random.default_rng(k)) for k, view in enumerate(light)]).astype(np.float32)
+    result = ROW.function(DualPixelPair(images, [View(lens, Psf(model), NOISE) for model in ("half-left", "half-right")],
+                                        "metric", kappa=IDEAL_KAPPA))
+    truth = true_inverse_depth(world, lens, (240, 360))
+    error = 100 * abs(truth / result.values - 1)  # % of depth
+    assert np.nanmean(error) < 1.5 and np.nanmedian(error) < 0.4 and result.valid.mean() > 0.4
+    assert 0.55 < np.mean((abs(result.values - truth) < result.sigma)[result.valid]) < 0.9
 
 
 @pytest.mark.parametrize("name", ["001", "006"])

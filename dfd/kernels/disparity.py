@@ -112,8 +112,8 @@ def gather(information, moment, across, down, roughness):
     moment          (H, W) float32 [1 / unit], information times value
     across, down    (H, W) float32, 0 to 1: share of the information that passes between a pixel and the next in its row,
                     in its column; the last is not used
-    roughness       (H, W) float32 [unit^2 / px], > 0, variance by which the value of a pixel differs from the next in its row,
-                    in its column
+    roughness       (H, W) float32 [unit^2 / px], > 0, variance by which the value of a pixel differs from the next in its
+                    row, in its column
     A value is a random walk along each path, so what a pixel knows, a, arrives at the next as a / (1 + roughness * a), a
     Kalman filter forwards and backwards.  Along rows and then along the pixel's column: exact on that tree (rows that hang
     on one column; Bleyer and Gelautz 2008), as on the other of columns that hang on its row; the mean of both.

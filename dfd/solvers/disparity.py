@@ -7,12 +7,15 @@
    disparity of the level before: its curvature is information [1 / px^2], its least place the disparity.
 2. The parabolas are added up along rows and columns (`kernels.disparity.gather`), less across edges of the image: no label
    is ever chosen, so nothing is drawn to whole pixels.
-3. sigma joins what the information that has arrived leaves, what there is of it nearby, and the scatter of the parabolas
-   around the result, which is large beside edges of depth.
+   A random walk says how much arrives from where: as rough as disparities differ around (`spread`), so the sharp surface
+   does not draw the blurred one beside it to its own.
+3. sigma joins what the information that has arrived leaves; depths, that spread apart, which pixels with too little texture
+   of their own could not tell; and at half the size the scatter of the parabolas around the result, and by
+   how much disparities would have to differ to explain what the views still differ by (`disagreement`): bars and rims.
 4. Half pupils whose optics are known are no shifted copies of each other: `disparity_curve` makes their disparity straight.
 
 The same numbers serve every sensor: all are shares of the local brightness, or px^2 per px.  Unknown (NaN): missing data,
-and too little texture, here and around, for a sigma below half a pixel.
+next to no texture in part of the window, however much there is around, and a sigma above 1 px.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from dfd.capture import DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.psf import Psf
 from dfd.solvers.disparity_curve import straight
-from dfd.solvers.disparity_levels import SMOOTH, Level, disagreement, doubled, evidence, pyramid, search, spread
+from dfd.solvers.disparity_levels import SMOOTH, Level, disagreement, doubled, evidence, pyramid, scatter, search, spread
 from dfd.solvers.grid import grid_range
 
 FARTHEST = 32.0
@@ -51,22 +54,26 @@ _INHERITED = 0.7
 _PASSES = 2
 """Times that the views of a level are compared, the second time at what the first found."""
 
-_WALK = 0.35
+_WALK = 0.55
 """Share of the variance of the random walk that is part of sigma: surfaces are smoother."""
 
-_PSF = 0.004
+_PSF = 0.006
 """sigma as a share of the disparity: textures differ in the frequencies that they show it by."""
 
-_TO_TELL, _BLIND = 9 / 50, 0.1
-"""Own information times a step^2 by which half of the steps are seen (3 sigma, 50 px), and the share of pixels beside one."""
+_BLIND, _NEAR = 0.06, 6.0
+"""Own information [1 / px^2] that makes a pixel half blind to edges of depth, and std [px] of the window of such pixels."""
+
+_HIDDEN, _MORE_HIDDEN = 1.0, 12.0
+"""Variance of a depth that is told by nothing over that of what was found around, times blindness and its square: what was
+found misses what was not."""
+
+_MOST_BLIND = 0.3
+"""Share of such pixels in the window beyond which nothing is known."""
 
 _DOUBT, _LARGE_DOUBT = 0.06, 0.18
 """sigma [px] over disagreement [px], and over its square, of views of half the size."""
 
-_NEAR, _ENOUGH = 4.0, 16.0
-"""Std [px] of the window around a pixel whose own information, summed up, must reach so much [1 / px^2]."""
-
-_MOST_SIGMA = 0.5
+_MOST_SIGMA = 1.0
 """Largest sigma of a known disparity [px]."""
 
 _REACH = 160
@@ -139,28 +146,25 @@ def _solve(images, noises, tall, farthest):
         else:
             value = 2 * doubled(found.value, level.shape)
             inherited = np.float32(_INHERITED / 4) * doubled(found.own, level.shape)
+        around = spread(value, factor)
+        rough = np.float32(_ROUGHNESS) + np.float32(factor / _BETWEEN) * around
         for _ in range(_PASSES):
-            around = spread(value, factor)
-            found = evidence(level, value, np.float32(_ROUGHNESS) + np.float32(factor / _BETWEEN) * around, inherited)
+            found = evidence(level, value, rough, inherited)
             value = found.value
         if number == min(1, count):
-            contradicted = _contradicted(factor * found.scatter, factor * disagreement(level, value))
-    local = np.float32(4 * math.pi * _NEAR**2) * imaging.gaussian(found.own, _NEAR)
-    sigma = xp.sqrt((doubled(contradicted, level.shape) if count else contradicted) + _walked(found, around))
-    nan = xp.float32(np.nan)
-    told = found.seen & (sigma < _MOST_SIGMA) & (local > _ENOUGH)
-    return xp.where(told, found.value, nan).astype(np.float32), xp.where(told, sigma, nan).astype(np.float32)
+            contradicted = _contradicted(factor * scatter(found), factor * disagreement(level, value))
+    blind = imaging.reduce((np.float32(_BLIND) / (found.own + np.float32(_BLIND))) ** 2, 4)
+    blind = imaging.gaussian(blind, _NEAR / 4)
+    for blocks in (2, 1):
+        blind = doubled(blind, tuple(-(-length // blocks) for length in level.shape))
+    hidden = around * blind * (np.float32(_HIDDEN) + np.float32(_MORE_HIDDEN) * blind)
+    variance = np.float32(_WALK) / found.information + hidden + (np.float32(_PSF) * value) ** 2
+    variance += doubled(contradicted, level.shape) if count else contradicted
+    sigma, nan = xp.sqrt(variance), xp.float32(np.nan)
+    told = found.seen & (sigma < _MOST_SIGMA) & (blind < _MOST_BLIND)
+    return xp.where(told, value, nan).astype(np.float32), xp.where(told, sigma, nan).astype(np.float32)
 
 
-def _contradicted(scatter, doubt):
+def _contradicted(scattered, doubt):
     """[px^2] variance where what is seen does not agree with the result: bars and rims; both planes (H, W) px."""
-    return scatter**2 + doubt**2 * (np.float32(_DOUBT**2) + (np.float32(_LARGE_DOUBT) * doubt) ** 2)
-
-
-def _walked(found, around):
-    """[px^2] variance of what has arrived, and of steps as large as the spread `around` [px^2] that nothing here can tell."""
-    xp = array_module(around)
-    least = np.float32(_TO_TELL) / xp.maximum(around, np.float32(1e-9))
-    blind = imaging.gaussian((least / (found.own + least)) ** 2, _NEAR)
-    return (np.float32(_WALK) / found.information + np.float32(_BLIND) * around * blind
-            + (np.float32(_PSF) * found.value) ** 2)
+    return scattered**2 + doubt**2 * (np.float32(_DOUBT**2) + (np.float32(_LARGE_DOUBT) * doubt) ** 2)

@@ -43,7 +43,7 @@ _SURPLUS = 2.0
 
 
 _BLOCK, _AMONG = 8, 40.0
-"""Side [px] of the blocks, and std [px] of the window of them, that the spread of disparities is measured in."""
+"""Side [px] of blocks, those of the coarsest level, and std [px] of the window of them that the spread is measured in."""
 
 
 class Level:
@@ -104,22 +104,23 @@ class Evidence(NamedTuple):
     """What a level tells, (H, W) each.
 
     value         float32 px, disparity;   information   float32 [1 / px^2], gathered from all around
-    own           float32 [1 / px^2], of the pixel itself
-    scatter       float32 px, rms of the least places of the parabolas nearby around `value`, beyond what is expected
+    own           float32 [1 / px^2], of the pixel itself at this level and coarser ones
+    parabolas     float32 [1 / px^2], curvature of those of this level;   places   float32 px, their least places
     seen          bool: both views have data
     """
 
     value: np.ndarray
     information: np.ndarray
     own: np.ndarray
-    scatter: np.ndarray
+    parabolas: np.ndarray
+    places: np.ndarray
     seen: np.ndarray
 
 
 def evidence(level: Level, value, roughness, inherited) -> Evidence:
-    """The parabolas of a level around `value`, (H, W) float32 px, finite, gathered with `roughness`, (H, W) float32 [px^2 / px].
+    """The parabolas of a level around `value`, (H, W) float32 px, finite, gathered.
 
-    inherited   own information of `value` from coarser levels, an array or 0
+    roughness   (H, W) float32 [px^2 / px];   inherited   own information of `value` from coarser levels, an array or 0
     """
     from dfd.kernels.disparity import compare, gather
 
@@ -132,10 +133,15 @@ def evidence(level: Level, value, roughness, inherited) -> Evidence:
                                  roughness)
     information = xp.maximum(information, np.float32(1e-9))
     found = moment / information
-    around = xp.maximum(imaging.gaussian(own, _SCATTER), np.float32(1e-9))
-    scatter = imaging.gaussian(own * (value + step - found) ** 2, _SCATTER) / around
-    scatter = xp.sqrt(xp.maximum(scatter - np.float32(_EXPECTED / (4 * math.pi * _WINDOW**2)) / around, 0))
-    return Evidence(found, information, told, scatter, planes[5] > 0)
+    return Evidence(found, information, told, own, value + step, planes[5] > 0)
+
+
+def scatter(found: Evidence):
+    """(H, W) float32 [px], rms of the least places of the parabolas nearby around the value, beyond what is expected."""
+    xp = array_module(found.value)
+    around = xp.maximum(imaging.gaussian(found.parabolas, _SCATTER), np.float32(1e-9))
+    square = imaging.gaussian(found.parabolas * (found.places - found.value) ** 2, _SCATTER) / around
+    return xp.sqrt(xp.maximum(square - np.float32(_EXPECTED / (4 * math.pi * _WINDOW**2)) / around, 0))
 
 
 def spread(value, factor: int):
@@ -144,7 +150,7 @@ def spread(value, factor: int):
     value   (H, W) float32 disparity [px of its level];   factor   how many px of the whole size they are
     """
     xp = array_module(value)
-    blocks = max(1, min(_BLOCK // factor, *value.shape))
+    blocks = _BLOCK // factor
     small = imaging.reduce(value, blocks)
     mean, square = (imaging.gaussian(plane, _AMONG / _BLOCK) for plane in (small, small**2))
     variance = xp.maximum(square - mean**2, 0)
@@ -155,14 +161,17 @@ def spread(value, factor: int):
 
 
 def disagreement(level: Level, value):
-    """(H, W) float32 [px] by which disparities would have to differ to explain what the views differ by at `value`."""
+    """(H, W) float32 [px] by which disparities would have to differ to explain what the views differ by at `value`.
+
+    Noise and what views of a perfect sensor may differ by are taken off first.
+    """
     from dfd.kernels.disparity import compare
 
     xp = array_module(value)
     planes = compare(level.left, level.right, value)
     square, misfit = (imaging.gaussian(plane, _SCATTER) for plane in (planes[0], planes[2]))
     known = imaging.gaussian(planes[3], _SCATTER)
-    misfit = xp.maximum(misfit - known * level.noise, 0)
+    misfit = xp.maximum(misfit - known * (level.noise + np.float32(_FLOOR**2)), 0)
     return xp.sqrt(misfit / xp.maximum(square - np.float32(_SURPLUS * level.slopes) * known * level.noise, np.float32(1e-9)))
 
 
