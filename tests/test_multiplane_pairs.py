@@ -12,6 +12,7 @@ from textures import texture
 
 from dfd.capture import DualPixelPair, View
 from dfd.field import DualPixelField
+from dfd.io.light import luminance
 from dfd.io.simulated import write_simulation
 from dfd.pipeline import run
 from dfd.psf import IDEAL_KAPPA, Psf
@@ -32,7 +33,7 @@ def inner(array, border=12):
     return array[border:-border, border:-border]
 
 
-@pytest.mark.parametrize("coc", [-7.4, 0.0, 4.6])
+@pytest.mark.parametrize("coc", [-7.4, 4.6])
 def test_a_textured_plane_is_found_on_both_sides_of_focus_and_its_picture_is_sharper(device, rng, coc):
     sharp = texture(SHAPE, rng)
     pair = half_pupils(rng, coc, sharp=sharp)
@@ -46,7 +47,7 @@ def test_a_textured_plane_is_found_on_both_sides_of_focus_and_its_picture_is_sha
     assert np.isfinite(error).mean() > 0.95 and abs(np.nanmedian(error)) < 0.3 * ROW.tolerance
     assert np.nanpercentile(abs(error), 90) < ROW.tolerance
     blurred = min(np.std(inner(image - sharp)) for image in pair.images)
-    assert np.std(inner(result.picture - sharp)) < (0.7 * blurred if coc else 1.1 * blurred)
+    assert np.std(inner(result.picture - sharp)) < 0.7 * blurred
     np.testing.assert_array_equal(pair.images, before)
 
 
@@ -74,30 +75,31 @@ def test_a_flat_surface_is_unknown(device, rng):
 
 
 def test_missing_data_is_unknown_and_does_not_spread(device, rng):
-    pair = half_pupils(rng, 4.6, shape=(120, 150))
+    pair = half_pupils(rng, 4.6, shape=(96, 128))
     images = pair.images.copy()
-    images[:, 40:50, 60:75] = np.nan
+    images[:, 40:50, 40:55] = np.nan
     images[0, 80, 30] = np.inf
     whole = solve_multiplane(pair, **FEW)
     holed = solve_multiplane(replace(pair, images=device.put(images)), **FEW).numpy()
     gone = ~np.isfinite(images).all(axis=0)
     assert np.isnan(holed.values[gone]).all() and (np.isnan(holed.picture) == gone).all()
     assert holed.valid[~gone].mean() > 0.95
-    beside = np.s_[36:54, 78:82]
+    beside = np.s_[36:54, 58:62]
     assert np.nanmax(abs(holed.values - whole.values)[beside]) * RATE < 0.5  # px of coc
-    assert abs(holed.picture - whole.picture)[beside].max() < 0.1 and abs(holed.picture - whole.picture)[:, 110:].max() < 0.02
+    assert abs(holed.picture - whole.picture)[beside].max() < 0.1
+    assert np.quantile(abs(holed.picture - whole.picture)[:, 95:], 0.99) < 0.02
 
 
 def test_sigma_holds_the_pull_of_the_planes_on_a_slope():
-    lens = replace(LENS)
-    world = make_scene("slant", seed=41, nearest=1.28, farthest=1.6, shape=(110, 150), fx=lens.fx)
+    lens = LENS
+    world = make_scene("slant", seed=44, nearest=1 / 1.52, farthest=1 / 1.27, shape=(110, 150), fx=lens.fx)
     light = render(world, [lens, lens], (110, 150), pupils=("left", "right")) @ np.float32([0.25, 0.5, 0.25])
     images = np.stack([expose(view, NOISE, np.random.default_rng(k)) for k, view in enumerate(light)]).astype(np.float32)
     pair = DualPixelPair(images, [View(lens, Psf(model), NOISE) for model in ("half-left", "half-right")], "metric",
                          kappa=IDEAL_KAPPA)
     result = solve_multiplane(pair, limits=LIMITS)
     error = abs(result.values - true_inverse_depth(world, lens, (110, 150)))
-    assert 0.6 < np.mean((error < result.sigma)[result.valid]) < 0.8
+    assert 0.6 < np.mean((error < result.sigma)[result.valid]) < 0.9
     assert RATE * np.median(error[result.valid]) < ROW.tolerance  # px of coc
 
 
@@ -127,29 +129,35 @@ def test_pictures_that_would_not_fit_the_memory_are_refused(rng):
 
 
 def test_measured_memory_is_what_was_declared(rng):
-    pair = half_pupils(rng, 5.3, shape=(300, 280))
+    pair = half_pupils(rng, 5.3, shape=(220, 200))
     images = pair.images.copy()
-    images[:, :, 140:] = half_pupils(rng, -5.3, shape=(300, 140)).images  # both sides of focus: all the planes
+    images[:, :, 100:] = half_pupils(rng, -5.3, shape=(220, 100)).images  # both sides of focus: all the planes
     pair = replace(pair, images=images)
-    solve_multiplane(half_pupils(rng, 5.3, shape=SHAPE), limits=LIMITS, steps=(1, 1))  # compiled, imported
+    solve_multiplane(half_pupils(rng, 5.3, shape=(100, 110)), limits=LIMITS, steps=(0, 1))  # compiled, imported
     tracemalloc.start()
     try:
-        solve_multiplane(pair, limits=LIMITS, steps=(1, 1))
+        solve_multiplane(pair, limits=LIMITS, steps=(0, 1))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     declared = ROW.memory(pair, pair.shape, LIMITS)
-    assert 0.5 * declared < peak < 1.1 * declared
+    assert 0.7 * declared < peak < 1.1 * declared
 
 
-def test_the_all_in_focus_picture_of_a_run_is_the_sharp_one_in_the_colours_of_the_files(tmp_path):
+def test_the_all_in_focus_picture_of_a_run_is_the_sharp_one_in_the_colours_of_the_files(tmp_path, monkeypatch):
     simulation = simulate_capture("dual-pixel", scene="plane", size=(96, 144))
-    write_simulation(simulation, tmp_path / "in", format="npy")
+    write_simulation(simulation, tmp_path / "in", format="tiff")
+    solved = []
+    monkeypatch.setattr("dfd.pipeline.solve_tiled",
+                        lambda *given, **more: solved.append(solve_tiled(*given, **more)) or solved[0])
     outcome = run(tmp_path / "in", tmp_path / "out", solver="multiplane", align="none")
-    assert outcome.solver == "multiplane" and outcome.result.valid.mean() > 0.6
     written = cv2.imread(str(tmp_path / "out" / "allfocus.tiff"), cv2.IMREAD_UNCHANGED)
-    assert written.shape[:2] == (96, 144)
-    sharp = outcome.all_in_focus
-    assert sharp.shape[:2] == (96, 144) and np.isfinite(sharp).all()
-    detail = [np.std(np.diff(image, axis=1)) for image in (sharp.mean(axis=2), *np.array(simulation.capture().images))]
-    assert detail[0] > 1.2 * max(detail[1:])
+    assert outcome.solver == "multiplane" and outcome.result.valid.mean() > 0.6 and written.shape[:2] == (96, 144)
+    pictures, sharp = np.mean(simulation.radiance, axis=0), outcome.all_in_focus
+    assert sharp.shape == (96, 144, 3) and np.isfinite(sharp).all()
+    np.testing.assert_allclose(luminance(sharp), solved[0].picture, atol=5e-3)
+    bright = luminance(pictures) > 0.1
+    shades = [image[bright] / image[bright].sum(axis=1, keepdims=True) for image in (pictures, sharp)]
+    assert np.median(abs(shades[0] - shades[1])) < 0.01
+    blurred = max(np.std(np.diff(luminance(view), axis=1)) for view in simulation.radiance)
+    assert np.std(np.diff(luminance(sharp), axis=1)) > 1.1 * blurred

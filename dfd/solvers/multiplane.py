@@ -21,9 +21,9 @@ from dfd.capture import DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.refine import fill
 from dfd.solvers import coarse, likelihood
-from dfd.solvers.grid import labels_of, lensed
+from dfd.solvers.grid import labels_of, largest_coc, lensed
 from dfd.solvers.likelihood import in_parts
-from dfd.solvers.multiplane_scene import Scene, shares
+from dfd.solvers.multiplane_scene import MOST_TILE_PX, Scene, border_of, shares
 
 LEAST_STEP_PX, MOST_PLANES = 1.0, 10
 """Least distance [px of coc] of planes, and the most of them."""
@@ -41,7 +41,13 @@ _LEAST_PX = 64
 """Shorter side of an image below which there is no coarse pass."""
 
 MOST_PX = 4_000_000
-"""Pixels of a picture, each of which takes two kilobytes; planes that differed from tile to tile would show as seams."""
+"""Pixels of a picture: planes that differed from tile to tile would show as seams."""
+
+_PLANE_BYTES, _TILE_BYTES = 80, 124
+"""Bytes per plane and pixel of the scene, and of one tile of it."""
+
+_PULL = 1.1
+"""Factor of how far the optimisation moved depth, in sigma: planes pull what lies between them (after rendered slants)."""
 
 _REACH = 24
 """Px by which the optimisation carries more than the likelihood."""
@@ -67,7 +73,7 @@ def solve_multiplane(capture: DualPixelPair, *, limits=None, steps=STEPS) -> Dep
     planes = planes_of(to_numpy(start.values), lens=pair.views[0].lens, within=labels_of(capture, limits))
     values, sharp = _fitted(pair, fill(start.values), planes, level, steps)
     values = xp.where(start.valid, values, nan).astype(np.float32)
-    sigma = xp.sqrt(start.sigma**2 + (values - start.values) ** 2).astype(np.float32)
+    sigma = xp.sqrt(start.sigma**2 + (_PULL * (values - start.values)) ** 2).astype(np.float32)
     return DepthMap(values, sigma, capture.scale, "multiplane", xp.where(xp.isnan(known).any(axis=0), nan, sharp))
 
 
@@ -103,9 +109,12 @@ def check(capture: DualPixelPair, limits) -> None:
 
 def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
     """Bytes that solving the images cut to `shape` takes, a copy of them included."""
-    border = 2 * _reach(capture, limits)
-    return likelihood.bytes_needed(capture, shape, limits) + 4 * 24 * MOST_PLANES * math.prod(
-        length + border for length in shape)
+    even = lensed(capture)
+    border = 2 * border_of(largest_coc(even, labels_of(even, limits)))
+    own = MOST_PLANES * sum(
+        each * math.prod(min(length, most) + border for length in shape)
+        for each, most in ((_PLANE_BYTES, max(shape)), (_TILE_BYTES, MOST_TILE_PX)))
+    return max(likelihood.bytes_needed(capture, shape, limits), own) + 8 * math.prod(shape)
 
 
 def nanoseconds(capture: DualPixelPair, limits) -> float:

@@ -41,7 +41,7 @@ class Scene:
                                               for image, known in zip(capture.images, finite, strict=True)])) / level
         self.known = finite.astype(self.images.dtype)
         cocs = [[float(view.lens.coc(plane)) for plane in self.planes] for view in capture.views]
-        self.border = math.ceil(0.75 * float(np.abs(cocs).max())) + 4
+        self.border = border_of(float(np.abs(cocs).max()))
         variances = [float(view.noise.variance(np.float64(level / 2))) / level**2 for view in capture.views]
         self.tiles = [self._tile(capture, part, cocs, variances) for part in _parts(capture)]
 
@@ -131,6 +131,11 @@ class Scene:
             found[:, rows, columns] = sharp[:, border:border + rows.stop - rows.start,
                                             border:border + columns.stop - columns.start]
         return xp.pad(found, ((0, 0), (border, border), (border, border)), mode="edge")
+
+
+def border_of(coc: float) -> int:
+    """Px of the scene around the picture, for a largest coc."""
+    return math.ceil(0.75 * coc) + 4
 
 
 def opacities(logits):
