@@ -374,10 +374,10 @@ def test_optics_come_from_options_where_files_say_none(shoot, tmp_path):
     for distance in DISTANCES:
         write_pair(tmp_path / f"{distance:g}", flat_views(rng, 1 / distance, KAPPA, FOCUS), camera="", focus="")
     targets = [f"{distance:g}={tmp_path / f'{distance:g}'}" for distance in DISTANCES]
-    with pytest.raises(ValueError, match="no focal_length_mm, f_number, pixel_pitch_um, focus_distance_m in EXIF or .*; pass "
-                                         "--focal-length MM --f-number N --pixel-pitch UM --focus-distance M, or add them"):
+    with pytest.raises(ValueError, match=r"no focal_length_mm, f_number, pixel_pitch_um, focus_distance_m in EXIF or .*; "
+                                         r"pass --focal-length MM --f-number N --pixel-pitch UM --focus-distance M, or add"):
         calibrate_dual_pixel(targets, grid=GRID)
-    with pytest.raises(ValueError, match="no pixel_pitch_um in EXIF or capture.toml; pass --pixel-pitch UM, or add it to"):
+    with pytest.raises(ValueError, match=r"no pixel_pitch_um in EXIF or capture\.toml; pass --pixel-pitch UM, or add it to"):
         calibrate_dual_pixel(targets, grid=GRID, optics=Optics(0.05, 4.0, None, 1.0))
     field = calibrate_dual_pixel(targets, grid=GRID, optics=Optics(0.05, 4.0, 46.875e-6, 1.0))
     np.testing.assert_allclose(field.kappa.values, KAPPA, atol=0.02)
