@@ -79,7 +79,8 @@ def dual_pixel(
     axis: Annotated[Axis | None, typer.Option(
         help="axis of the stored pixels along which the views differ [default: capture.toml, else x]")] = None,
     origin: Annotated[Origin | None, typer.Option(
-        help="where distances count from: entrance pupil or sensor mark [default: distance_from of capture.toml]")] = None,
+        help="where distances, that of focus too, count from: entrance pupil or sensor mark [default: distance_from of "
+        "capture.toml]")] = None,
     distance_sigma: Annotated[float, typer.Option(metavar="MM", min=0, help="1-sigma of each distance [mm]")] = 1.0,
     tiles: Annotated[str | None, typer.Option(
         metavar="WxH", help="tiles across and down the picture [default: 6x4, upright 4x6]")] = None,

@@ -11,6 +11,7 @@ import numpy as np
 
 from calibration.dual_pixel_tiles import Tiles, measure_tiles
 from dfd.assemble import prepare_capture
+from dfd.io.merge import stated_by_user
 from dfd.io.sources import open_source
 from dfd.optics import ThinLens
 from dfd.settings import DISTANCE_ORIGINS, CameraSettings, Value
@@ -23,6 +24,9 @@ MOST_STOPPED_DOWN = 0.1 / 768
 
 _LEAST_TEXTURED = 0.25
 _COLUMNS = ("folder", "distance_m")
+_OPTIONS = {"focal_length_mm": "--focal-length MM", "f_number": "--f-number N", "pixel_pitch_um": "--pixel-pitch UM",
+            "focus_distance_m": "--focus-distance M"}
+"""Key of capture.toml -> the option that serves as well."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Optics:
 
     def applied(self, settings: CameraSettings) -> CameraSettings:
         """The settings with these values in the place of theirs."""
-        said = {field.name: Value(getattr(self, field.name), source="option") for field in fields(self)
-                if getattr(self, field.name) is not None}
+        said = {field.name: Value(getattr(self, field.name), source=f"--{field.name.replace('_', '-')}")
+                for field in fields(self) if getattr(self, field.name) is not None}
         rivals = {"f_number": ("pupil_diameter",), "focus_distance": ("focus", "focus_coordinate")}
         cleared = {rival: None for name in said for rival in rivals.get(name, ())}
         return replace(settings, **cleared, **said)
@@ -49,7 +53,7 @@ class Flat:
 
     distance        m, as the user measured it;   inverse_depth, inverse_depth_sigma   dioptre, from the entrance pupil
     tiles           its disparities;   axis   "x" or "y", see DualPixelPair: grids lie as the picture does
-    size            (H, W) px;   files   the images
+    size            (H, W) px;   files   the images;   origin   "pupil" or "sensor", where `distance` counts from
     """
 
     folder: Path
@@ -63,6 +67,7 @@ class Flat:
     size: tuple[int, int]
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
+    origin: str = "pupil"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +101,9 @@ def find_targets(inputs) -> list[tuple[Path, float]]:
     if tables and (len(inputs) > 1 or Path(tables[0]).suffix.lower() != ".csv"):
         raise ValueError(f"{tables[0]}: has no distance; write DISTANCE=FOLDER with the distance in metres, such as "
                          "0.6=flat/near, or give one CSV file with the columns folder,distance_m")
+    if not inputs:
+        raise ValueError("no flats given; give two or more DISTANCE=FOLDER with distances in metres, such as 0.6=near "
+                         "1.5=far, or one CSV file with the columns folder,distance_m")
     rows = _rows(Path(tables[0])) if tables else [(item, *reversed(item.split("=", 1))) for item in inputs]
     return [(_existing(where, folder), _distance(where, text)) for where, folder, text in rows]
 
@@ -109,13 +117,27 @@ def _rows(path):
             if sorted(names) != sorted(_COLUMNS):
                 raise ValueError(f"{path}: columns are {', '.join(names) or 'none'}, they must be {', '.join(_COLUMNS)}; "
                                  "its first line names them")
-            rows = [(f"{path} line {table.line_num}", row["folder"] or "", row["distance_m"] or "") for row in table]
+            table.fieldnames = names
+            rows = [_row(f"{path} line {table.line_num}", row) for row in table]
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such file; check the path") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise OSError(f"{path}: not a CSV file ({error}); write it as UTF-8 text with the columns {','.join(_COLUMNS)}") \
             from error
-    return [(place, path.parent / folder.strip(), text) for place, folder, text in rows]
+    if not rows:
+        raise ValueError(f"{path}: no distances below the names of the columns; add a line per flat, such as near,0.6")
+    return [(place, path.parent / folder, text) for place, folder, text in rows]
+
+
+def _row(place, row):
+    """(place, folder, distance as text) of one line."""
+    if None in row:  # what csv calls the values beyond the columns
+        raise ValueError(f"{place}: {len(row[None]) + len(_COLUMNS)} values for the columns folder,distance_m; write the "
+                         'distance with a point, such as 0.6, and a folder with a comma in its name as "a,b"')
+    folder = (row["folder"] or "").strip()
+    if not folder:
+        raise ValueError(f"{place}: no folder; write folder,distance_m, such as near,0.6")
+    return place, folder, row["distance_m"] or ""
 
 
 def _existing(where, folder):
@@ -140,17 +162,21 @@ def read_flat(folder, distance, *, profile=None, optics: Optics | None = None, o
               swap=False, axis=None) -> Flat:
     """Read one flat and measure its tiles.
 
-    distance   m from `origin` ("pupil" or "sensor", None: the distance_from of capture.toml), with its 1-sigma [m]
+    distance   m from `origin` ("pupil" or "sensor", None: the distance_from of capture.toml), with its 1-sigma [m]; a
+               focus distance of optics or capture.toml counts from there as well, that of EXIF from the sensor mark
     profile    LensProfile that knows the lens (None: the one that capture.toml names);   grid   (rows, columns) of tiles
     swap, axis   exchange left and right; "x" or "y", along which they differ (None: what capture.toml says)
     Raises OSError and ValueError as `open_source` does; ValueError for missing optics and a target without texture.
     """
     source, images, axis, warnings = _open(folder, profile, swap, axis)
     settings = (optics or Optics()).applied(source.frames[0].settings)
-    lens = source.profile.thin_lens(settings)
     origin = settings.distance_from if origin is None else origin
     if origin not in DISTANCE_ORIGINS:
         raise ValueError(f"origin ({origin!r}) must be pupil or sensor")
+    if not _by_camera(settings.focus_distance):
+        settings = replace(settings, distance_from=origin)
+    _check_known(folder, source.profile.missing(settings))
+    lens = source.profile.thin_lens(settings)
     depth = distance - (source.profile.sensor_offset(settings) if origin == "sensor" else 0.0)
     if depth <= 0:
         raise ValueError(f"{folder}: {distance:g} m from the sensor mark lie behind the entrance pupil, "
@@ -161,7 +187,22 @@ def read_flat(folder, distance, *, profile=None, optics: Optics | None = None, o
         raise ValueError(f"{folder}: only {textured:.0%} of the tiles have a disparity, at least {_LEAST_TEXTURED:.0%} "
                          "must; print a fine, random texture that fills the picture, and do not overexpose it")
     return Flat(Path(folder), distance, 1 / depth, sigma / depth**2, lens, settings, tiles, axis, images.shape[1:],
-                tuple(dict.fromkeys(frame.path for frame in source.frames)), warnings)
+                tuple(dict.fromkeys(frame.path for frame in source.frames)), warnings, origin)
+
+
+def _by_camera(value):
+    """Whether a value is out of an image file, neither out of capture.toml nor an option."""
+    return value is not None and not (stated_by_user(value) or value.source.startswith("--"))
+
+
+def _check_known(folder, missing):
+    """Refuse optics that nobody states, with the options of this command that state them."""
+    if not missing:
+        return
+    keys = [line.split(" = ")[0] for line in missing]
+    options = " ".join(_OPTIONS[key] for key in keys if key in _OPTIONS)
+    raise ValueError(f"{folder}: no {', '.join(keys)} in EXIF or capture.toml; "
+                     f"{f'pass {options}, or ' if options else ''}add {'them' if len(keys) > 1 else 'it'} to capture.toml")
 
 
 def read_stopped_down(folder, *, profile=None, grid=None, swap=False, axis=None) -> StoppedDown:

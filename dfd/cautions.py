@@ -21,8 +21,11 @@ _LEAST_SWEEP_PX, _LARGEST_STEP_PX = 1.0, 15.0
 _DOUBTFUL = 0.01
 """Relative 1-sigma of a focus distance beyond which the result says that its sigma leaves it out."""
 
-_SAME_STOP, _SAME_ASPECT = 0.1, 0.03
-"""Natural logarithm of a ratio of f-numbers, or of shapes of pictures, beyond which kappa is that of another case."""
+_SAME_STOP, _SAME_ASPECT, _SAME_WIDTH = 0.1, 0.03, 0.1
+"""Natural logarithm of a ratio of f-numbers, or of shapes or widths of pictures, beyond which kappa is of another case."""
+
+_SAME_FOCUS = 0.1
+"""Difference of two foci [dioptre] beyond which kappa is that of another case."""
 
 SATURATED = 0.001
 """Share of the pixels of a quad's image, saturated, beyond which it is worth a warning."""
@@ -53,20 +56,43 @@ def check_steps(source: Source, lenses) -> tuple[str, ...]:
 
 
 def other_field(source: Source, lenses, shape) -> tuple[str, ...]:
-    """Sentences where kappa of a dual-pixel pair comes from a profile that measured it at another aperture or on another
-    part of the sensor."""
+    """Sentences where kappa of a dual-pixel pair comes from a profile that measured it at another aperture or focus, along
+    another axis, or on another part of the sensor."""
     if source.field is None or lenses is None:
         return ()
-    stop, aspect = source.profile.dual_pixel_validity
-    here, shown = lenses[source.reference].f_number, shape[1] / shape[0]
+    measured, lens = source.profile.dual_pixel_kappa, lenses[source.reference]
+    if measured is None:
+        return ()
+    told, stop = f"kappa of profile {source.profile.name} was measured", measured.f_number
     found = []
-    if stop is not None and abs(math.log(here / stop)) > _SAME_STOP:
-        found.append(f"kappa of profile {source.profile.name} was measured at f/{stop:.3g}, this is f/{here:.3g}, and kappa "
-                     "changes with the aperture; calibrate this one with dfd-calibrate dual-pixel")
-    if aspect is not None and abs(math.log(shown / aspect)) > _SAME_ASPECT:
-        found.append(f"kappa of profile {source.profile.name} was measured on pictures {aspect:.3g} times as wide as high, "
-                     f"these are {shown:.3g}; they are cut, and kappa is that of another place; use uncut pictures")
-    return tuple(found)
+    if stop is not None and abs(math.log(lens.f_number / stop)) > _SAME_STOP:
+        found.append(f"{told} at f/{stop:.3g}, this is f/{lens.f_number:.3g}, and kappa changes with the aperture; "
+                     "calibrate this one with dfd-calibrate dual-pixel")
+    if measured.focus is not None and abs(lens.focus - measured.focus) > _SAME_FOCUS:
+        found.append(f"{told} at focus {measured.focus:.3g} dioptre, this is {lens.focus:.3g} dioptre (at most "
+                     f"{_SAME_FOCUS:g} apart is fine); the shift of focus is followed, a change of kappa with it is not; "
+                     "calibrate at this focus with dfd-calibrate dual-pixel")
+    if measured.axis is not None and measured.axis != source.axis:
+        found.append(f"{told} on views that differ along {measured.axis}, these differ along {source.axis}; pass --axis "
+                     f"{measured.axis}, or calibrate pictures that lie as these do")
+    return (*found, *_other_part(told, measured, lens, shape))
+
+
+def _other_part(told, measured, lens, shape):
+    """A sentence where pictures show another part of the sensor than those that kappa was measured on."""
+    if measured.size is None:
+        return ()
+    aspect, shown = measured.size[1] / measured.size[0], shape[1] / shape[0]
+    if abs(math.log(shown / aspect)) > _SAME_ASPECT:
+        return (f"{told} on pictures {aspect:.3g} times as wide as high, these are {shown:.3g}; they are cut, and kappa is "
+                "that of another place; use uncut pictures",)
+    if measured.pixel_pitch is None:
+        return ()
+    whole, here = measured.size[1] * measured.pixel_pitch * 1e3, shape[1] * lens.pixel_pitch * 1e3
+    if abs(math.log(here / whole)) <= _SAME_WIDTH:
+        return ()
+    return (f"{told} on {whole:.4g} mm of the sensor's width, these pictures show {here:.4g} mm; they are cut, or the pixel "
+            "pitch is not theirs; use uncut pictures, and the pixel_pitch_um of these in capture.toml",)
 
 
 def focus_order(source: Source, small, matrices, kept, shape) -> tuple[str, ...]:

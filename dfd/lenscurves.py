@@ -20,6 +20,26 @@ _SAME_STOP = 0.03
 """Two marked f-numbers closer than this ratio are one stop: 5.6 and 5.66, 11 and 11.3."""
 
 
+@dataclass(frozen=True)
+class MeasuredKappa:
+    """kappa = disparity / coc of a dual-pixel sensor, and what it was measured at; None where the file does not say.
+
+    value, sigma, range   median over the picture, median 1-sigma, (least, most)
+    f_number, focus       of the lens then, focus in dioptres;   distances   (nearest, farthest) of the targets [m]
+    size, pixel_pitch     (H, W) px of the pictures, m;   axis   "x" or "y", along which the views differ
+    """
+
+    value: float
+    sigma: float | None
+    range: tuple[float, float]
+    f_number: float | None
+    focus: float | None
+    distances: tuple[float, float] | None
+    size: tuple[float, float] | None
+    pixel_pitch: float | None
+    axis: str | None
+
+
 @dataclass(frozen=True, eq=False)
 class LensCurves:
     """What a LensProfile file holds, as curves.
@@ -198,11 +218,20 @@ class LensCurves:
                               focus_sigma=found.get("focus_sigma_dpt_grid"))
 
     @property
-    def dual_pixel_validity(self) -> tuple[float | None, float | None]:
-        """(f-number, width over height of the picture) that kappa was measured at; None where the file does not say."""
-        found = lensfile.section(self.data, "dual_pixel", "validity")
-        size = found.get("size_px")
-        return found.get("f_number"), None if size is None else size[0] / size[1]
+    def dual_pixel_kappa(self) -> MeasuredKappa | None:
+        """What the file says of kappa as a whole; None when not measured."""
+        found = lensfile.section(self.data, "dual_pixel")
+        if not found.get("kappa_grid"):
+            return None
+        grid, sigma = np.asarray(found["kappa_grid"], float), found.get("kappa_sigma_grid")
+        told = found.get("validity") or {}
+        limits, pitch, size = told.get("z_from_ep_mm"), told.get("pixel_pitch_um"), told.get("size_px")
+        return MeasuredKappa(
+            value=float(np.median(grid)), sigma=None if not sigma else float(np.median(np.asarray(sigma, float))),
+            range=(float(grid.min()), float(grid.max())), f_number=told.get("f_number"),
+            focus=found.get("focus_setting_dpt"), size=None if size is None else tuple(size[::-1]),
+            distances=None if limits is None else tuple(limit * 1e-3 for limit in limits),
+            pixel_pitch=None if pitch is None else pitch * 1e-6, axis=told.get("axis"))
 
     @property
     def _fx_poly(self):

@@ -17,6 +17,9 @@ SCHEMA_VERSION = "1.0.0"
 COORDINATES = ("encoder_step", "bracket_index", "exif_distance_mm", "rail_mm")
 """What focus.coordinate may be: which number of a frame the focus law is a function of."""
 
+_LEAST_KAPPA, _MOST_KAPPA = 0.001, 1.0
+"""kappa beyond which a unit was wrong when it was measured."""
+
 
 def read(path) -> dict:
     """The checked content of the JSON file at `path`.
@@ -188,6 +191,8 @@ _RULES = {
     "dual_pixel.focus_setting_dpt": (_number, "a number [dioptre]"),
     "dual_pixel.validity.f_number": (_positive, "a positive number"),
     "dual_pixel.validity.z_from_ep_mm": (_range, "two numbers, near and far [mm]"),
+    "dual_pixel.validity.axis": (lambda value: value in ("x", "y"), '"x" or "y"'),
+    "dual_pixel.validity.pixel_pitch_um": (_positive, "a positive number [um]"),
     "dual_pixel.validity.size_px": (_size, "two positive numbers, width and height [px]"),
 }
 """Key -> (test, what a value must be); checked where the key is present and not null."""
@@ -205,6 +210,10 @@ def _check_grids(dual_pixel):
     if kappa and min(min(row) for row in kappa) <= 0:
         raise ValueError(f"dual_pixel.kappa_grid (least {min(min(row) for row in kappa):g}) must be positive; exchange "
                          "left and right instead of a sign")
+    if kappa and not (min(map(min, kappa)) >= _LEAST_KAPPA and max(map(max, kappa)) <= _MOST_KAPPA):
+        raise ValueError(f"dual_pixel.kappa_grid ({min(map(min, kappa)):.4g} to {max(map(max, kappa)):.4g}) must lie within "
+                         f"{_LEAST_KAPPA:g} to {_MOST_KAPPA:g} (disparity / coc, ideal half discs have 0.424); calibrate "
+                         "again with distances in metres, focal length in mm and pixel pitch in um")
     for name in ("focus_dpt_grid", "kappa_sigma_grid", "focus_sigma_dpt_grid"):
         grid = dual_pixel.get(name)
         if kappa and grid and (len(kappa), len(kappa[0])) != (len(grid), len(grid[0])):

@@ -243,7 +243,8 @@ def _named(settings, message):
 
 
 def _missing_message(settings, needed):
-    words = " and no ".join(_LINES[name][0] for name in needed)
+    *first, last = [_LINES[name][0] for name in needed]
+    words = f"{', '.join(first)} or {last}" if first else last
     tables = {table: ", ".join(_LINES[name][1] for name in needed if _LINES[name][2] == table)
               for table in ("[camera]", "[[frames]]")}
     adds = " and ".join(f"{keys} to {table}" for table, keys in tables.items() if keys)

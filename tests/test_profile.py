@@ -145,7 +145,7 @@ def test_all_that_is_missing_is_named_at_once():
     assert LensProfile.nominal().missing(nothing) == (
         "focal_length_mm = ...  # in [camera]", "f_number = ...  # in [camera]", "pixel_pitch_um = ...  # in [camera]",
         'focus_distance_m = ...  # in [[frames]], file = "IMG_7.CR3"')
-    with pytest.raises(ValueError, match="no focal length and no f-number and no pixel pitch and no focus distance"):
+    with pytest.raises(ValueError, match="no focal length, f-number, pixel pitch or focus distance"):
         LensProfile.nominal().thin_lens(nothing)
 
 
@@ -414,6 +414,8 @@ def test_a_folder_that_does_not_exist_is_an_os_error(tmp_path):
     ("aperture", [3], r"aperture\[0\] \(3\) must be an object"),
     ("dual_pixel__kappa_grid", [[0.1], [0.1, 0.2]], "dual_pixel.kappa_grid .*all of one length"),
     ("dual_pixel__kappa_grid", [[0.1, -0.1]], r"kappa_grid \(least -0.1\) must be positive"),
+    ("dual_pixel__kappa_grid", [[0.1, 108.0]], r"kappa_grid \(0.1 to 108\) must lie within 0.001 to 1 .*in metres"),
+    ("dual_pixel__kappa_grid", [[0.0001, 0.1]], r"kappa_grid \(0.0001 to 0.1\) must lie within 0.001 to 1"),
     ("dual_pixel__focus_dpt_grid", [[1.0]], r"focus_dpt_grid \(1 x 1\) must have the cells of kappa_grid \(2 x 3\)"),
     ("dual_pixel", None, None),
 ])

@@ -4,7 +4,7 @@ what depth to expect."""
 from __future__ import annotations
 
 from dfd.assemble import outline
-from dfd.io.describe import Overview
+from dfd.io.describe import Overview, kappa_of
 from dfd.io.record import VALUE_KEYS, quantity
 from dfd.io.scale import ORDERS
 from dfd.io.wording import CAMERA, camera_name, plain, spoken
@@ -28,8 +28,8 @@ def overview_lines(overview: Overview) -> list[str]:
     shared = [name for name in names
               if len({(getattr(item.settings, name), _origin(name, item.settings)) for item in files}) == 1]
     own = [name for name in names if name not in shared]
-    blocks = (_shared(files, shared, several=bool(own)), _encodings(files), _differing(files, own), _also(files),
-              _missing(overview), _warnings(overview), _outlook(overview))
+    blocks = (_shared(files, shared, several=bool(own)), _encodings(files), _kappa(overview.source), _differing(files, own),
+              _also(files), _missing(overview), _warnings(overview), _outlook(overview))
     return [_title(files), *(line for block in blocks if block for line in ("", *block))]
 
 
@@ -63,6 +63,24 @@ def _encodings(files):
     return [f"pixel values read as {'linear light' if linear else 'sRGB, which is undone'} ({source})"
             f"{'' if len(set(found)) == 1 else f', in {found.count((linear, source))} of {len(files)} files'}"
             for linear, source in dict.fromkeys(found)]
+
+
+def _kappa(source):
+    """kappa of a dual-pixel pair with its source, and what it was measured at."""
+    found = kappa_of(source)
+    if found is None:
+        return []
+    value, measured = found
+    spread = "" if value.sigma is None else f" +- {value.sigma:.2g}"
+    if measured is None:
+        return [f"kappa {value.value:.4g} ({value.source}), ideal half discs have 0.424"]
+    at = [text for known, text in (
+        (measured.f_number, "f/{:.3g}"), (measured.focus, "focus {:.4g} dioptre"), (measured.axis, "axis {}"),
+    ) if known is not None for text in (text.format(known),)]
+    if measured.distances is not None:
+        at.append("targets at {:.4g} to {:.4g} m".format(*measured.distances))
+    return [f"kappa {value.value:.4g}{spread} in the median, {measured.range[0]:.4g} to {measured.range[1]:.4g} over the "
+            f"picture ({value.source})", *([f"  measured at {', '.join(at)}"] if at else [])]
 
 
 def _differing(files, names):

@@ -98,11 +98,15 @@ def _quantities(numbers, outcome, digits=4):
 def describe_table(overview, *, as_json: bool) -> None:
     """`dfd info`: what is known, with sigma and source, what is missing, and what to expect; JSON: every file whole,
 
-    "values" as they are used, "candidates" of every source, the one used first; {"file", "error"} for a damaged file.
+    "values" as they are used, "candidates" of every source, the one used first, "kappa" of the dual-pixel pair or null;
+    {"file", "error"} for a damaged file.
     """
     from dfd.cli.overview import overview_lines
+    from dfd.io.describe import kappa_of
 
-    whole = [*map(_description, overview.files), *({"file": str(path), "error": text} for path, text in overview.bad)]
+    kappa = _kappa(kappa_of(overview.source))
+    whole = [*(_description(item) | {"kappa": kappa} for item in overview.files),
+             *({"file": str(path), "error": text} for path, text in overview.bad)]
     for line in [_json(whole)] if as_json else overview_lines(overview):
         say(line)
 
@@ -118,6 +122,15 @@ def _description(item):
             "values": {VALUE_KEYS[name]: _value(value) for name, value in used.items()},
             "candidates": {VALUE_KEYS[name]: [*map(_value, values)] for name, values in found.items() if values},
             "missing": item.missing, "warnings": item.warnings}
+
+
+def _kappa(found):
+    if found is None:
+        return None
+    value, measured = found
+    return _value(value) | ({} if measured is None else {
+        "range": measured.range, "measured_at": {"f_number": measured.f_number, "focus_dpt": measured.focus,
+                                                 "distances_m": measured.distances, "axis": measured.axis}})
 
 
 def _value(value):

@@ -13,6 +13,7 @@ from dfd.io.inputs import find_inputs
 from dfd.io.merge import stated_by_user, tell_once
 from dfd.io.scale import missing_lines
 from dfd.io.sources import Source, find_profile, make_source
+from dfd.lenscurves import MeasuredKappa
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
 
@@ -82,6 +83,19 @@ def describe(inputs, *, lens=None) -> Overview:
     told = tell_once((item.path.name, text) for item in files for text in item.warnings)
     profiles = told_profiles([item.path for item in files], linear)
     return Overview(files, source, trouble, missing, found.warnings + profiles + gathered.warnings + told, bad)
+
+
+def kappa_of(source: Source | None) -> tuple[Value, MeasuredKappa | None] | None:
+    """kappa (disparity / coc) of a dual-pixel pair, and what the profile measured it at, None where capture.toml says it.
+
+    None for other captures and where nobody says kappa.  One from a profile is the median over the picture.
+    """
+    if source is None or source.kind != "dual-pixel" or source.kappa is None:
+        return None
+    if source.field is None:
+        return Value(source.kappa, None, "capture.toml"), None
+    measured = source.profile.dual_pixel_kappa
+    return Value(measured.value, measured.sigma, f"profile {source.profile.name}"), measured
 
 
 def _describe(item: ImageFile, profile: LensProfile, linear: bool | None) -> Description:
