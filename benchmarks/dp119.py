@@ -64,7 +64,8 @@ def figures(depth, truth):
 
 
 def calibrate(source, work):
-    """The lens profile of the flats: tried as the files are named, then with the views exchanged."""
+    """(lens profile of the flats, what was said, options that solve its pairs): as the files are named, else the views
+    exchanged."""
     pairs = {(name, stop): write_pair(source / "flat" / "001" / name / stop, work / "flat" / name / stop, int(stop[1:]))
              for name in FLATS for stop in ("f4", "f20")}
     profile = work / "lens.json"
@@ -72,18 +73,19 @@ def calibrate(source, work):
                *(f"{distance}={pairs[name, 'f4']}" for name, distance in FLATS.items()),
                "--check", *(str(pairs[name, "f20"]) for name in FLATS)]
     done = subprocess.run(command, capture_output=True, text=True)
-    if "the views are exchanged" in done.stderr:
-        done = subprocess.run([*command[:4], "--swap", *command[4:]], capture_output=True, text=True)
+    options = ["--swap"] if "the views are exchanged" in done.stderr else []
+    if options:
+        done = subprocess.run([*command[:4], *options, *command[4:]], capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
-    return profile, done.stdout
+    return profile, done.stdout, options
 
 
-def solve(source, name, profile, work):
+def solve(source, name, profile, work, options=()):
     """(figures, figures of the confident, seconds) of one scene through `dfd depth`."""
     out = work / "out" / name
     out.parent.mkdir(parents=True, exist_ok=True)
-    wall, _, _ = dfd("depth", write_pair(source / name, work / name), "--lens", profile, "-o", out)
+    wall, _, _ = dfd("depth", write_pair(source / name, work / name), "--lens", profile, *options, "-o", out)
     depth, confidence = (tifffile.imread(out / f"{part}.tiff") for part in ("depth", "confidence"))
     truth = load_truth(source / name)
     return figures(depth, truth), figures(np.where(confidence >= CONFIDENT, depth, np.nan), truth), wall
@@ -102,11 +104,11 @@ def main():
     keep, source = options.parse_args().keep, shared_data(FOLDER)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) if keep is None else keep
-        profile, said = calibrate(source, work)
+        profile, said, swap = calibrate(source, work)
         print(said)
         header("scene", "MAE m / AbsRel / Acc(1.25)", "density", f"the same, confidence >= {CONFIDENT}", "density", "s")
         for group, names in GROUPS.items():
-            found = [solve(source, name, profile, work) for name in names]
+            found = [solve(source, name, profile, work, swap) for name in names]
             for name, (every, sure, wall) in zip(names, found, strict=True):
                 row(name, *cells(every), *cells(sure), f"{wall:.1f}")
             means = [np.mean([one[part] for one in found], axis=0) for part in (0, 1)]

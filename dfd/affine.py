@@ -41,7 +41,7 @@ def affine_errors(result, truth, weights=None, border=0, *, white=1.0) -> dict:
                          not the exact minimum and may exceed constant_ai1 a little
     constant_ai1, constant_ai2   the same for the best constant map: weighted median and weighted mean.  An AI(1) near
                          constant_ai1 says nothing about the map
-    and 1 - |rho|, 0 = the same order (or the reverse), four names that must never be compared with each other:
+    and 1 - |rho|, 0 = the same order (or the reverse, if there are no ties), four names that must never be compared:
     spearman             the true one: average ranks of the weighted pixels, weighted
     spearman_dense8      Punnappurath, CCA: dense ranks of both maps stretched to 8 bit, unweighted; nearly Pearson's
                          correlation of the values, so it does not measure order
@@ -156,18 +156,15 @@ def _ranks(values, method):
 
 def _distance(x, y, w=None):
     """1 - |weighted Pearson correlation|; None where one of the two is constant."""
-    rho = _correlation(x, y, w)
-    return None if rho is None else 1 - min(abs(rho), 1.0)
-
-
-def _correlation(x, y, w):
     x, y = x - np.average(x, weights=w), y - np.average(y, weights=w)
     spread = np.average(x * x, weights=w) * np.average(y * y, weights=w)
-    return float(np.average(x * y, weights=w) / np.sqrt(spread)) if spread > 0 else None
+    if not spread > 0:
+        return None
+    return 1 - min(abs(float(np.average(x * y, weights=w) / np.sqrt(spread))), 1.0)
 
 
 def _google(y, t, w):
-    """Ordinal ranks in the central window; the sign is tried before ranking, because ties go by position."""
+    """1 - |rho| of the ordinal ranks in the central window."""
     rows, columns = GOOGLE_CROP if y.shape[0] >= y.shape[1] else GOOGLE_CROP[::-1]
     top, left = (y.shape[0] - rows) // 2, (y.shape[1] - columns) // 2
     if top < 0 or left < 0:
@@ -176,6 +173,4 @@ def _google(y, t, w):
     known = np.isfinite(y) & np.isfinite(t)
     if not (w[known] > 0).any():
         return None
-    y, t, w = y[known], _ranks(t[known], "ordinal"), w[known]
-    found = [_correlation(_ranks(sign * y, "ordinal"), t, w) for sign in (1, -1)]
-    return None if None in found else 1 - min(max(found), 1.0)
+    return _distance(_ranks(y[known], "ordinal"), _ranks(t[known], "ordinal"), w[known])

@@ -48,13 +48,13 @@ class DualPixelField:
     def over(self, grid, images):
         """(H, W) float32 map of a grid of cells over the pixels of `images` (..., H, W), on their device."""
         xp = array_module(images)
-        rows, columns = (_shares(count, length, start, whole) for count, length, start, whole in
+        rows, columns = (shares(count, length, start, whole) for count, length, start, whole in
                          zip(grid.shape, images.shape[-2:], self.origin, self.size, strict=True))
         return xp.asarray((rows @ grid @ columns.T).astype(np.float32))
 
     def middle(self, shape) -> tuple[float, float]:
         """(kappa, focus offset [dioptre]) at the centre of an image of `shape` that lies at the origin."""
-        rows, columns = (_shares(count, 1, start + (length - 1) / 2, whole) for count, length, start, whole in
+        rows, columns = (shares(count, 1, start + (length - 1) / 2, whole) for count, length, start, whole in
                          zip(self.kappa.shape, shape, self.origin, self.size, strict=True))
         return float((rows @ self.kappa @ columns.T)[0, 0]), float((rows @ self.focus_offset @ columns.T)[0, 0])
 
@@ -67,10 +67,6 @@ class DualPixelField:
     def cut(self, top: int, left: int) -> DualPixelField:
         """The field of a part of the picture that begins `top` and `left` px further on."""
         return replace(self, origin=(self.origin[0] + top, self.origin[1] + left))
-
-    def reduced(self, factor: int) -> DualPixelField:
-        """The same field in pixels `factor` times as large."""
-        return replace(self, origin=tuple(x / factor for x in self.origin), size=tuple(x / factor for x in self.size))
 
 
 def _cuts(grid, length, start, whole, axis):
@@ -88,7 +84,8 @@ def _cuts(grid, length, start, whole, axis):
     return [slice(first, last) for first, last in itertools.pairwise(edges)]
 
 
-def _shares(count, length, start, whole):
-    """(length, count) what each cell contributes to each pixel along one axis."""
+def shares(count: int, length: int, start: float, whole: float) -> np.ndarray:
+    """(length, count) what each of `count` cells, `whole` px together, contributes to each pixel from `start` on, along one
+    axis: linear between the centres of cells, constant beyond them."""
     place = np.clip((np.arange(length) + 0.5 + start) / whole * count - 0.5, 0, count - 1)
     return np.maximum(0.0, 1 - np.abs(place[:, None] - np.arange(count)))

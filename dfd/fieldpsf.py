@@ -114,10 +114,21 @@ class FieldPsf:
                          zip(shape, self.origin, self.size, self.kernels.shape[:2], strict=True))
         return [(row, column) for row in rows for column in columns]
 
-    def at(self, y: float, x: float) -> MeasuredPsf:
-        """The PSF at a place [px of this part of the picture]: that of its tile, for every |coc| up to reach_px."""
+    def only(self, y: float, x: float) -> FieldPsf:
+        """The PSF whose every tile is that of a place [px of this part of the picture]."""
+        row, column = self.tile(y, x)
+        return replace(self, kernels=self.kernels[row, column][None, None], centres=self.centres[row, column][None, None])
+
+    def at(self, y: float, x: float, coc: float | None = None) -> MeasuredPsf:
+        """The PSF at a place [px of this part of the picture]: that of its tile, for every |coc| up to reach_px.
+
+        coc   signed, px: the table then holds the kernels beside it alone, 100 kB instead of many MB
+        """
         tile, reach = self.tile(y, x), self.most * abs(self.coc)
         cocs = np.linspace(-reach, reach, 2 * math.ceil(reach / TABLE_PX) + 1)
+        if coc is not None and abs(coc) <= self.reach_px:
+            below = min(int(np.searchsorted(cocs, coc * self.factor, side="right")) - 1, len(cocs) - 2)
+            cocs = cocs[below:below + 2]
         table = MeasuredPsf(cocs, scaled(self.kernels[tile], cocs / self.coc, self.centres[tile]))
         return table if self.factor == 1 else table.reduced(self.factor)
 

@@ -38,12 +38,6 @@ def test_a_part_has_the_numbers_of_its_place_in_the_whole():
     assert part.kappa == pytest.approx(float(whole.disparity_rates()[24:26, 54:56].mean()) / LENS.blur_rate, rel=1e-3)
 
 
-def test_larger_pixels_see_the_same_field():
-    fine = field((40, 90)).over(OFFSET, np.zeros((40, 90)))
-    coarse = field((40, 90)).reduced(2).over(OFFSET, np.zeros((20, 45)))
-    assert np.allclose(coarse, fine.reshape(20, 2, 45, 2).mean(axis=(1, 3)), atol=2e-4)
-
-
 def test_disparity_to_inverse_depth_and_back_is_the_identity():
     captured = pair()
     depth = np.linspace(0.4, 2.0, 40 * 90, dtype=np.float32).reshape(40, 90)

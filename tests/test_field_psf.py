@@ -1,5 +1,7 @@
 """Kernels measured over the picture: their geometry, what noise alone says through them, and depth that they give."""
 
+import itertools
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +9,12 @@ import pytest
 from conftest import shared_data
 from textures import lenses, texture
 
+import dfd
 from dfd.capture import DualPixelPair, FocalStack, View
 from dfd.fieldpsf import FieldPsf, scaled
 from dfd.noise import Noise
 from dfd.psf import Psf
-from dfd.solvers import SOLVERS
+from dfd.solvers import SOLVERS, choose
 from dfd.solvers.grid import lensed
 from dfd.solvers.sweep import Sweep
 
@@ -25,15 +28,19 @@ def offset(kernel):
     return kernel.sum(axis=1) @ axis, kernel.sum(axis=0) @ axis
 
 
-def halves(size=29, shift=(0, 0)):
-    """(left, right) kernels of ideal half discs at UNIT, off the middle of their array."""
-    return [np.roll(Psf(model, 0.5).kernel(UNIT, size=size), shift, (0, 1)) for model in ("half-left", "half-right")]
+def halves(size=29, shift=(0, 0), coc=UNIT):
+    """(left, right) kernels of ideal half discs, off the middle of their array."""
+    return [np.roll(Psf(model, 0.5).kernel(coc, size=size), shift, (0, 1)) for model in ("half-left", "half-right")]
 
 
-def field(rows=2, columns=3, size=SHAPE):
-    """The same half discs in every tile, each tile's pair off its middle by another step."""
-    tiles = [[halves(shift=(row - 1, column - 1)) for column in range(columns)] for row in range(rows)]
-    left, right = (np.array([[tile[view] for tile in line] for line in tiles]) for view in (0, 1))
+def field(rows=2, columns=3, size=SHAPE, widths=(1.0,)):
+    """Half discs in every tile, each tile's pair off its middle by another step.
+
+    widths   of the discs of the tiles, row by row and over again, over that at UNIT
+    """
+    tiles = [halves(shift=(row - 1, column - 1), coc=UNIT * width) for (row, column), width in
+             zip(np.ndindex(rows, columns), itertools.cycle(widths), strict=False)]
+    left, right = np.swapaxes(tiles, 0, 1).reshape(2, rows, columns, 29, 29)
     return FieldPsf.pair(left, right, coc=UNIT, size=size)
 
 
@@ -47,7 +54,11 @@ def pair(rng, coc, psfs=None, std=0.005, contrast=0.05, shape=SHAPE):
     """An affine pair of a textured plane at a signed coc [px], without any optics."""
     psfs = field(size=shape) if psfs is None else psfs
     sharp = 0.5 + contrast * (texture(shape, rng) - 0.5) / 0.15
-    images = [seen(sharp, psf.at(40, 40), coc) + rng.normal(0, std, shape) for psf in psfs]
+    images = rng.normal(0, std, (2, *shape))
+    for image, psf in zip(images, psfs, strict=True):
+        for part in psf.parts(shape):
+            y, x = ((piece.start + piece.stop - 1) / 2 for piece in part)
+            image[part] += seen(sharp, psf.at(y, x), coc)[part]
     return DualPixelPair(np.array(images, np.float32), [View(None, psf, Noise(1e9, std * 1e9)) for psf in psfs], "affine")
 
 
@@ -124,6 +135,50 @@ def test_likelihood_finds_the_signed_coc_of_a_plane_in_every_tile(coc):
     assert np.isfinite(inner).mean() > 0.9
     assert np.nanmedian(inner) == pytest.approx(coc, abs=0.3)  # px of coc
     assert np.nanpercentile(abs(inner - coc), 90) < 1.0
+
+
+def test_every_tile_is_judged_by_its_own_kernel():
+    """Two widths of kernels, side by side: with one tile's kernels everywhere the others would be off by 2 px or more."""
+    shape, coc = (96, 272), 8.0
+    capture = pair(np.random.default_rng(8), coc, psfs=field(1, 2, shape, widths=(1.0, 0.7)), shape=shape)
+    values = SOLVERS["likelihood"].function(capture, limits=(14.0, 2.0)).values
+    for part in (np.s_[20:-20, 20:116], np.s_[20:-20, 156:252]):
+        assert np.isfinite(values[part]).mean() > 0.9
+        assert np.nanmedian(values[part]) == pytest.approx(coc, abs=0.4)  # px of coc
+
+
+@pytest.mark.parametrize("coc", [-31.9, -6.0, 0.0, 0.3, 15.99, 32.0])
+def test_the_kernels_beside_one_coc_are_those_of_the_whole_table(coc):
+    for psf in (field()[0], field()[1].reduced(2)):
+        whole, beside = psf.at(70, 100), psf.at(70, 100, coc / psf.factor)
+        size = whole.kernels.shape[1]
+        np.testing.assert_allclose(beside.kernel(coc / psf.factor, size=size), whole.kernel(coc / psf.factor), atol=1e-6)
+        assert len(beside.cocs) == 2 and beside.kernels.nbytes < whole.kernels.nbytes / 20
+        assert psf.only(70, 100).at(0, 0, coc / psf.factor).kernels.tobytes() == beside.kernels.tobytes()
+    with pytest.raises(ValueError, match="lies beyond the measured kernels, -32 to 32 px"):
+        field()[0].at(0, 0, 33.0).kernel(33.0)
+
+
+@pytest.mark.parametrize("name", ["likelihood", "likelihood-prior"])
+def test_kernels_over_the_picture_take_the_memory_that_is_declared(name):
+    shape, row = (100, 160), SOLVERS[name]
+    capture, limits = pair(np.random.default_rng(9), 7.0, psfs=field(3, 4, shape), shape=shape), (10.0, 4.0)
+    row.function(capture.cut(capture.images[:, :40, :44].copy(), 0, 0), limits=limits)  # compiles and loads
+    tracemalloc.start()
+    try:
+        row.function(replace(capture, images=capture.images.copy()), limits=limits)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.5 < peak / row.memory(capture, shape, limits) < 1.0
+
+
+def test_the_prior_takes_an_affine_pair_with_measured_kernels():
+    capture = pair(np.random.default_rng(10), 7.0, shape=(48, 60), psfs=field(1, 1, (48, 60)))
+    assert choose(capture, "likelihood-prior").memory(capture, capture.shape, (12.0, 2.0)) > 0
+    found = dfd.estimate_depth(capture, solver="likelihood-prior")
+    assert found.method == "likelihood-prior" and found.scale == "affine"
+    assert np.nanmedian(found.values[12:-12, 12:-12]) == pytest.approx(7.0, abs=0.5)  # px of coc
 
 
 def test_a_metric_pair_with_measured_kernels_is_solved_in_dioptres():

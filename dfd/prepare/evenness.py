@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dfd.field import shares
 from dfd.imaging import gaussian, reduce
 
 _GRID, _SMOOTH = 128, 1 / 16
@@ -44,11 +45,6 @@ def view_ratio(left, right):
     low, high = np.percentile(ratio[usable], [5, 95])
     if high - low < _LEAST_SPAN:
         return None
-    rows, columns = (_weights(length, size, factor) for length, size in zip(left.shape, ratio.shape, strict=True))
+    rows, columns = (shares(size, length, 0, size * factor).astype(np.float32)
+                     for length, size in zip(left.shape, ratio.shape, strict=True))
     return np.exp(rows @ ratio.astype(np.float32) @ columns.T)
-
-
-def _weights(length, count, factor):
-    """(length, count) float32: linear interpolation from the centres of `count` blocks of `factor` px to every px."""
-    place = np.clip((np.arange(length) + 0.5) / factor - 0.5, 0, count - 1)
-    return np.maximum(0.0, 1 - np.abs(place[:, None] - np.arange(count))).astype(np.float32)

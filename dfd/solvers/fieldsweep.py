@@ -19,7 +19,7 @@ import numpy as np
 from dfd.backend import array_module
 from dfd.capture import DualPixelPair
 from dfd.solvers.grid import largest_coc
-from dfd.solvers.sweep import Sweep
+from dfd.solvers.sweep import Sweep, border_of
 
 HIGH_PASS = 15.0
 """Std [px] of the Gaussian that is taken off every frame."""
@@ -31,20 +31,34 @@ _SAMPLED = 6
 """Tiles, about, that tell how much the channels change from a label to the next."""
 
 
+def padded(capture: DualPixelPair, shape: tuple[int, int], labels) -> tuple[float, float]:
+    """(px, mirrored borders included, of the sweeps of all tiles of a part of `shape` together, px of the largest)."""
+    psf, border, halo = capture.views[0].psf, 2 * border_of(capture, labels), _halo(capture, labels)
+    together = largest = 1.04**2
+    for length, whole, most in zip(shape, psf.size, psf.kernels.shape[:2], strict=True):
+        count = min(math.ceil(length * most / whole) + 1, most)  # wherever the part begins
+        together *= length + count * border + 2 * (count - 1) * halo
+        largest *= min(math.ceil(whole / most) + 2 * halo, length) + border
+    return together, largest
+
+
 def over_field(statistic: type[Sweep]) -> type[Sweep]:
     """`statistic` for captures whose PSFs change over the picture: the same methods, tile by tile."""
+
+    phases = {}  # (axis, px) -> those of the widest kernel so far, for all tiles of a size
 
     class Tile(statistic):
         """The sweep of one tile."""
 
-        high_pass, tolerant, _phases = HIGH_PASS, True, None
+        high_pass, tolerant = HIGH_PASS, True
 
         def _otf(self, view, coc, rows):
-            if self._phases is None:
-                widest = max((each.psf for each in self.capture.views), key=lambda psf: psf.kernels.shape[1])
-                self._phases = [widest.phases(w) for w in (self._wy, self._wx)]
-            down, right = self._phases
-            return view.psf.seen(coc, down[rows], right)
+            psf = view.psf.at(0, 0, coc)
+            for key, w in zip(enumerate(self._size), (self._wy, self._wx), strict=True):
+                if key not in phases or phases[key].shape[1] < psf.kernels.shape[1]:
+                    phases[key] = psf.phases(w)
+            down, right = (phases[key] for key in enumerate(self._size))
+            return psf.seen(coc, down[rows], right)
 
     class FieldSweep(_FieldSweep):
         """The sweep of all."""
@@ -63,7 +77,7 @@ class _FieldSweep:
     def __init__(self, capture: DualPixelPair, labels):
         xp = array_module(capture.images)
         self.capture, self.shape = capture, capture.shape
-        halo = math.ceil(largest_coc(capture, labels) / 2) + HALO_PX
+        halo = _halo(capture, labels)
         self._tiles, self._places, self._shares = [], [], []
         self.missing = xp.empty(capture.images.shape, dtype=bool)
         for part in capture.views[0].psf.parts(capture.shape):
@@ -82,14 +96,13 @@ class _FieldSweep:
                       for piece, around in zip(part, outer, strict=True))
         centre = ((piece.start + piece.stop - 1) / 2 for piece in part)
         y, x = centre
-        views = [replace(view, psf=view.psf.at(y, x)) for view in self.capture.views]
+        views = [replace(view, psf=view.psf.only(y, x)) for view in self.capture.views]
         return self.tile(replace(self.capture, images=self.capture.images[:, *outer], views=views), labels), inner
 
     def residuals(self, labels):
         """Yield (found, level) for every label as Sweep does; both views are used at every label, so that level is 0."""
-        level = np.float32(0)
-        for found in zip(*(sweep.residuals(labels) for sweep in self._tiles), strict=True):
-            yield self._joined(plane for plane, _ in found), level
+        for label in labels:
+            yield self._joined(next(sweep.residuals([label]))[0] for sweep in self._tiles), np.float32(0)
 
     def expected(self, inverse_depth: float) -> float:
         """As Sweep says."""
@@ -97,8 +110,15 @@ class _FieldSweep:
 
     def slope(self, inverse_depth: float):
         """As Sweep says; the noise's part is the mean over the tiles."""
-        found = [sweep.slope(inverse_depth) for sweep in self._tiles]
-        return self._joined(plane for plane, _ in found), self._mean(part for _, part in found)
+        noise = []
+
+        def planes():
+            for sweep in self._tiles:
+                plane, part = sweep.slope(inverse_depth)
+                noise.append(part)
+                yield plane
+
+        return self._joined(planes()), self._mean(noise)
 
     def gaps(self, labels):
         """As Sweep says, over some of the tiles."""
@@ -118,3 +138,8 @@ class _FieldSweep:
 
     def _mean(self, values):
         return sum(share * value for share, value in zip(self._shares, values, strict=True))
+
+
+def _halo(capture, labels):
+    """Px of the picture around a tile that its sweep sees."""
+    return math.ceil(largest_coc(capture, labels) / 2) + HALO_PX

@@ -25,10 +25,9 @@ from dfd.backend import array_module
 from dfd.capture import Capture, DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.psf import IDEAL_KAPPA, Psf
-from dfd.solvers import coarse
+from dfd.solvers import coarse, fieldsweep
 from dfd.solvers.disparity_curve import contrast_of
 from dfd.solvers.disparity_levels import SMOOTH
-from dfd.solvers.fieldsweep import over_field
 from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, lensed, used_views, varies
 from dfd.solvers.locate import HALVES, SHARPEST, WINDOW, Basins, locate
 from dfd.solvers.sweep import Sweep, border_of
@@ -87,7 +86,7 @@ def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> D
         return in_parts(capture, reach(capture, limits), lambda even: solve_by(statistic, even, limits, method))
     xp, scale = array_module(capture.images), capture.scale
     capture, labels = lensed(capture), labels_of(capture, limits)
-    statistic = over_field(statistic) if varies(capture) else statistic
+    statistic = fieldsweep.over_field(statistic) if varies(capture) else statistic
     if not bool(xp.isfinite(capture.images).any()):
         nothing = xp.full(capture.shape, np.float32(np.nan), dtype=np.float32)
         return DepthMap(nothing, nothing, scale, method)
@@ -148,10 +147,18 @@ def reach(capture: Capture, limits) -> int:
 def bytes_needed(capture: Capture, shape: tuple[int, int], limits) -> int:
     """Bytes that solving the images cut to `shape` takes, a copy of them included."""
     capture, labels = lensed(capture), labels_of(capture, limits)
+    together, largest = padded(capture, shape, labels)
+    volumes = 4 * ((2 + varies(capture)) * len(labels) + len(labels) // _SLOPES + _BATCH)
+    return int(math.prod(shape) * (volumes + 8 * len(capture) + 60)
+               + together * (4 * len(capture) + 16) + largest * ((20 + 40 * varies(capture)) * len(capture) + 24))
+
+
+def padded(capture: Capture, shape: tuple[int, int], labels) -> tuple[float, float]:
+    """(px of the images cut to `shape`, mirrored borders included, of all sweeps together; of the largest of them)."""
+    if varies(capture):
+        return fieldsweep.padded(capture, shape, labels)
     border = 2 * border_of(capture, labels)
-    padded = math.prod(1.04 * (length + border) for length in shape)
-    volumes = 4 * (2 * len(labels) + len(labels) // _SLOPES + _BATCH)
-    return int(math.prod(shape) * (volumes + 8 * len(capture) + 60) + padded * (24 * len(capture) + 40))
+    return (math.prod(1.04 * (length + border) for length in shape),) * 2
 
 
 def nanoseconds(capture: Capture, limits) -> float:

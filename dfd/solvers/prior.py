@@ -25,8 +25,8 @@ from dfd.backend import array_module
 from dfd.capture import Capture
 from dfd.depthmap import DepthMap
 from dfd.solvers import likelihood
-from dfd.solvers.grid import labels_of, used_views
-from dfd.solvers.sweep import Sweep, border_of
+from dfd.solvers.grid import labels_of, lensed, used_views
+from dfd.solvers.sweep import Sweep
 
 SLOPES = (1.5, 2.0, 2.5, 3.0, 3.5)
 """b: power falls as f^-b; 2 is what areas of natural scenes have, 3 an edge."""
@@ -80,9 +80,9 @@ def reach(capture: Capture, limits) -> int:
 
 def bytes_needed(capture: Capture, shape: tuple[int, int], limits) -> int:
     """Bytes that solving the images cut to `shape` takes, a copy of them included."""
-    border = 2 * border_of(capture, labels_of(capture, limits))
-    padded = math.prod(1.04 * (length + border) for length in shape)
-    return likelihood.bytes_needed(capture, shape, limits) + int(padded * (2 * len(SLOPES) + 20) + 28 * math.prod(shape))
+    together, largest = likelihood.padded(lensed(capture), shape, labels_of(capture, limits))
+    return likelihood.bytes_needed(capture, shape, limits) + int(
+        together * (2 * len(SLOPES) + 2) + largest * 18 + 28 * math.prod(shape))
 
 
 class PriorSweep(Sweep):
