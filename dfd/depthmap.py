@@ -15,6 +15,9 @@ import numpy as np
 from dfd.backend import array_module, to_numpy
 from dfd.capture import SCALES
 
+_OPEN = 0.05
+"""Factor of the confidence of a depth that may be infinite."""
+
 
 @dataclass(frozen=True, eq=False)
 class DepthMap:
@@ -98,14 +101,22 @@ class DepthMap:
 
     @property
     def confidence(self):
-        """(H, W) float32 in 0..1: s0^2 / (s0^2 + sigma^2), s0 the median sigma; 0 where unknown. Monotone in sigma."""
+        """(H, W) float32 in 0..1: s0^2 / (s0^2 + sigma^2), s0 the median sigma; 0 where unknown.
+
+        Monotone in sigma at one value.  In a metric map that is multiplied by value / sigma - 1, within 0.05 and 1: from 2
+        sigma off infinity to where `depth_sigma` is infinite, for "somewhere far off" is little known of a depth in metres.
+        """
         xp = array_module(self.values)
         known = self.valid & xp.isfinite(self.sigma)
         if not bool(known.any()):
             return xp.zeros(self.shape, dtype=np.float32)
         typical = xp.maximum(xp.median(self.sigma[known]), np.float32(1e-30))
         ratio = xp.where(known, self.sigma, 0) / typical
-        return xp.where(known, 1 / (1 + ratio**2), 0).astype(np.float32)
+        sure = xp.where(known, 1 / (1 + ratio**2), 0)
+        if self.scale == "metric":
+            off = xp.where(known, self.values, 1) / xp.maximum(xp.where(known, self.sigma, 0), np.float32(1e-30))
+            sure = sure * xp.clip(off - 1, _OPEN, 1)
+        return sure.astype(np.float32)
 
     def keep(self, mask) -> DepthMap:
         """A copy that is unknown (NaN) where `mask`, (H, W) bool on the same device, is False."""

@@ -8,6 +8,7 @@ from dualraw import WHITE, dual_raw, frames
 from textures import blurred, texture
 
 from dfd import cautions
+from dfd.imaging import reduce
 from dfd.io.images import read_grey
 from dfd.io.sources import open_source
 from dfd.pipeline import read_capture
@@ -45,6 +46,16 @@ def test_the_axis_is_told_when_it_is_the_other_one_and_only_then(rng):
     assert shift_note(view_shift(*turned), "y") == ""
 
 
+@pytest.mark.parametrize("shape", [(160, 240), (128, 128)])
+def test_small_pictures_tell_their_axis_and_offset_too(shape, rng):
+    left, right = views(rng, shape=shape)
+    assert shift_note(view_shift(left, right), "x") == ""
+    assert "--axis y" in shift_note(view_shift(left.T.copy(), right.T.copy()), "x")
+    note = shift_note(view_shift(np.roll(left, 3, axis=0), right), "x")
+    assert note.startswith("one view lies 3 px off the other along y") or note.startswith("one view lies 2.9")
+    assert view_shift(left[:100, :100], right[:100, :100]) is None
+
+
 def test_a_constant_offset_is_told_as_one(rng):
     left, right = views(rng, offset=3)
     assert shift_note(view_shift(left, right), "x").startswith("one view lies 3 px off the other along y, everywhere alike")
@@ -64,6 +75,8 @@ def test_uneven_light_is_evened_and_even_light_left_alone(rng):
     assert np.sqrt(np.mean((ratio / falling - 1) ** 2)) < 0.03
     assert view_ratio(left, right) is None
     assert view_ratio(left[:200], (right / falling)[:200]) is None  # too small to tell light from displacement
+    small = view_ratio(*(reduce(image, 2) for image in (left, right / falling)), reduction=2)
+    assert np.sqrt(np.mean((small / reduce(falling[:1], 1)[:, ::2][:, :small.shape[1]] - 1) ** 2)) < 0.03
 
 
 def write_pair(folder, left, right):
