@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dfd.assemble import Prepared
+from dfd.capture import DualPixelPair
 from dfd.fuse import AllInFocus
 from dfd.io.frames import image_size
 from dfd.restore import restore
@@ -14,9 +15,18 @@ _SMALL_PICTURE = 8e6
 """Pixels up to which the next picture is decoded while one is blended in."""
 
 
+def views_of(prepared: Prepared):
+    """The optics that pictures are restored through: those of the middle, where kappa and focus change over the picture."""
+    capture = prepared.capture
+    return (capture.uniform() if isinstance(capture, DualPixelPair) else capture).views
+
+
 def restored(prepared: Prepared, views, result, workers, progress):
-    """All-in-focus image of a capture that is no stack, from all its pictures at once; there is no index of frames."""
-    if any(view.lens is None for view in views):
+    """All-in-focus image of a capture that is no stack, from all its pictures at once; there is no index of frames.
+
+    views   as of `views_of`.  None where the optics are unknown, or pixels are not square: PSFs count square ones
+    """
+    if not prepared.source.pictured:
         return None, None
     pictures = prepared.pictures()
     return restore(pictures, views, result.values, workers=workers,

@@ -30,6 +30,9 @@ SATURATED = 0.001
 MOST_SATURATED = 0.05
 """Share of the pixels of a dual-pixel pair, unknown in either view, beyond which it is worth a warning."""
 
+_MOST_UNEVEN = 5.0
+"""Ratio of the mean light of two views of one sensor beyond which they are none; phones: up to 1.4 in places."""
+
 DISPLACED_PX = 0.1
 """A frame of a quad that lies off by more is worth a warning: 0.25 px cost up to 1.5 % of depth."""
 
@@ -148,6 +151,30 @@ def saturated(source: Source, images) -> tuple[str, ...]:
     names = ", ".join(f"{source.frames[k].path.name} ({source.frames[k].role}): {shares[k]:.2g}" for k in told)
     return (f"saturated pixels, a share of {names}; at most {SATURATED:g} do no harm, and depth stays unknown there; "
             "expose that frame shorter and state exposure_s of all four",)
+
+
+def check_views(source: Source, images) -> None:
+    """Raises ValueError, naming the view, for a dual-pixel pair of which one shows nothing: images as in `views`."""
+    if source.kind != "dual-pixel":
+        return
+    light = []
+    for k, frame in enumerate(source.frames):
+        known = images[k][np.isfinite(images[k])]
+        low, high = (float(end) for end in (known.min(), known.max())) if known.size else (math.nan, math.nan)
+        if high <= 0:
+            what = "all values are negative" if high < 0 else "it is black" if low == 0 else "no value exceeds black"
+            raise ValueError(f"{frame.path.parent / frame.name}: the {frame.view} view shows nothing: {what} (largest {high:.3g} "
+                             "of white, 0 = black); check black_level and the export of the views")
+        if low == high:
+            raise ValueError(f"{frame.path.parent / frame.name}: the {frame.view} view shows nothing: every pixel is {low:.3g} of "
+                             "white; check white_level and the export of the views")
+        light.append(max(float(known.mean(dtype=np.float64)), 0.0))
+    dark = int(np.argmin(light))
+    if light[dark] * _MOST_UNEVEN < light[1 - dark]:
+        frame = source.frames[dark]
+        raise ValueError(f"{frame.path.parent / frame.name}: the {frame.view} view has {light[dark] / light[1 - dark]:.2g} of the "
+                         f"light of the other (at least {1 / _MOST_UNEVEN:g}, two halves of a pupil have about the same); "
+                         "check black_level and white_level of both, and that they are one shot")
 
 
 def views(source: Source, images) -> tuple[str, ...]:

@@ -105,8 +105,9 @@ def read_luminance(frame: Frame) -> Plane:
         plane = replace(plane, image=plane.image * ratio, gain=float(ratio.mean()))
     known = np.count_nonzero(np.isfinite(plane.image)) / plane.image.size
     if known < _LEAST_KNOWN:
+        step = "leave it out" if frame.view is None else "check white_level, or expose shorter"
         raise OSError(f"{frame.path.parent / frame.name}: {100 * (1 - known):.4g} % of the pixels are at white, at most "
-                      f"{100 * (1 - _LEAST_KNOWN):g} % can be used; the frame is overexposed, leave it out")
+                      f"{100 * (1 - _LEAST_KNOWN):g} % can be used; the frame is overexposed, {step}")
     return plane
 
 

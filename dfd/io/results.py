@@ -108,12 +108,12 @@ class Outcome:
     @property
     def trust(self) -> np.ndarray:
         """(H, W) float32: what confidence.tiff holds."""
-        return self.result.confidence if self.confidence is None else self.confidence
+        return self.result.trust if self.confidence is None else self.confidence
 
     @property
     def quantity(self) -> str:
         """What the numbers of depth.tiff are, in words."""
-        words = quantity(self.result.scale, self.source.order)
+        words = quantity(self.result.scale, self.source.order, self.solver, self.parameters.get("reduction", 1))
         return f"{words} from the {ORIGINS[self.origin]}" if self.result.scale == "metric" else words
 
 
