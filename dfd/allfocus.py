@@ -8,11 +8,15 @@ from dfd.assemble import Prepared
 from dfd.capture import DualPixelPair
 from dfd.fuse import AllInFocus
 from dfd.io.frames import image_size
+from dfd.io.light import luminance
 from dfd.restore import restore
 from dfd.threads import in_order
 
 _SMALL_PICTURE = 8e6
 """Pixels up to which the next picture is decoded while one is blended in."""
+
+_DARKEST = 0.02
+"""Share of the mean brightness that is added to both luminances before one is scaled to the other."""
 
 
 def views_of(prepared: Prepared):
@@ -31,6 +35,20 @@ def restored(prepared: Prepared, views, result, workers, progress):
     pictures = prepared.pictures()
     return restore(pictures, views, result.values, workers=workers,
                    progress=None if progress is None else lambda *at: progress("all-in-focus", *at)), None
+
+
+def coloured(prepared: Prepared, picture):
+    """All-in-focus image of a capture whose solver gave a sharp grey one, in the colours of the mean of its pictures; there
+    is no index of frames.
+
+    Each pixel's colours, blurred as they are, are scaled to the sharp luminance; where that is unknown they stay.
+    """
+    colours = np.mean(prepared.pictures(), axis=0)
+    grey = luminance(colours if colours.shape[2] == 3 else colours[..., 0])
+    known = np.isfinite(grey) & np.isfinite(picture)
+    factor, darkest = np.ones_like(grey), np.float32(max(_DARKEST * float(np.mean(grey[known])), 1e-9) if known.any() else 0)
+    factor[known] = (np.maximum(picture[known], 0) + darkest) / (np.maximum(grey[known], 0) + darkest)
+    return colours * factor[..., None], None
 
 
 def fused(prepared: Prepared, coordinates, result, progress):

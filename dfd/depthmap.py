@@ -28,6 +28,8 @@ class DepthMap:
     steps    frame index, fractional;  affine   px, positive = nearer than focus: of the disparity of the views by
              solver disparity, else of signed coc; they differ by the factor kappa
     method   the name of the solver
+    picture  (H, W) float32 sharp image, of a solver that restores it with the depth, in the images' brightness, NaN = no
+             data; None otherwise
     Raises ValueError when shapes differ, sigma is negative, or the scale is unknown; TypeError for another dtype.
     """
 
@@ -35,6 +37,7 @@ class DepthMap:
     sigma: np.ndarray
     scale: str
     method: str = ""
+    picture: np.ndarray | None = None
 
     def __post_init__(self):
         xp = array_module(self.values, self.sigma)
@@ -45,6 +48,9 @@ class DepthMap:
         if self.values.ndim != 2 or self.values.shape != self.sigma.shape:
             raise ValueError(f"values {tuple(self.values.shape)} and sigma {tuple(self.sigma.shape)} must be two equal "
                              "(H, W) maps")
+        if self.picture is not None and self.picture.shape != self.values.shape:
+            raise ValueError(f"picture {tuple(self.picture.shape)} of a depth map must have the size of its values "
+                             f"{tuple(self.values.shape)}")
         if self.scale not in SCALES:
             raise ValueError(f"scale ({self.scale!r}) must be one of {', '.join(SCALES)}")
         if bool(xp.any(self.sigma < 0)):
@@ -135,16 +141,18 @@ class DepthMap:
 
     def numpy(self) -> DepthMap:
         """The same map with NumPy arrays."""
-        return replace(self, values=to_numpy(self.values), sigma=to_numpy(self.sigma))
+        picture = None if self.picture is None else to_numpy(self.picture)
+        return replace(self, values=to_numpy(self.values), sigma=to_numpy(self.sigma), picture=picture)
 
     def save(self, path) -> None:
-        """Write values, sigma, scale and method to a NumPy .npz file; it is complete or not there.  Raises OSError."""
-        path = Path(path)
+        """Write values, sigma, scale, method and a picture to a NumPy .npz file; it is complete or not there.  Raises
+        OSError."""
+        path, picture = Path(path), {} if self.picture is None else {"picture": to_numpy(self.picture)}
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         try:
             with open(temporary, "xb") as file:
                 np.savez_compressed(file, values=to_numpy(self.values), sigma=to_numpy(self.sigma), scale=self.scale,
-                                    method=self.method)
+                                    method=self.method, **picture)
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -155,7 +163,8 @@ class DepthMap:
         """Read a file that `save` wrote.  Raises OSError when it is not one."""
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-                return cls(stored["values"], stored["sigma"], str(stored["scale"]), str(stored["method"]))
+                return cls(stored["values"], stored["sigma"], str(stored["scale"]), str(stored["method"]),
+                           stored.get("picture"))
         except (KeyError, ValueError, TypeError, AttributeError, EOFError, RuntimeError, BadZipFile, zlib.error) as error:
             raise OSError(f"{path}: not a depth map saved by DepthMap.save; the file is cut or of another kind") from error
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dfd.backend import array_module
 
-_ALIKE = 1.08
+_ALIKE = 1.15
 """Ratio of the largest to the least kappa of one part of a picture, about, along either axis."""
 
 

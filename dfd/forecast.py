@@ -81,6 +81,7 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     halo = solver.halo(capture, limits)
     if tile is not None:
         check_tile(tile, halo)
+    again = 0 if math.isinf(halo) else halo  # px around a tile that are solved with it
     side = tile_size(capture, solver, workers, limits) if tile is None else min(tile, max(shape))
     room = 4 * count * pixels if in_memory((count, *shape)) else 0
     moved, stack, cells = align != "none", source.kind == "focal-stack", _cells(shape)
@@ -96,7 +97,7 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     cores = min(workers, os.cpu_count() or 1)
     seconds = {"decode": _DECODE_NS * full * count / 1e9 / cores, "align": _ALIGN_S * count if moved else 0,
                "register": _REGISTER_NS * pixels * count / 1e9 / cores if moved else 0,
-               "solve": solver.cost(capture, limits) * pixels * (1 + 2 * halo / side) ** 2 / 1e9 / cores,
+               "solve": solver.cost(capture, limits) * pixels * (1 + 2 * again / side) ** 2 / 1e9 / cores,
                "all-in-focus": (_PICTURE_NS * full * count * (stack or restored)
                                 + _RESTORE_NS * pixels * count / cores * restored) / 1e9,
                "start and write": _START_S + _WRITE_NS * pixels / 1e9}

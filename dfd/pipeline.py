@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfd.allfocus import fused, restored, views_of
+from dfd.allfocus import coloured, fused, restored, views_of
 from dfd.anchors import anchored, disagreements
 from dfd.assemble import Clock, outline, prepare_capture, reduction_of
 from dfd.backend import array_module, to_device
@@ -124,7 +124,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     capture, views = prepared.capture, views_of(prepared)
     result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=bounds,
                          progress=None if progress is None else lambda *at: progress("solve", *at)).numpy()
-    remarks = row.remarks(capture, result)
+    remarks, picture = row.remarks(capture, result), result.picture
     result, told = _held_to_known(source, result, prepared.reduction)
     confidence = result.trust
     result = result.keep(confidence >= min_confidence)
@@ -133,7 +133,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     intrinsics = _intrinsics(prepared)
     del capture
     prepared = replace(prepared, capture=None)  # its images are not needed any more
-    all_in_focus, index = restored(prepared, views, result, workers, progress) if coordinates is None else \
+    all_in_focus, index = coloured(prepared, picture) if picture is not None else \
+        restored(prepared, views, result, workers, progress) if coordinates is None else \
         fused(prepared, coordinates, result, progress)
     if smoothing is not None:
         result = _smoothed(result, all_in_focus, smoothing)

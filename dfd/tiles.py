@@ -27,7 +27,8 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
     """The depth map of a capture by a row of `solvers.SOLVERS`; the arrays are where the capture's images are, or on
     the device.
 
-    tile       side [px] of a tile without its halo, at least LEAST_TILE_PX; None: what fits solver.room
+    tile       side [px] of a tile without its halo, at least LEAST_TILE_PX; None: what fits solver.room, or the picture as
+               one piece for a solver whose halo is infinite
     workers    threads; None: all cores (one on a GPU, whose memory the tiles share)
     device     "cpu", "cuda" or "auto": where each tile is solved
     limits     (nearest, farthest) inverse depth [dioptre]: the solver may leave out what lies beyond
@@ -42,7 +43,8 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         check_tile(tile, halo)
     side = tile_size(capture, solver, workers, limits) if tile is None else tile
     pieces = cut(capture.shape, side, halo, workers, whole=tile is None)
-    values, sigma = (owner.empty(capture.shape, dtype=np.float32) for _ in range(2))
+    values, sigma, picture = (owner.empty(capture.shape, dtype=np.float32) if wanted else None
+                              for wanted in (True, True, solver.restores))
     done, total = 0, capture.shape[0] * capture.shape[1]
 
     def solve(piece):
@@ -52,6 +54,8 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
             images = to_device(np.ascontiguousarray(images, dtype=np.float32), device)
         part = solver.function(capture.cut(images, outer[0].start, outer[1].start), limits=limits)
         values[place], sigma[place] = part.values[inner], part.sigma[inner]
+        if picture is not None:
+            picture[place] = part.picture[inner]
         return values[place].size
 
     if progress is not None:
@@ -60,11 +64,15 @@ def solve_tiled(capture: Capture, solver: Solver, *, tile: int | None = None, wo
         done += pixels
         if progress is not None:
             progress(done, total)
-    return DepthMap(values, sigma, capture.scale, solver.name)
+    return DepthMap(values, sigma, capture.scale, solver.name, picture)
 
 
 def check_tile(tile: int, halo: int) -> None:
-    """Raises ValueError for a tile that somebody asked for and that would be hardly more than its halo."""
+    """Raises ValueError for a tile that somebody asked for and that would be hardly more than its halo, or for a solver of
+    whole pictures."""
+    if math.isinf(halo):
+        raise ValueError(f"tile ({tile} px): this solver fits the whole picture at once; leave it out, or use --preview for "
+                         "less memory")
     if tile < LEAST_TILE_PX:
         raise ValueError(f"tile ({tile} px) must be at least {LEAST_TILE_PX} px, beside a halo of {halo} px on every side; "
                          "give a larger one, or leave it out for what fits the memory")
@@ -72,9 +80,11 @@ def check_tile(tile: int, halo: int) -> None:
 
 def tile_size(capture: Capture, solver: Solver, workers: int, limits: Limits = None) -> int:
     """Side [px] of the largest tiles, without their halo, that fit solver.room with so many in work; at least
-    LEAST_TILE_PX, at most the longer side of the image.
+    LEAST_TILE_PX, at most the longer side of the image; that for a solver of whole pictures.
     """
     shape = capture.shape
+    if math.isinf(solver.halo(capture, limits)):
+        return max(shape)
     sides = range(min(LEAST_TILE_PX, max(shape)), max(shape) + 1)
     fitting = bisect.bisect_right(sides, solver.room, key=lambda side: workers * tile_bytes(capture, solver, side, limits))
     return sides[max(fitting - 1, 0)]
@@ -92,7 +102,7 @@ def cut(shape: tuple[int, int], tile: int, halo: int, workers: int = 1, *, whole
     whole   at least one tile per worker, where that leaves them LEAST_TILE_PX high
     """
     rows, columns = (math.ceil(length / tile) for length in shape)
-    if whole and rows * columns < workers:
+    if whole and rows * columns < workers and math.isfinite(halo):
         rows = max(rows, min(workers, shape[0] // LEAST_TILE_PX))
     pieces = []
     for top, bottom in _edges(shape[0], rows):

@@ -257,9 +257,9 @@ def test_the_loop_compares_views_as_whole_arrays_do(rng):
 
 def test_the_loops_gather_what_whole_arrays_do(rng):
     information = rng.random((41, 67), dtype=np.float32) * (rng.random((41, 67)) < 0.3)
-    planes = information, information * rng.standard_normal((41, 67), dtype=np.float32), *rng.random((2, 41, 67),
-                                                                                                    dtype=np.float32)
-    for one, other in zip(gather(*planes, roughness=0.01), gather_arrays(*planes, roughness=0.01), strict=True):
+    rest = rng.random((3, 41, 67), dtype=np.float32) * np.float32([1, 1, 0.02])[:, None, None]
+    planes = information, information * rng.standard_normal((41, 67), dtype=np.float32), *rest
+    for one, other in zip(gather(*planes), gather_arrays(*planes), strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-4)
 
 
@@ -269,7 +269,7 @@ def test_what_one_pixel_knows_arrives_with_the_variance_of_the_walk():
     information[10, 12] = 4.0
     across, down = np.ones((2, 21, 31), np.float32)
     across[:, 20] = 0
-    known, moment = gather(information, 3 * information, across, down, roughness=0.1)
+    known, moment = gather(information, 3 * information, across, down, np.full((21, 31), np.float32(0.1)))
     y, x = np.mgrid[:21, :21]
     np.testing.assert_allclose(1 / known[:, :21], 0.25 + 0.1 * (abs(y - 10) + abs(x - 12)), rtol=1e-5)
     np.testing.assert_allclose(moment[:, :21], 3 * known[:, :21], rtol=1e-6)

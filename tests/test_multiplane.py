@@ -7,10 +7,11 @@ import pytest
 from test_field_psf import SHAPE, pair
 from textures import texture
 
+from dfd.optics import ThinLens
 from dfd.solvers import SOLVERS
 from dfd.solvers import multiplane_losses as losses
 from dfd.solvers.grid import lensed
-from dfd.solvers.multiplane import LEAST_PLANES, MOST_PLANES, SPACING_PX, planes_of, reconstruct
+from dfd.solvers.multiplane import MOST_PLANES, planes_of, solve_multiplane
 from dfd.solvers.multiplane_scene import Scene, opacities, shares
 
 
@@ -28,8 +29,13 @@ def test_a_prior_has_the_gradient_that_it_says(function, rng):
 def test_the_data_loss_has_the_gradient_that_it_says(rng):
     blurred, direction = rng.uniform(0.1, 0.9, (2, 3, 3, 7, 9)), rng.normal(size=(2, 3, 3, 7, 9))
     images, bias = rng.uniform(0.2, 0.8, (2, 7, 9)), rng.uniform(0, 1e-3, (2, 3))
-    assert np.sum(losses.data(blurred, images, bias)[1] * direction) == pytest.approx(
-        slope_along(lambda place: losses.data(place, images, bias), blurred, direction), rel=1e-6)
+    known = np.ones((2, 7, 9))
+    known[1, 2:4, 5] = 0
+    value, slope = losses.data(blurred, images, bias, known)
+    assert np.sum(slope * direction) == pytest.approx(
+        slope_along(lambda place: losses.data(place, images, bias, known), blurred, direction), rel=1e-6)
+    images[1, 2:4, 5] = 9.0
+    assert losses.data(blurred, images, bias, known)[0] == value  # what is unknown counts nothing
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +86,14 @@ def test_the_bias_is_what_noise_alone_adds_to_the_energy_of_a_texture_prior(rng)
 def test_a_plane_is_found_with_its_sign_an_honest_sigma_and_a_sharper_image(coc):
     capture = pair(np.random.default_rng(2), coc, std=0.002)
     before = capture.images.copy()
-    result, sharp = reconstruct(capture, steps=(8, 4))
+    result = solve_multiplane(capture, steps=(8, 4))
     inside = np.s_[20:-20, 20:-20]
     error = result.values[inside] - coc
     assert np.isfinite(error).mean() > 0.9 and abs(np.nanmedian(error)) < 0.3  # px of coc
     assert 0.6 < np.nanmean(abs(error) < result.sigma[inside]) <= 1
     assert np.isnan(result.sigma[~result.valid]).all()
     truth = 0.5 + 0.05 * (texture(SHAPE, np.random.default_rng(2)) - 0.5) / 0.15
-    assert np.std((sharp - truth)[inside]) < 0.7 * min(np.std((image - truth)[inside]) for image in capture.images)
+    assert np.std((result.picture - truth)[inside]) < 0.7 * min(np.std((image - truth)[inside]) for image in capture.images)
     np.testing.assert_array_equal(capture.images, before)
 
 
@@ -95,22 +101,24 @@ def test_exposure_scales_the_image_and_leaves_depth():
     capture = pair(np.random.default_rng(3), 7.0)
     double = replace(capture, images=2 * capture.images,
                      views=[replace(view, noise=view.noise.scaled(2.0)) for view in capture.views])
-    (one, image), (other, twice) = (reconstruct(each, steps=(4, 2)) for each in (capture, double))
+    one, other = (solve_multiplane(each, steps=(4, 2)) for each in (capture, double))
     np.testing.assert_allclose(one.values, other.values, atol=0.05)  # px of coc
-    np.testing.assert_allclose(2 * image, twice, atol=5e-3)
+    np.testing.assert_allclose(2 * one.picture, other.picture, atol=5e-3)
 
 
 def test_a_flat_pair_is_unknown_and_its_image_is_whole():
-    result, sharp = reconstruct(pair(np.random.default_rng(5), 7.0, contrast=0.0), steps=(2, 1))
-    assert result.valid.mean() < 0.02 and np.isfinite(sharp).all()
+    result = solve_multiplane(pair(np.random.default_rng(5), 7.0, contrast=0.0), steps=(2, 1))
+    assert result.valid.mean() < 0.02 and np.isfinite(result.picture).all()
 
 
-def test_planes_follow_the_map_and_are_never_too_many():
-    values = np.where(np.arange(1000) % 10 == 0, np.nan, np.linspace(-8.0, 20.0, 1000))
-    planes = planes_of(values, rate=1.0)
-    assert np.diff(planes).max() <= SPACING_PX and planes[0] < -8 and planes[-1] > 20
-    assert len(planes_of(100 * values, rate=1.0)) == MOST_PLANES
-    assert len(planes_of(np.full(9, 3.0), rate=1.0)) == LEAST_PLANES
+def test_planes_hold_the_map_at_whole_steps_of_blur_and_are_never_too_many():
+    values = np.where(np.arange(1000) % 10 == 0, np.nan, np.linspace(1.2, 1.5, 1000))  # dioptre, -11.2 to 5.6 px of coc
+    lens, within = ThinLens.from_focus(1.4, fx=4e3, pupil_diameter=0.014, pixel_pitch=12e-6), np.array([0.2, 2.6])
+    planes = lens.coc(planes_of(values, lens=lens, within=within))
+    np.testing.assert_allclose(planes, np.arange(-16, 9, 4), atol=1e-9)  # px: ten that are 1 or 2 px apart do not reach
+    assert len(planes_of(3 * values - 2.8, lens=lens, within=within)) <= MOST_PLANES
+    np.testing.assert_allclose(lens.coc(planes_of(np.full(9, 1.4), lens=lens, within=within)), [-1, 0, 1], atol=1e-9)
+    assert planes_of(3 * values - 2.8, lens=lens, within=np.array([0.9, 1.5])).min() >= 0.9  # kernels end there
 
 
 def test_auto_never_takes_it():

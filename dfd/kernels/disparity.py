@@ -105,34 +105,35 @@ def _compare(left, right, disparity, out):
                 out[4, y, x] = half * (a + b)
 
 
-def gather(information, moment, across, down, *, roughness: float):
+def gather(information, moment, across, down, roughness):
     """(information, moment), (H, W) float32 each, of every pixel and of all that is told to it along rows and columns.
 
     information     (H, W) float32 [1 / unit^2], 1 / variance of what a pixel knows by itself, 0 = nothing
     moment          (H, W) float32 [1 / unit], information times value
     across, down    (H, W) float32, 0 to 1: share of the information that passes between a pixel and the next in its row,
                     in its column; the last is not used
-    roughness       [unit^2 / px] variance by which the values of neighbours differ, > 0
+    roughness       (H, W) float32 [unit^2 / px], > 0, variance by which the value of a pixel differs from the next in its row,
+                    in its column
     A value is a random walk along each path, so what a pixel knows, a, arrives at the next as a / (1 + roughness * a), a
     Kalman filter forwards and backwards.  Along rows and then along the pixel's column: exact on that tree (rows that hang
     on one column; Bleyer and Gelautz 2008), as on the other of columns that hang on its row; the mean of both.
     """
-    if array_module(information, moment, across, down) is not np:
-        return gather_arrays(information, moment, across, down, roughness=roughness)
-    planes, rough = (information, moment), np.float32(roughness)
+    if array_module(information, moment, across, down, roughness) is not np:
+        return gather_arrays(information, moment, across, down, roughness)
+    planes = information, moment
     total, part = (tuple(np.zeros(information.shape, np.float32) for _ in range(2)) for _ in range(2))
-    _along_rows(*planes, across, rough, *part)
-    _along_columns(*part, down, rough, *total)
+    _along_rows(*planes, across, roughness, *part)
+    _along_columns(*part, down, roughness, *total)
     for plane in part:
         plane[:] = 0
-    _along_columns(*planes, down, rough, *part)
-    _along_rows(*part, across, rough, *total)
+    _along_columns(*planes, down, roughness, *part)
+    _along_rows(*part, across, roughness, *total)
     for plane in total:
         plane *= np.float32(0.5)
     return total
 
 
-def gather_arrays(information, moment, across, down, *, roughness):
+def gather_arrays(information, moment, across, down, roughness):
     """The same in whole-array operations, for NumPy and CuPy: the reference of the loops."""
     own = information, moment
     rows = _along_arrays(*own, across, roughness, 1)
@@ -144,14 +145,15 @@ def gather_arrays(information, moment, across, down, *, roughness):
 def _along_arrays(information, moment, share, roughness, axis):
     xp = array_module(information)
     if axis:
-        return tuple(plane.T for plane in _along_arrays(information.T, moment.T, share.T, roughness, 0))
+        return tuple(plane.T for plane in _along_arrays(information.T, moment.T, share.T, roughness.T, 0))
     totals = information.copy(), moment.copy()
-    count, rough = len(information), np.float32(roughness)
+    count = len(information)
     for order, step in ((range(count - 1), 1), (range(count - 1, 0, -1), -1)):
         told, said = (xp.zeros(information.shape[1], dtype=np.float32) for _ in range(2))
         for k in order:
             known, meant = information[k] + told, moment[k] + said
-            factor = share[min(k, k + step)] / (1 + rough * known)
+            first = min(k, k + step)
+            factor = share[first] / (1 + roughness[first] * known)
             told, said = known * factor, meant * factor
             totals[0][k + step] += told
             totals[1][k + step] += said
@@ -163,18 +165,18 @@ def _along_rows(information, moment, share, rough, total, product):
     """Add to total and product what each pixel knows and is told from both ends of its row."""
     height, width = information.shape
     for y in range(height):
-        a, b, passed, sums, products = information[y], moment[y], share[y], total[y], product[y]
+        a, b, passed, steps, sums, products = information[y], moment[y], share[y], rough[y], total[y], product[y]
         told, said = np.float32(0), np.float32(0)
         for x in range(width):
             known, meant = a[x] + told, b[x] + said
             sums[x] += known
             products[x] += meant
-            factor = passed[x] / (np.float32(1) + rough * known)
+            factor = passed[x] / (np.float32(1) + steps[x] * known)
             told, said = known * factor, meant * factor
         told, said = np.float32(0), np.float32(0)
         for x in range(width - 1, 0, -1):
             known, meant = a[x] + told, b[x] + said
-            factor = passed[x - 1] / (np.float32(1) + rough * known)
+            factor = passed[x - 1] / (np.float32(1) + steps[x - 1] * known)
             told, said = known * factor, meant * factor
             sums[x - 1] += told
             products[x - 1] += said
@@ -186,13 +188,14 @@ def _along_columns(information, moment, share, rough, total, product):
     height, width = information.shape
     told, said = np.zeros(width, np.float32), np.zeros(width, np.float32)
     for y in range(height):
-        _pass_on(information[y], moment[y], share[y], rough, told, said, total[y], product[y], True)
+        _pass_on(information[y], moment[y], share[y], rough[y], told, said, total[y], product[y], True)
     told[:] = 0
     said[:] = 0
     for y in range(height - 1, -1, -1):
         total[y] += told
         product[y] += said
-        _pass_on(information[y], moment[y], share[max(y - 1, 0)], rough, told, said, total[y], product[y], False)
+        above = max(y - 1, 0)
+        _pass_on(information[y], moment[y], share[above], rough[above], told, said, total[y], product[y], False)
 
 
 @numba.njit(**_JIT)
@@ -202,5 +205,5 @@ def _pass_on(information, moment, share, rough, told, said, total, product, add)
         if add:
             total[x] += known
             product[x] += meant
-        factor = share[x] / (np.float32(1) + rough * known)
+        factor = share[x] / (np.float32(1) + rough[x] * known)
         told[x], said[x] = known * factor, meant * factor

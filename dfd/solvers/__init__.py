@@ -5,6 +5,7 @@ A new solver is one file here and one row below; tests/test_solvers.py then hold
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class Solver:
     function    (capture, *, limits=None) -> DepthMap; limits are (nearest, farthest) inverse depth [dioptre], of a metric
                 capture: what lies outside need not be looked for
     tolerance   error [px of coc] within which the contract tests must find a well textured plane
-    halo        (capture, limits) -> px around a pixel that its value may depend on
+    halo        (capture, limits) -> px around a pixel that its value may depend on; inf: solved in one piece, never in tiles
     memory      (capture, (H, W), limits) -> bytes that solving its images cut to this size takes, a copy of them included
     room        bytes that all its tiles in work may take together
     seam        what lies beyond the halo changes 99 of 100 values by less than this [their sigma]; 0 = none at all
@@ -47,6 +48,7 @@ class Solver:
     remarks     (capture, its DepthMap) -> sentences that the user must be told
     by_name     never chosen by `auto`: for captures that others refuse, or an answer that somebody must want
     sparse      depth at edges alone, NaN elsewhere: held to everything but density
+    restores    its DepthMap holds the sharp image too, which takes the place of the restored one
     Images are not looked at by halo, memory, cost and check: they serve before anything is decoded.
     """
 
@@ -56,7 +58,7 @@ class Solver:
     summary: str
     paper: str
     tolerance: float
-    halo: Callable[[Capture, Limits], int]
+    halo: Callable[[Capture, Limits], float]
     memory: Callable[[Capture, tuple[int, int], Limits], int]
     cost: Callable[[Capture, Limits], float]
     check: Callable[[Capture, Limits], None]
@@ -65,6 +67,7 @@ class Solver:
     remarks: Callable[[Capture, DepthMap], tuple[str, ...]] = lambda *_: ()
     by_name: bool = False
     sparse: bool = False
+    restores: bool = False
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -166,8 +169,8 @@ SOLVERS: dict[str, Solver] = {
         Solver(
             "multiplane", multiplane.solve_multiplane, (DualPixelPair,),
             "depth and the sharp image together: a multiplane image fitted to both views; minutes per megapixel",
-            "Xin et al. 2021; Kingma and Ba 2015 (Adam)", 0.5, multiplane.reach, multiplane.bytes_needed,
-            multiplane.nanoseconds, multiplane.check, 3e9, 0.6, by_name=True,
+            "Xin et al. 2021; Kingma and Ba 2015 (Adam)", 0.5, lambda *_: math.inf, multiplane.bytes_needed,
+            multiplane.nanoseconds, multiplane.check, remarks=pair_signs.remarks, by_name=True, restores=True,
         ),
     )
 }

@@ -27,14 +27,17 @@ from dfd.capture import DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.psf import Psf
 from dfd.solvers.disparity_curve import straight
-from dfd.solvers.disparity_levels import SMOOTH, Level, doubled, evidence, pyramid, search
+from dfd.solvers.disparity_levels import SMOOTH, Level, disagreement, doubled, evidence, pyramid, search, spread
 from dfd.solvers.grid import grid_range
-
-ROUGHNESS = 1e-4
-"""[px^2 per px] variance by which disparities of neighbours differ where the image has no edge."""
 
 FARTHEST = 32.0
 """Disparity [px] that is looked for where nothing tells the range."""
+
+_ROUGHNESS = 1e-4
+"""[px^2 per px] least variance by which disparities of neighbours differ where the image has no edge."""
+
+_BETWEEN = 800.0
+"""Px over which disparities differ by as much as they do in the window around."""
 
 _LEVELS = 3
 """Times that the images are halved; fewer where the shorter side would fall below _LEAST_SIDE px."""
@@ -48,14 +51,20 @@ _INHERITED = 0.7
 _PASSES = 2
 """Times that the views of a level are compared, the second time at what the first found."""
 
-_SPREAD = 0.8
-"""sigma over that of the random walk alone, which surfaces are smoother than."""
+_WALK = 0.35
+"""Share of the variance of the random walk that is part of sigma: surfaces are smoother."""
 
-_PSF = 0.006
+_PSF = 0.004
 """sigma as a share of the disparity: textures differ in the frequencies that they show it by."""
 
-_NEAR, _ENOUGH = 8.0, 8.0
-"""Std [px] of the window around a pixel whose own information, summed up, is part of sigma, and its least [1 / px^2]."""
+_TO_TELL, _BLIND = 9 / 50, 0.1
+"""Own information times a step^2 by which half of the steps are seen (3 sigma, 50 px), and the share of pixels beside one."""
+
+_DOUBT, _LARGE_DOUBT = 0.06, 0.18
+"""sigma [px] over disagreement [px], and over its square, of views of half the size."""
+
+_NEAR, _ENOUGH = 4.0, 16.0
+"""Std [px] of the window around a pixel whose own information, summed up, must reach so much [1 / px^2]."""
 
 _MOST_SIGMA = 0.5
 """Largest sigma of a known disparity [px]."""
@@ -124,17 +133,34 @@ def _solve(images, noises, tall, farthest):
     count = max(0, min(_LEVELS, math.floor(math.log2(min(images.shape[1:]) / _LEAST_SIDE))))
     found = None
     for number, pair in reversed(list(enumerate(pyramid(images, count)))):
-        level = Level(pair, noises, 2**number, tall)
+        level, factor = Level(pair, noises, 2**number, tall), 2**number
         if found is None:
-            value, inherited = search(level, math.ceil(farthest / 2**number)), 0.0
+            value, inherited = search(level, math.ceil(farthest / factor)), 0.0
         else:
             value = 2 * doubled(found.value, level.shape)
             inherited = np.float32(_INHERITED / 4) * doubled(found.own, level.shape)
         for _ in range(_PASSES):
-            found = evidence(level, value, ROUGHNESS, inherited)
+            around = spread(value, factor)
+            found = evidence(level, value, np.float32(_ROUGHNESS) + np.float32(factor / _BETWEEN) * around, inherited)
             value = found.value
-    local = xp.maximum(np.float32(4 * math.pi * _NEAR**2) * imaging.gaussian(found.own, _NEAR), np.float32(1e-9))
-    sigma = xp.sqrt(_SPREAD**2 / found.information + 1 / local + found.scatter**2 + (_PSF * found.value) ** 2)
+        if number == min(1, count):
+            contradicted = _contradicted(factor * found.scatter, factor * disagreement(level, value))
+    local = np.float32(4 * math.pi * _NEAR**2) * imaging.gaussian(found.own, _NEAR)
+    sigma = xp.sqrt((doubled(contradicted, level.shape) if count else contradicted) + _walked(found, around))
     nan = xp.float32(np.nan)
     told = found.seen & (sigma < _MOST_SIGMA) & (local > _ENOUGH)
     return xp.where(told, found.value, nan).astype(np.float32), xp.where(told, sigma, nan).astype(np.float32)
+
+
+def _contradicted(scatter, doubt):
+    """[px^2] variance where what is seen does not agree with the result: bars and rims; both planes (H, W) px."""
+    return scatter**2 + doubt**2 * (np.float32(_DOUBT**2) + (np.float32(_LARGE_DOUBT) * doubt) ** 2)
+
+
+def _walked(found, around):
+    """[px^2] variance of what has arrived, and of steps as large as the spread `around` [px^2] that nothing here can tell."""
+    xp = array_module(around)
+    least = np.float32(_TO_TELL) / xp.maximum(around, np.float32(1e-9))
+    blind = imaging.gaussian((least / (found.own + least)) ** 2, _NEAR)
+    return (np.float32(_WALK) / found.information + np.float32(_BLIND) * around * blind
+            + (np.float32(_PSF) * found.value) ** 2)

@@ -42,6 +42,10 @@ _SURPLUS = 2.0
 """Slopes below so many mean squares of those that noise has tell nothing."""
 
 
+_BLOCK, _AMONG = 8, 40.0
+"""Side [px] of the blocks, and std [px] of the window of them, that the spread of disparities is measured in."""
+
+
 class Level:
     """The two views at one level, ready to be compared.
 
@@ -112,8 +116,8 @@ class Evidence(NamedTuple):
     seen: np.ndarray
 
 
-def evidence(level: Level, value, roughness: float, inherited) -> Evidence:
-    """The parabolas of a level around `value`, (H, W) float32 px, finite, gathered with `roughness` [px^2 / px].
+def evidence(level: Level, value, roughness, inherited) -> Evidence:
+    """The parabolas of a level around `value`, (H, W) float32 px, finite, gathered with `roughness`, (H, W) float32 [px^2 / px].
 
     inherited   own information of `value` from coarser levels, an array or 0
     """
@@ -125,13 +129,41 @@ def evidence(level: Level, value, roughness: float, inherited) -> Evidence:
     told = own + inherited
     moment = own * (value + step) + inherited * value
     information, moment = gather(told.astype(np.float32), moment.astype(np.float32), *_shares(planes[4], level.noise),
-                                 roughness=roughness)
+                                 roughness)
     information = xp.maximum(information, np.float32(1e-9))
     found = moment / information
     around = xp.maximum(imaging.gaussian(own, _SCATTER), np.float32(1e-9))
     scatter = imaging.gaussian(own * (value + step - found) ** 2, _SCATTER) / around
     scatter = xp.sqrt(xp.maximum(scatter - np.float32(_EXPECTED / (4 * math.pi * _WINDOW**2)) / around, 0))
     return Evidence(found, information, told, scatter, planes[5] > 0)
+
+
+def spread(value, factor: int):
+    """(H, W) float32 [px^2] variance of `value` around every pixel, in a window of _AMONG px of the whole size.
+
+    value   (H, W) float32 disparity [px of its level];   factor   how many px of the whole size they are
+    """
+    xp = array_module(value)
+    blocks = max(1, min(_BLOCK // factor, *value.shape))
+    small = imaging.reduce(value, blocks)
+    mean, square = (imaging.gaussian(plane, _AMONG / _BLOCK) for plane in (small, small**2))
+    variance = xp.maximum(square - mean**2, 0)
+    while blocks > 1:
+        blocks //= 2
+        variance = doubled(variance, tuple(-(-length // blocks) for length in value.shape))
+    return xp.ascontiguousarray(variance)
+
+
+def disagreement(level: Level, value):
+    """(H, W) float32 [px] by which disparities would have to differ to explain what the views differ by at `value`."""
+    from dfd.kernels.disparity import compare
+
+    xp = array_module(value)
+    planes = compare(level.left, level.right, value)
+    square, misfit = (imaging.gaussian(plane, _SCATTER) for plane in (planes[0], planes[2]))
+    known = imaging.gaussian(planes[3], _SCATTER)
+    misfit = xp.maximum(misfit - known * level.noise, 0)
+    return xp.sqrt(misfit / xp.maximum(square - np.float32(_SURPLUS * level.slopes) * known * level.noise, np.float32(1e-9)))
 
 
 def _parabolas(level, planes):

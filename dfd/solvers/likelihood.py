@@ -84,7 +84,7 @@ def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> D
     """`solve_likelihood` with another sweep's judgement of the labels; method: the name of the row."""
     check(capture, limits)
     if isinstance(capture, DualPixelPair) and capture.field is not None:
-        return _over_field(statistic, capture, limits, method)
+        return in_parts(capture, reach(capture, limits), lambda even: solve_by(statistic, even, limits, method))
     xp, scale = array_module(capture.images), capture.scale
     capture, labels = lensed(capture), labels_of(capture, limits)
     statistic = over_field(statistic) if varies(capture) else statistic
@@ -97,14 +97,15 @@ def solve_by(statistic: type[Sweep], capture: Capture, limits, method: str) -> D
     return DepthMap(*_solve(statistic, capture, labels), scale, method)
 
 
-def _over_field(statistic, pair, limits, method):
-    """Solve a dual-pixel pair part by part, each with kappa and focus of its middle; focus is then every pixel's own.
+def in_parts(pair: DualPixelPair, halo: int, solve) -> DepthMap:
+    """Solve a pair with a field part by part, each with kappa and focus of its middle; focus is then every pixel's own.
 
+    halo   px around a part that are solved with it;   solve   function: a pair without a field -> DepthMap
     The parts are so small that kappa differs little within one: part of depth is told by blur, which has nothing to do with
     kappa, so that no correction afterwards would be right.
     """
-    xp, halo = array_module(pair.images), reach(pair, limits)
-    value, sigma = (xp.empty(pair.shape, dtype=np.float32) for _ in range(2))
+    xp = array_module(pair.images)
+    value, sigma, picture = (xp.empty(pair.shape, dtype=np.float32) for _ in range(3))
     for part in pair.field.parts(pair.shape):
         outer = [slice(max(piece.start - halo, 0), min(piece.stop + halo, length))
                  for piece, length in zip(part, pair.shape, strict=True)]
@@ -112,11 +113,13 @@ def _over_field(statistic, pair, limits, method):
                       for piece, around in zip(part, outer, strict=True))
         own = pair.cut(xp.ascontiguousarray(pair.images[:, *outer]), outer[0].start, outer[1].start)
         even = _as_calibrated(own.uniform())
-        found = solve_by(statistic, even, limits, method)
+        found = solve(even)
         rates = own.disparity_rates()
         of_part = own.inverse_depth(rates * (found.values - np.float32(even.views[0].lens.focus)), rates * found.sigma)
         value[part], sigma[part] = (plane[inner] for plane in of_part)
-    return DepthMap(value, sigma, pair.scale, method)
+        if found.picture is not None:
+            picture[part] = found.picture[inner]
+    return DepthMap(value, sigma, pair.scale, found.method, None if found.picture is None else picture)
 
 
 def _as_calibrated(pair):

@@ -1,7 +1,7 @@
 """Depth and the sharp image of a dual-pixel pair together: a multiplane image fitted to both views (Xin et al. 2021).
 
-1. The likelihood's map places the planes: even in inverse depth from its 1st to its 99th percentile, a plane beyond either
-   end, at most SPACING_PX px of coc apart and MOST_PLANES of them.
+1. The likelihood's map places the planes: every so many px of coc, as finely as MOST_PLANES from its 1st to its 99th
+   percentile and a little beyond allow.
 2. It starts the layers: each pixel is shared between the two planes around its depth, a little between all; the colour of
    every layer is both views deconvolved as if all of the scene lay there.
 3. Adam (Kingma and Ba 2015) descends the losses of `multiplane_losses`, first with pixels twice as large.
@@ -21,11 +21,12 @@ from dfd.capture import DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.refine import fill
 from dfd.solvers import coarse, likelihood
-from dfd.solvers.grid import lensed
+from dfd.solvers.grid import labels_of, lensed
+from dfd.solvers.likelihood import in_parts
 from dfd.solvers.multiplane_scene import Scene, shares
 
-SPACING_PX, LEAST_PLANES, MOST_PLANES = 4.0, 4, 10
-"""Distance [px of coc] of planes unless they would be more than the most; least and most of them."""
+LEAST_STEP_PX, MOST_PLANES = 1.0, 10
+"""Least distance [px of coc] of planes, and the most of them."""
 
 STEPS = (30, 6)
 """Steps of Adam with pixels twice as large, and with the images' own."""
@@ -39,72 +40,70 @@ _SHARED = 0.02
 _LEAST_PX = 64
 """Shorter side of an image below which there is no coarse pass."""
 
+MOST_PX = 4_000_000
+"""Pixels of a picture, each of which takes two kilobytes; planes that differed from tile to tile would show as seams."""
+
 _REACH = 24
 """Px by which the optimisation carries more than the likelihood."""
 
-_SAME_PX = 0.25
-"""Least distance of planes [px of coc]."""
-
-
-def solve_multiplane(capture: DualPixelPair, *, limits=None) -> DepthMap:
-    """Depth of `reconstruct` alone: what the row of the table gives."""
-    return reconstruct(capture, limits=limits)[0]
-
-
-def reconstruct(capture: DualPixelPair, *, limits=None, steps=STEPS) -> tuple[DepthMap, np.ndarray]:
-    """(depth map, (H, W) float32 all-in-focus image) of a dual-pixel pair, in the unit and the brightness of its images.
+def solve_multiplane(capture: DualPixelPair, *, limits=None, steps=STEPS) -> DepthMap:
+    """Depth of a dual-pixel pair and, as its `picture`, the all-in-focus image in the brightness of the images.
 
     capture   metric, or affine with measured kernels, see `likelihood`;   limits   as there
     steps     of the optimisation at half and at full size
-    The image is whole, also where depth is unknown (NaN).  Raises ValueError as `check` does.
+    The picture is NaN where a view has no data, and known where depth alone is not.  Raises ValueError as `check` does.
     """
     check(capture, limits)
     if capture.field is not None:
-        return _over_field(capture, limits, steps)
+        return in_parts(capture, _reach(capture, limits), lambda even: solve_multiplane(even, limits=limits, steps=steps))
     xp = array_module(capture.images)
     start = likelihood.solve_likelihood(capture, limits=limits)
-    known = xp.where(xp.isfinite(capture.images), capture.images, 0)
-    level = 2 * float(known.mean())
-    if not bool(xp.any(start.valid)) or not level > 0:
-        nothing = xp.full(capture.shape, np.float32(np.nan), dtype=np.float32)
-        return DepthMap(nothing, nothing, capture.scale, "multiplane"), known.mean(axis=0)
+    nan = xp.float32(np.nan)
+    known = xp.where(xp.isfinite(capture.images), capture.images, nan)
+    level = 2 * float(xp.nanmean(known)) if bool(start.valid.any()) else 0.0
+    if not level > 0:
+        return DepthMap(start.values, start.sigma, capture.scale, "multiplane", known.mean(axis=0))
     pair = lensed(capture)
-    planes = planes_of(to_numpy(start.values), rate=pair.views[0].lens.blur_rate)
+    planes = planes_of(to_numpy(start.values), lens=pair.views[0].lens, within=labels_of(capture, limits))
     values, sharp = _fitted(pair, fill(start.values), planes, level, steps)
-    values = xp.where(start.valid, values, xp.float32(np.nan)).astype(np.float32)
+    values = xp.where(start.valid, values, nan).astype(np.float32)
     sigma = xp.sqrt(start.sigma**2 + (values - start.values) ** 2).astype(np.float32)
-    return DepthMap(values, sigma, capture.scale, "multiplane"), sharp
+    return DepthMap(values, sigma, capture.scale, "multiplane", xp.where(xp.isnan(known).any(axis=0), nan, sharp))
 
 
-def _over_field(pair, limits, steps):
-    """As `likelihood` does: as if kappa and focus were those of the middle, then every pixel's own."""
-    even = pair.uniform()
-    found, sharp = reconstruct(even, limits=limits, steps=steps)
-    disparity = even.disparity_rate * (found.values - even.views[0].lens.focus)
-    return DepthMap(*pair.inverse_depth(disparity, even.disparity_rate * found.sigma), pair.scale, "multiplane"), sharp
+def planes_of(values, *, lens, within) -> np.ndarray:
+    """(L,) ascending inverse depths of planes for a map of it (NaN = unknown): every so many px of coc from the focus on.
+
+    The finest step of LEAST_STEP_PX, twice that, and so on, with at most MOST_PLANES from half a step below the 1st
+    percentile to half a step beyond the 99th.
+    within   ascending inverse depths: none beyond their ends
+    """
+    ends = lens.coc(np.nanpercentile(values, (1, 99)))
+    low, high = lens.coc(np.array([within[0], within[-1]]))
+    step = LEAST_STEP_PX
+    while len(planes := _multiples(*ends, step)) > MOST_PLANES:
+        step *= 2
+    planes = planes[(planes >= low) & (planes <= high)]
+    return lens.focus + planes / lens.blur_rate
 
 
-def planes_of(values, *, rate: float) -> np.ndarray:
-    """(L,) ascending planes, even in inverse depth, for a map of it (NaN = unknown); rate: px of coc per unit of it."""
-    low, high = np.nanpercentile(values, (1, 99))
-    count = int(np.clip(math.ceil((high - low) * rate / SPACING_PX) + 1, LEAST_PLANES - 2, MOST_PLANES - 2))
-    step = max((high - low) / (count - 1), _SAME_PX / rate)
-    return (low + high) / 2 + step * (np.arange(count + 2) - (count + 1) / 2)
+def _multiples(low, high, step):
+    return step * np.arange(math.floor(low / step - 0.5), math.ceil(high / step + 0.5) + 1)
 
 
 def check(capture: DualPixelPair, limits) -> None:
-    """Raises ValueError as `likelihood.check` does."""
+    """Raises ValueError for pictures that are too large, and as `likelihood.check` does."""
+    if math.prod(capture.shape) > MOST_PX:
+        raise ValueError(f"images ({capture.shape[1]} x {capture.shape[0]} px) must have at most {MOST_PX / 1e6:g} million "
+                         "px: multiplane fits the whole picture at once; use --preview, or --solver likelihood")
     likelihood.check(capture, limits)
 
 
-def reach(capture: DualPixelPair, limits) -> int:
-    """Px around a pixel beyond which nothing changes its value by more than a share of its sigma."""
-    return likelihood.reach(capture, limits) + _REACH
 
 
 def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
     """Bytes that solving the images cut to `shape` takes, a copy of them included."""
-    border = 2 * reach(capture, limits)
+    border = 2 * _reach(capture, limits)
     return likelihood.bytes_needed(capture, shape, limits) + 4 * 24 * MOST_PLANES * math.prod(
         length + border for length in shape)
 
@@ -112,6 +111,11 @@ def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
 def nanoseconds(capture: DualPixelPair, limits) -> float:
     """Core nanoseconds per pixel."""
     return likelihood.nanoseconds(capture, limits) + MOST_PLANES * 900.0 * (STEPS[0] / 4 + STEPS[1])
+
+
+def _reach(capture, limits):
+    """Px around a part that are fitted with it."""
+    return likelihood.reach(capture, limits) + _REACH
 
 
 def _fitted(pair, values, planes, level, steps):

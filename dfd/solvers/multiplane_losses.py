@@ -50,21 +50,22 @@ def opacity_gradient(by_visibility, by_opacity, visibility, opacity):
     return total
 
 
-def data(blurred, images, bias):
+def data(blurred, images, bias, known):
     """Loss per pixel, summed, of blurred layers against the views: the composite, and every layer alone by its share.
 
     blurred   (V, L, 3, h, w) layers blurred for each view: colour times opacity, opacity, colour
-    images    (V, h, w);   bias   (V, L) what noise alone adds to the squared residual of a layer, see `noise_bias`
+    images    (V, h, w);   known   (V, h, w) weights, 0 where an image has no data
+    bias      (V, L) what noise alone adds to the squared residual of a layer, see `noise_bias`
     """
     xp = array_module(blurred)
     value, gradient = 0.0, xp.empty_like(blurred)
-    for view, (layers, image) in enumerate(zip(blurred, images, strict=True)):
+    for view, (layers, image, weight) in enumerate(zip(blurred, images, known, strict=True)):
         premultiplied, opacity, colour = layers[:, 0], layers[:, 1], layers[:, 2]
         visibility, added = visible(opacity), bias[view].reshape(-1, 1, 1)
         share = visibility * opacity
         residual = xp.sum(visibility * premultiplied, axis=0) - image
-        loss, slope = robust(residual**2 - xp.sum(share * added, axis=0))
-        alone, slope_alone = robust((colour - image) ** 2 - added)
+        loss, slope = (weight * part for part in robust(residual**2 - xp.sum(share * added, axis=0)))
+        alone, slope_alone = (weight * part for part in robust((colour - image) ** 2 - added))
         value += float(xp.sum(loss)) + float(xp.sum(share * alone))
         by_image, by_share = 2 * residual * slope, alone - slope * added
         gradient[view, :, 0] = by_image * visibility

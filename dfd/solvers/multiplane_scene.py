@@ -13,6 +13,7 @@ import numpy as np
 from dfd.backend import array_module, scipy_module
 from dfd.fieldpsf import FieldPsf
 from dfd.measured import MeasuredPsf
+from dfd.refine import fill
 from dfd.solvers import multiplane_losses as losses
 
 PRIOR = 5e-3
@@ -29,12 +30,16 @@ class Scene:
     """The views of a pair (lenses known, images scaled), what planes of inverse depth look like in them.
 
     capture   DualPixelPair, each view with its lens;   planes   (L,) ascending inverse depths;   level   of the images
+    Pixels without data are filled from beside them for the start, and count nothing in the loss.
     """
 
     def __init__(self, capture, planes, level: float):
         xp = array_module(capture.images)
         self.planes, self.shape = np.asarray(planes, float), capture.shape
-        self.images = xp.nan_to_num(capture.images) / xp.asarray(level, dtype=capture.images.dtype)
+        finite = xp.isfinite(capture.images)
+        self.images = xp.nan_to_num(xp.stack([fill(xp.where(known, image, xp.float32(np.nan)))
+                                              for image, known in zip(capture.images, finite, strict=True)])) / level
+        self.known = finite.astype(self.images.dtype)
         cocs = [[float(view.lens.coc(plane)) for plane in self.planes] for view in capture.views]
         self.border = math.ceil(0.75 * float(np.abs(cocs).max())) + 4
         variances = [float(view.noise.variance(np.float64(level / 2))) / level**2 for view in capture.views]
@@ -77,7 +82,7 @@ class Scene:
             outer = np.s_[..., rows.start:rows.stop + 2 * border, columns.start:columns.stop + 2 * border]
             spectra = _forward(layers[outer], size)
             blurred = _backward(spectra[None] * otfs[:, :, None], size)[..., border:border + height, border:border + width]
-            value, slope = losses.data(blurred, self.images[:, rows, columns], bias)
+            value, slope = losses.data(blurred, self.images[:, rows, columns], bias, self.known[:, rows, columns])
             total += value
             spread = xp.zeros((*slope.shape[:3], height + 2 * border, width + 2 * border), dtype=slope.dtype)
             spread[..., border:border + height, border:border + width] = slope
