@@ -206,8 +206,8 @@ def _check_options(source, folder, halo, min_confidence, device, tile, workers, 
     if smoothing is not None and not 1 <= smoothing <= _MOST_SMOOTH_PX:
         raise ValueError(f"smooth ({smoothing} px) must be a radius of 1 to {_MOST_SMOOTH_PX} px; leave it out for none")
     if smoothing is not None and not source.pictured:
-        raise ValueError(f"smooth ({smoothing} px) follows the edges of the all-in-focus image, which needs known optics and "
-                         "square pixels; leave it out")
+        raise ValueError(f"smooth ({smoothing} px) follows the edges of the all-in-focus image, which needs known optics "
+                         "and square pixels; leave it out")
     worker_count(workers)
     if tile is not None:
         check_tile(tile, halo)

@@ -177,9 +177,9 @@ def from_pupil(known: tuple[KnownDepth, ...], found: Inputs, settings: CameraSet
     if not known or found.sidecar.distance_from != "sensor":
         return known
     if profile.missing(settings):
-        raise ValueError(f"{settings.file}: distance_from = \"sensor\", and the way from the sensor mark to the entrance pupil "
-                         "is not known without the optics; state depth_m of [[known_depths]] from the entrance pupil (about "
-                         "the focal length less) and leave distance_from out")
+        raise ValueError(f"{settings.file}: distance_from = \"sensor\", and the way from the sensor mark to the entrance "
+                         "pupil is not known without the optics; state depth_m of [[known_depths]] from the entrance pupil "
+                         "(about the focal length less) and leave distance_from out")
     offset = profile.sensor_offset(settings)
     inside = next((one for one in known if one.depth <= offset), None)
     if inside is not None:

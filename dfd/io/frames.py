@@ -72,7 +72,8 @@ class Plane:
     dn_range   white - black in file units (DN)
     taps       separable filter (1-D weights, y and x alike) that the sensor's white noise went through
     share      variance of the noise over that of one channel, before `taps`: below 1 where channels were averaged
-    reads      variance of its read noise, in readouts;   gain   factor that its light was multiplied by, over the picture about
+    reads      variance of its read noise, in readouts
+    gain       factor that its light was multiplied by, over the picture about
     """
 
     image: np.ndarray

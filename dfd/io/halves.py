@@ -7,7 +7,8 @@ full range of codes.  So the one view is the sub frame, the other
 
 The light of the sub frame is that which main counts as well, so the shot noise of the rest is its own.  Its read noise is
 that of both readouts, so the noises of the two views have one in common with opposite signs, and what tells depth, their
-difference 2 sub - main, holds five readouts.  A half sees half the light: 1 in a view is half of the range of the main frame.
+difference 2 sub - main, holds five readouts.  A half sees half the light: 1 in a view is half of the range of the main
+frame.
 """
 
 from __future__ import annotations

@@ -110,7 +110,8 @@ def _images_in(folder):
     files = [path for path in folder.iterdir()
              if path.is_file() and not path.name.startswith(".") and _readable(path) and path.stem not in own]
     if not files:
-        raise OSError(f"{folder}: no images in this folder{_below(folder)}; dfd reads TIFF, PNG, JPEG, PGM, npy and RAW files")
+        raise OSError(f"{folder}: no images in this folder{_below(folder)}; dfd reads TIFF, PNG, JPEG, PGM, npy and RAW "
+                      "files")
     kept, warnings = _without_developed(sorted(files, key=natural_key))
     return tuple(kept), warnings
 

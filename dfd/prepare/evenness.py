@@ -15,7 +15,8 @@ _GRID, _SMOOTH = 128, 1 / 16
 """Blocks along the shorter side; std of the smoothing, over that side."""
 
 _LEAST_SIDE = 400
-"""px of the shorter side, before any reduction, below which a sixteenth of it is not wide against disparities, and nothing is evened."""
+"""px of the shorter side, before any reduction, below which a sixteenth of it is not wide against disparities, and nothing
+is evened."""
 
 _LEAST_SPAN = 0.2
 """Logarithm of the ratio, 5 to 95 % of the picture, from which it is used.  Pixel 4 and 3: 0.28 to 0.36; Canon EOS R6 II

@@ -52,8 +52,8 @@ def _beyond_infinity(values, sigma):
     share = float(np.mean(values < -_SIGMAS * sigma))
     if share - _CHANCE * float(np.mean(values < _SIGMAS * sigma)) < _BEYOND:
         return ()
-    return (f"{share:.0%} of the known pixels come out beyond infinity by more than {_SIGMAS:g} sigma: either the views are exchanged, which mirrors "
-            "all depths at focus (look at --swap), or focus_distance_m or kappa is wrong",)
+    return (f"{share:.0%} of the known pixels come out beyond infinity by more than {_SIGMAS:g} sigma: either the views are "
+            "exchanged, which mirrors all depths at focus (look at --swap), or focus_distance_m or kappa is wrong",)
 
 
 def _upside_down(capture, values, rate):
