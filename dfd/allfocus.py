@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dfd.assemble import Prepared
+from dfd.capture import DualPixelPair
 from dfd.fuse import AllInFocus
 from dfd.io.frames import image_size
 from dfd.io.light import luminance
@@ -18,9 +19,18 @@ _DARKEST = 0.02
 """Share of the mean brightness that is added to both luminances before one is scaled to the other."""
 
 
+def views_of(prepared: Prepared):
+    """The optics that pictures are restored through: those of the middle, where kappa and focus change over the picture."""
+    capture = prepared.capture
+    return (capture.uniform() if isinstance(capture, DualPixelPair) else capture).views
+
+
 def restored(prepared: Prepared, views, result, workers, progress):
-    """All-in-focus image of a capture that is no stack, from all its pictures at once; there is no index of frames."""
-    if any(view.lens is None for view in views):
+    """All-in-focus image of a capture that is no stack, from all its pictures at once; there is no index of frames.
+
+    views   as of `views_of`.  None where the optics are unknown, or pixels are not square: PSFs count square ones
+    """
+    if not prepared.source.pictured:
         return None, None
     pictures = prepared.pictures()
     return restore(pictures, views, result.values, workers=workers,

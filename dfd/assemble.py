@@ -107,7 +107,8 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     exposure = prepare.brightness_factors([frame.settings for frame in frames], lenses, reference=source.reference)
     decoded = decode_frames(source, reduction=reduction, factors=(float(exposure.min()), float(exposure.max())),
                             workers=worker_count(workers), report=report)
-    ratio = even_views(source, decoded)
+    cautions.check_views(source, decoded.images)
+    ratio = even_views(source, decoded, reduction)
     clock.stop("decode")
     start = np.stack([np.eye(3)] * len(frames))
     if lenses is not None and align != "none":

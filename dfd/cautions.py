@@ -27,6 +27,9 @@ _SAME_STOP, _SAME_ASPECT, _SAME_WIDTH = 0.1, 0.03, 0.1
 _SAME_FOCUS = 0.1
 """Difference of two foci [dioptre] beyond which kappa is that of another case."""
 
+_MOST_UNEVEN = 5.0
+"""Ratio of the mean light of two views of one sensor beyond which they are none; phones: up to 1.4 in places."""
+
 SATURATED = 0.001
 """Share of the pixels of a quad's image, saturated, beyond which it is worth a warning."""
 
@@ -174,6 +177,34 @@ def saturated(source: Source, images) -> tuple[str, ...]:
     names = ", ".join(f"{source.frames[k].path.name} ({source.frames[k].role}): {shares[k]:.2g}" for k in told)
     return (f"saturated pixels, a share of {names}; at most {SATURATED:g} do no harm, and depth stays unknown there; "
             "expose that frame shorter and state exposure_s of all four",)
+
+
+def check_views(source: Source, images) -> None:
+    """Raises ValueError, naming the view, for a dual-pixel pair of which one shows nothing, or both the same.
+
+    images   as in `views`
+    """
+    if source.kind != "dual-pixel":
+        return
+    step = "check black_level, white_level and the export of the views"
+    names = [f"{frame.path.parent / frame.name}: the {frame.view} view" for frame in source.frames]
+    light = []
+    for name, image in zip(names, (images[0], images[1]), strict=True):
+        known = image[np.isfinite(image)]
+        low, high = (float(known.min()), float(known.max())) if known.size else (math.nan, math.nan)
+        if high <= 0:
+            what = "all values are negative" if high < 0 else "it is black" if low == 0 else "no value exceeds black"
+            raise ValueError(f"{name} shows nothing: {what} (largest {high:.3g} of white, 0 = black); {step}")
+        if low == high:
+            raise ValueError(f"{name} shows nothing: every pixel is {low:.3g} of white; {step}")
+        light.append(max(float(known.mean(dtype=np.float64)), 0.0))
+    if np.array_equal(images[0], images[1], equal_nan=True):
+        raise ValueError(f"{source.frames[0].path.parent}: both views show the same values, pixel by pixel; what two halves of "
+                         "a pupil see differs; export the left and the right view again")
+    dark = int(np.argmin(light))
+    if light[dark] * _MOST_UNEVEN < light[1 - dark]:
+        raise ValueError(f"{names[dark]} has {light[dark] / light[1 - dark]:.2g} of the light of the other (at least "
+                         f"{1 / _MOST_UNEVEN:g}, halves of a pupil have about the same); are they one shot? {step}")
 
 
 def views(source: Source, images) -> tuple[str, ...]:

@@ -84,12 +84,12 @@ def decode_frames(source: Source, *, reduction: int, factors: tuple[float, float
     return Decoded(images, [part.pyramid for part in parts], [part.coarse for part in parts], factor, found, noise_from)
 
 
-def even_views(source: Source, decoded: Decoded) -> np.ndarray | None:
+def even_views(source: Source, decoded: Decoded, reduction: int) -> np.ndarray | None:
     """The factor that made the right view of a dual-pixel pair as bright as the left one, where one was needed and no white
-    sheets say it: (H, W) float32, already applied to `decoded`, in place."""
+    sheets say it: (H, W) float32, already applied to `decoded`, in place; reduction: of its images."""
     if source.kind != "dual-pixel" or source.frames[1].sheets is not None:
         return None
-    ratio = prepare.view_ratio(decoded.images[0], decoded.images[1])
+    ratio = prepare.view_ratio(decoded.images[0], decoded.images[1], reduction=reduction)
     if ratio is not None:
         decoded.images[1] = decoded.images[1] * ratio
         decoded.coarse[1] = prepare.coarse(decoded.images[1], decoded.factor)

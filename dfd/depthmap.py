@@ -15,6 +15,9 @@ import numpy as np
 from dfd.backend import array_module, to_numpy
 from dfd.capture import SCALES
 
+_OPEN = 0.05
+"""Factor of the confidence of a depth that may be infinite."""
+
 
 @dataclass(frozen=True, eq=False)
 class DepthMap:
@@ -22,7 +25,8 @@ class DepthMap:
 
     metric   inverse depth [dioptre] from the entrance pupil; `.depth` and `.depth_sigma` give metres
     stage    position on the rail at which the point is in focus [m]
-    steps    frame index, fractional;  affine   px of signed coc or disparity, positive = nearer than focus
+    steps    frame index, fractional;  affine   px, positive = nearer than focus: of the disparity of the views by
+             solver disparity, else of signed coc; they differ by the factor kappa
     method   the name of the solver
     picture  (H, W) float32 sharp image, of a solver that restores it with the depth, in the images' brightness, NaN = no
              data; None otherwise
@@ -112,6 +116,20 @@ class DepthMap:
         typical = xp.maximum(xp.median(self.sigma[known]), np.float32(1e-30))
         ratio = xp.where(known, self.sigma, 0) / typical
         return xp.where(known, 1 / (1 + ratio**2), 0).astype(np.float32)
+
+    @property
+    def trust(self):
+        """(H, W) float32 in 0..1: `confidence`, in a metric map as confidence in metres.
+
+        It is multiplied by value / sigma - 1, within 0.05 and 1: it falls from 2 sigma off infinity to where `depth_sigma`
+        is infinite, for "somewhere far off" may be sure in dioptres, and is little in metres.
+        """
+        if self.scale != "metric":
+            return self.confidence
+        xp = array_module(self.values)
+        known = self.valid & xp.isfinite(self.sigma)
+        off = xp.where(known, self.values, 1) / xp.maximum(xp.where(known, self.sigma, 1), np.float32(1e-30))
+        return (self.confidence * xp.clip(off - 1, _OPEN, 1)).astype(np.float32)
 
     def keep(self, mask) -> DepthMap:
         """A copy that is unknown (NaN) where `mask`, (H, W) bool on the same device, is False."""

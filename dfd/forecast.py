@@ -85,7 +85,7 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     side = tile_size(capture, solver, workers, limits) if tile is None else min(tile, max(shape))
     room = 4 * count * pixels if in_memory((count, *shape)) else 0
     moved, stack, cells = align != "none", source.kind == "focal-stack", _cells(shape)
-    restored = not stack and source.scale == "metric"
+    restored = not stack and source.pictured
     pyramids = (_PYRAMID + _ALIGNED * moved) * min(count * pixels, count * _FRAME, _STACK) + _SMALL * count * cells
     around = _AROUND * count * cells if stack else 0
     tiles = _tiles(capture, solver, side, workers, limits, whole=tile is None)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfd.allfocus import coloured, fused, restored
+from dfd.allfocus import coloured, fused, restored, views_of
 from dfd.anchors import anchored, disagreements
 from dfd.assemble import Clock, outline, prepare_capture, reduction_of
 from dfd.backend import array_module, to_device
@@ -121,12 +121,12 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     prepared = prepare_capture(source, align=align, preview=preview, workers=workers, progress=progress)
     clock.stages |= prepared.timings
     clock.stop()
-    capture, views = prepared.capture, prepared.capture.views
+    capture, views = prepared.capture, views_of(prepared)
     result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=bounds,
                          progress=None if progress is None else lambda *at: progress("solve", *at)).numpy()
     remarks, picture = row.remarks(capture, result), result.picture
     result, told = _held_to_known(source, result, prepared.reduction)
-    confidence = result.confidence
+    confidence = result.trust
     result = result.keep(confidence >= min_confidence)
     clock.stop("solve")
     coordinates = capture.coordinates if isinstance(capture, FocalStack) else None
@@ -205,9 +205,9 @@ def _check_options(source, folder, halo, min_confidence, device, tile, workers, 
         raise ValueError(f"min_confidence ({min_confidence:g}) must lie between 0 and 1; 0 keeps everything")
     if smoothing is not None and not 1 <= smoothing <= _MOST_SMOOTH_PX:
         raise ValueError(f"smooth ({smoothing} px) must be a radius of 1 to {_MOST_SMOOTH_PX} px; leave it out for none")
-    if smoothing is not None and source.scale == "affine":
-        raise ValueError(f"smooth ({smoothing} px) follows the edges of the all-in-focus image, which needs known optics; "
-                         "leave it out")
+    if smoothing is not None and not source.pictured:
+        raise ValueError(f"smooth ({smoothing} px) follows the edges of the all-in-focus image, which needs known optics "
+                         "and square pixels; leave it out")
     worker_count(workers)
     if tile is not None:
         check_tile(tile, halo)
@@ -239,13 +239,15 @@ def _within(result, limits):
 
 
 def _intrinsics(prepared):
-    """(fx, fy, cx, cy) [px] of the maps: the middle of the full image is the optical axis, blocks have their own centre."""
+    """(fx, fy, cx, cy) [px] of the maps: the middle of the full image is the optical axis, blocks have their own centre; the
+    lens counts widths of pixels that are not square, or heights of a pair along y."""
     lens = prepared.capture.views[prepared.kept.index(prepared.source.reference)].lens
     if lens is None:
         return None
     height, width = image_size(prepared.source.frames[0].path)
     shift, factor = (prepared.reduction - 1) / 2, prepared.reduction
-    return lens.fx, lens.fx, ((width - 1) / 2 - shift) / factor, ((height - 1) / 2 - shift) / factor
+    wide, tall = (1.0, prepared.source.y_scale) if prepared.source.axis == "x" else (1 / prepared.source.y_scale, 1.0)
+    return lens.fx / wide, lens.fx / tall, ((width - 1) / 2 - shift) / factor, ((height - 1) / 2 - shift) / factor
 
 
 def _offset(source, origin) -> float:

@@ -198,3 +198,13 @@ def test_host_and_device_are_not_mixed(device):  # noqa: F811
     else:
         with pytest.raises(TypeError, match="mixed"):
             DepthMap(device.put(VALUES), SIGMA, "metric")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_depth_that_may_be_infinite_is_not_to_be_trusted():
+    values = np.array([[2.0, 0.12, 0.03, -0.5, 0.01, np.nan]], np.float32)
+    sigma = np.where(np.isnan(values), values, np.float32(0.02))
+    made = DepthMap(values, sigma, "metric")
+    assert np.array_equal(np.isinf(made.depth_sigma[0]), [False, False, False, True, True, False])
+    assert made.trust[0] == pytest.approx([0.5, 0.5, 0.25, 0.025, 0.025, 0], abs=1e-6)
+    assert DepthMap(values, sigma, "affine").trust[0] == pytest.approx([0.5] * 5 + [0], abs=1e-6)

@@ -1,7 +1,10 @@
 """A dual-pixel RAW is one file of two frames, and its views are the sub frame and what is left of the main one."""
 
+import os
 import re
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -110,27 +113,57 @@ def test_the_ratio_is_that_of_pixels_that_are_not_saturated(rng, tmp_path):
     assert read_halves(dual_raw(tmp_path / "bright.dng", main, sub)).sub.codes.shape == SHAPE
 
 
-def test_both_readouts_count_in_the_noise_of_the_rest(pair):
+def test_the_halves_share_out_the_five_readouts_of_their_difference(pair):
     path = pair[0]
     path.with_name("capture.toml").write_text("[camera]\ngain_e_per_dn = 0.5\nread_noise_e = 4.0\n")
     source = open_source(path.parent)
     planes = [read_luminance(frame) for frame in source.frames]
     (sub, rest), told = noises_of(source, planes, [None, None], 1)
     camera = Noise.from_camera(0.5, 4.0, (WHITE - BLACK) / 2).filtered(planes[0].taps)
-    assert told == "stated" and sub == camera
-    assert rest.variance(np.float64(0)) == pytest.approx(2 * camera.variance(np.float64(0)))
-    assert rest.gain == camera.gain
+    assert told == "stated" and sub.gain == rest.gain == camera.gain
+    assert sub.variance(np.float64(0)) + rest.variance(np.float64(0)) == pytest.approx(5 * camera.variance(np.float64(0)))
 
 
-def test_the_noise_of_simulated_halves_is_what_is_stated_of_them(tmp_path):
+@pytest.mark.parametrize(("light", "noise"), [(0.002, Noise(3000.0, 12.0)), (1.0, Noise(3000.0, 3.0))])
+def test_the_noise_of_the_difference_of_simulated_halves_is_what_is_stated_of_them(light, noise, tmp_path):
+    """In the dark, where readouts are all there is, and in the light, where electrons are."""
     simulation = simulate_capture("dual-pixel", scene="plane", size=(120, 180), noise=3000, seed=3)
+    simulation = replace(simulation, radiance=tuple(image * np.float32(light) for image in simulation.radiance), noise=noise)
     clean = write_simulation(replace(simulation, noise=None), tmp_path / "clean")
     source = open_source(write_simulation(simulation, tmp_path / "noisy"))
     planes = [read_luminance(frame) for frame in source.frames]
     exact = [read_luminance(frame).image for frame in open_source(clean).frames]
-    for plane, truth, noise in zip(planes, exact, noises_of(source, planes, [None, None], 1)[0], strict=True):
-        ratio = np.mean((plane.image - truth) ** 2) / np.mean(noise.variance(truth))
-        assert ratio == pytest.approx(1, abs=0.05)  # 21600 correlated samples: 1.5 %
+    noises = noises_of(source, planes, [None, None], 1)[0]
+    stated = sum(np.mean(one.variance(truth)) for one, truth in zip(noises, exact, strict=True))
+    found = np.mean((planes[0].image - planes[1].image - exact[0] + exact[1]) ** 2)
+    assert found / stated == pytest.approx(1, abs=0.05)  # 21600 correlated samples: 1.5 %
+
+
+def test_a_file_that_was_written_anew_is_read_anew(pair, rng):
+    path = pair[0]
+    before = read_halves(path)
+    assert read_halves(path) is before
+    dual_raw(path, *frames(rng))
+    os.utime(path, ns=(1, 1))
+    assert not np.array_equal(read_halves(path).main.codes, before.main.codes)
+
+
+def test_one_file_does_not_wait_for_the_decoding_of_another(pair, rng, tmp_path, monkeypatch):
+    other, started, go_on = dual_raw(tmp_path / "IMG_2.dng", *frames(rng)), threading.Event(), threading.Event()
+
+    def slow(path, **options):
+        if path == pair[0]:
+            started.set()
+            assert go_on.wait(20)
+        return read_raw(path, **options)
+
+    monkeypatch.setattr("dfd.io.halves.read_raw", slow)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(read_halves, pair[0])
+        assert started.wait(20)
+        assert read_halves(other).sub.codes.shape == SHAPE
+        go_on.set()
+        assert held.result(20).main.codes.shape == SHAPE
 
 
 def test_colours_of_a_half_stay_in_range_where_main_is_saturated(rng, tmp_path):

@@ -1,13 +1,15 @@
 """[[known_depths]] in capture.toml: a dual-pixel pair without kappa becomes metric, one with kappa is held against them."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from dfd.io.maps import read_map
 from dfd.io.simulated import write_simulation
-from dfd.pipeline import run
+from dfd.io.sources import open_source
+from dfd.pipeline import foresee, run
 from dfd.simulate import simulate_capture
 
 SIZE = (120, 180)
@@ -62,7 +64,36 @@ def test_with_kappa_known_depths_are_held_against_the_map(shot, tmp_path):
     assert not any("the map says" in text for text in right.warnings)
 
 
+def test_known_depths_count_from_the_sensor_mark_where_distances_do(shot):
+    """With the optics; without them the way from the mark to the entrance pupil is not known."""
+    places = true_places(shot)
+    plain = open_source(stated(shot, places))
+    lens = plain.profile.thin_lens(plain.frames[0].settings)
+    text = stated(shot, [(x, y, depth + lens.image_distance) for x, y, depth in places]).read_text()
+    path = shot[1] / "capture.toml"
+    moved = text.replace('distance_from = "pupil"', 'distance_from = "sensor"')
+    focus = re.search(r"focus_distance_m = ([0-9.]+)", moved)
+    path.write_text(moved.replace(focus[0], f"focus_distance_m = {float(focus[1]) + lens.image_distance}"))
+    source = open_source(path)
+    assert [known.depth for known in source.known_depths] == pytest.approx([depth for _, _, depth in places], abs=1e-5)  # m
+    path.write_text(re.sub(r"(?m)^pixel_pitch_um.*$", "", moved))
+    with pytest.raises(ValueError, match=r"distance_from = \"sensor\".*not known without the optics; state depth_m"):
+        open_source(path)
+
+
 def test_one_known_depth_is_refused_before_anything_is_decoded(shot, tmp_path):
     with pytest.raises(ValueError, match="1 known depth cannot fix rate and focus"):
         run(stated(shot, true_places(shot)[:1]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("axis", "factors"), [("x", (1.0, 0.5)), ("y", (2.0, 1.0))])
+def test_pixels_that_are_not_square_have_two_focal_lengths_and_no_restored_picture(axis, factors, shot, tmp_path):
+    path = stated(shot, [], kappa=True)
+    outcome = run(path, tmp_path / "out", axis=axis, y_scale=2.0, solver="disparity")
+    assert outcome.result.scale == "metric" and outcome.all_in_focus is None
+    fx = outcome.source.profile.thin_lens(outcome.source.frames[0].settings).fx
+    assert outcome.intrinsics[:2] == pytest.approx([factor * fx for factor in factors], rel=1e-9)
+    assert foresee(path, tmp_path / "more", axis=axis, y_scale=2.0, solver="disparity")[1].seconds["all-in-focus"] == 0
+    with pytest.raises(ValueError, match=r"smooth \(4 px\) .* known optics and square pixels"):
+        run(path, tmp_path / "more", axis=axis, y_scale=2.0, smoothing=4)

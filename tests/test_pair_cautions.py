@@ -8,6 +8,7 @@ from dualraw import WHITE, dual_raw, frames
 from textures import blurred, texture
 
 from dfd import cautions
+from dfd.imaging import reduce
 from dfd.io.images import read_grey
 from dfd.io.sources import open_source
 from dfd.pipeline import read_capture
@@ -45,6 +46,16 @@ def test_the_axis_is_told_when_it_is_the_other_one_and_only_then(rng):
     assert shift_note(view_shift(*turned), "y") == ""
 
 
+@pytest.mark.parametrize("shape", [(160, 240), (128, 128)])
+def test_small_pictures_tell_their_axis_and_offset_too(shape, rng):
+    left, right = views(rng, shape=shape)
+    assert shift_note(view_shift(left, right), "x") == ""
+    assert "--axis y" in shift_note(view_shift(left.T.copy(), right.T.copy()), "x")
+    note = shift_note(view_shift(np.roll(left, 3, axis=0), right), "x")
+    assert note.startswith(("one view lies 3 px off the other along y", "one view lies 2.9 px off"))
+    assert view_shift(left[:100, :100], right[:100, :100]) is None
+
+
 def test_a_constant_offset_is_told_as_one(rng):
     left, right = views(rng, offset=3)
     assert shift_note(view_shift(left, right), "x").startswith("one view lies 3 px off the other along y, everywhere alike")
@@ -64,6 +75,8 @@ def test_uneven_light_is_evened_and_even_light_left_alone(rng):
     assert np.sqrt(np.mean((ratio / falling - 1) ** 2)) < 0.03
     assert view_ratio(left, right) is None
     assert view_ratio(left[:200], (right / falling)[:200]) is None  # too small to tell light from displacement
+    small = view_ratio(*(reduce(image, 2) for image in (left, right / falling)), reduction=2)
+    assert np.sqrt(np.mean((small / falling[:, ::2] - 1) ** 2)) < 0.03
 
 
 def write_pair(folder, left, right):
@@ -79,6 +92,22 @@ def test_the_capture_is_evened_and_the_user_told(rng, tmp_path):
     with pytest.warns(UserWarning, match=r"left view is 0.8\d to 1.2\d times as bright .*white sheets"):
         capture = read_capture(write_pair(tmp_path, left * 0.6, right * 0.6 / falling))
     assert np.sqrt(np.mean((capture.right / (right * 0.6) - 1) ** 2)) < 0.03
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    (lambda left: left * 0, "l.npy: the left view shows nothing: it is black"),
+    (lambda left: -left - 0.1, r"l.npy: the left view shows nothing: all values are negative \(largest -0.\d+ of white"),
+    (lambda left: left * 0 + 0.5, "l.npy: the left view shows nothing: every pixel is 0.5 of white"),
+    (lambda left: left * 0.1, r"l.npy: the left view has 0.1 of the light of the other \(at least 0.2"),
+    (None, "both views show the same values, pixel by pixel"),
+])
+def test_a_view_that_shows_nothing_is_refused_by_name(change, told, rng, tmp_path):
+    left, right = views(rng, shape=(90, 140))
+    np.save(tmp_path / "l.npy", (right.astype(np.float64) if change is None else change(left)))
+    np.save(tmp_path / "r.npy", right)
+    with pytest.raises(ValueError, match=told) as refused:
+        read_capture(tmp_path)
+    assert "leave" not in str(refused.value)
 
 
 def test_a_turned_pair_is_told_when_it_is_read(rng, tmp_path):

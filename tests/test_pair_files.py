@@ -14,7 +14,7 @@ from dfd.io.describe import describe
 from dfd.io.frames import read_colour, read_luminance
 from dfd.io.sources import open_source
 from dfd.io.viewnames import pairs_by_name
-from dfd.pipeline import read_capture
+from dfd.pipeline import foresee, read_capture
 
 SHAPE = (40, 62)
 
@@ -288,3 +288,25 @@ def test_real_folders_open_as_they_are(folder, left, out):
     source = open_source(shared_data(folder))
     assert (source.kind, source.scale, views(source)[0]) == ("dual-pixel", "affine", left)
     assert out in " ".join(source.warnings)
+
+
+def test_scenes_one_level_down_are_pointed_at(rng, tmp_path):
+    for scene in ("b", "a"):
+        (tmp_path / "all" / scene).mkdir(parents=True)
+        np.save(tmp_path / "all" / scene / "l.npy", rng.random((20, 30)))
+    with pytest.raises(OSError, match=r"no images in this folder, but in 2 folders below it; .* give .*all.a; dfd reads"):
+        open_source(tmp_path / "all")
+
+
+def test_two_files_that_are_named_as_views_need_no_word(rng, tmp_path):
+    for name in ("s_l.npy", "s_r.npy"):
+        np.save(tmp_path / name, rng.random((20, 30)))
+    for inputs in (tmp_path, [tmp_path / "s_l.npy", tmp_path / "s_r.npy"]):
+        assert open_source(inputs).kind == "dual-pixel" and open_source(inputs).warnings == ()
+
+
+def test_two_files_of_which_nothing_is_known_are_told_what_views_want(rng, tmp_path):
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", rng.random((20, 30)))
+    with pytest.raises(ValueError, match=r"needs at least 3 images .*--kind dual-pixel, or _L and _R in their names"):
+        foresee(tmp_path, tmp_path / "out")

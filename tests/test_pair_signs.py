@@ -61,10 +61,16 @@ def test_points_beyond_infinity_are_told_with_their_share():
     values = np.full(SHAPE, 0.5)
     values[:, :42] = -0.3
     told = remarks(pair(), depth(values))
-    assert len(told) == 1 and told[0].startswith("30% of the confident pixels come out beyond infinity")
+    assert len(told) == 1 and told[0].startswith("30% of the known pixels come out beyond infinity by more than 2 sigma")
     assert remarks(pair(), depth(values, sigma=0.2)) == ()  # within what noise does to a far scene
-    values[:, 12:42] = 0.5
-    assert remarks(pair(), depth(values)) == ()  # 9 %
+    values[:, 4:42] = 0.5
+    assert len(remarks(pair(), depth(values))) == 1  # 3 %
+    values[:, 2:42] = 0.5
+    assert remarks(pair(), depth(values)) == ()  # 1.4 %
+
+
+def test_noise_of_a_scene_at_infinity_tells_nothing(rng):
+    assert remarks(pair(), depth(0.01 * rng.standard_normal(SHAPE))) == ()
 
 
 def test_what_is_unknown_or_uncertain_does_not_count():
@@ -75,8 +81,10 @@ def test_what_is_unknown_or_uncertain_does_not_count():
     assert remarks(pair(), depth(values)) == ()
     far = np.full(SHAPE, 0.5)
     far[:, :42] = -0.3
-    sigma = np.where(far < 0, np.float32(0.05), np.float32(0.01))  # beyond infinity, but hardly known
+    sigma = np.where(far < 0, np.float32(0.16), np.float32(0.01))  # beyond infinity by less than 2 sigma
     assert remarks(pair(), replace(depth(far), sigma=sigma)) == ()
+    sigma = np.where(far < 0, np.float32(0.1), np.float32(0.01))  # by more, however little is known otherwise
+    assert len(remarks(pair(), replace(depth(far), sigma=sigma))) == 1
 
 
 @pytest.mark.filterwarnings("ignore")

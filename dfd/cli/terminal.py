@@ -34,6 +34,8 @@ def summary(outcome, folder) -> None:
     filled = float(result.valid.mean() - measured.mean())
     say(f"{float(measured.mean()):.1%} of {result.values.size} pixels known{f', {filled:.1%} filled' if filled else ''}"
         f"{_spread(outcome)}")
+    if result.scale == "affine":
+        say(f"values are {outcome.quantity}")
     texts = list(dict.fromkeys((*source.warnings, *outcome.warnings)))
     shown = texts if len(texts) <= MOST_WARNINGS else texts[:MOST_WARNINGS - 1]
     for text in shown:

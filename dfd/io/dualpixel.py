@@ -21,6 +21,8 @@ from dfd.io.raw import check_second_frame, has_second_frame
 from dfd.io.sidecar import SidecarFrame
 from dfd.io.viewnames import pairs_by_name, view_by_name
 from dfd.io.wording import counted
+from dfd.profile import LensProfile
+from dfd.settings import CameraSettings
 
 KIND = "dual-pixel"
 
@@ -111,8 +113,7 @@ def _by_name(found, stated, swap) -> Inputs:
         raise ValueError(f"{found.files[0].parent}: {len(pairs)} pairs of views ({_listed([pair[0] for pair in pairs])}), "
                          f"one is solved at a time; name its two files: dfd depth {pairs[0][0]} {pairs[0][1]} -o DIR")
     if pairs:
-        told = stated is None or len(found.files) > 2
-        return _chosen(found, pairs[0], swap, "by their names" if told else "")
+        return _chosen(found, pairs[0], swap, "by their names" if len(found.files) > 2 else "")
     if len(found.files) > 2:
         raise ValueError(f"{found.files[0].parent}: {len(found.files)} images, and no two are named as left and right views "
                          "(_L and _R, left and right); name the two files, left first")
@@ -166,6 +167,25 @@ def pair_facts(kind: str, found: Inputs, asked: PairOptions) -> PairFacts:
     binned, told = _of_capture_app(found, scale)
     return PairFacts(bool(said["swap"]), said["axis"] or "x", binned if scale is None else scale, known,
                      (*told, *_perhaps_linear(found)))
+
+
+def from_pupil(known: tuple[KnownDepth, ...], found: Inputs, settings: CameraSettings, profile: LensProfile):
+    """Known depths from the entrance pupil; capture.toml counts them from the sensor mark where it says so of distances.
+
+    Raises ValueError where the way from the one to the other is not known, or a depth ends within it.
+    """
+    if not known or found.sidecar.distance_from != "sensor":
+        return known
+    if profile.missing(settings):
+        raise ValueError(f"{settings.file}: distance_from = \"sensor\", and the way from the sensor mark to the entrance "
+                         "pupil is not known without the optics; state depth_m of [[known_depths]] from the entrance pupil "
+                         "(about the focal length less) and leave distance_from out")
+    offset = profile.sensor_offset(settings)
+    inside = next((one for one in known if one.depth <= offset), None)
+    if inside is not None:
+        raise ValueError(f"{settings.file}: depth_m ({inside.depth:g} m) of a known depth must exceed {offset:.3g} m, where "
+                         "the entrance pupil lies in front of the sensor mark; correct it, or distance_from")
+    return tuple(replace(one, depth=one.depth - offset) for one in known)
 
 
 def _perhaps_linear(found):

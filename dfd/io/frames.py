@@ -72,7 +72,8 @@ class Plane:
     dn_range   white - black in file units (DN)
     taps       separable filter (1-D weights, y and x alike) that the sensor's white noise went through
     share      variance of the noise over that of one channel, before `taps`: below 1 where channels were averaged
-    reads      readouts whose noise it carries;   gain   factor that its light was multiplied by, over the picture about
+    reads      variance of its read noise, in readouts
+    gain       factor that its light was multiplied by, over the picture about
     """
 
     image: np.ndarray
@@ -105,8 +106,9 @@ def read_luminance(frame: Frame) -> Plane:
         plane = replace(plane, image=plane.image * ratio, gain=float(ratio.mean()))
     known = np.count_nonzero(np.isfinite(plane.image)) / plane.image.size
     if known < _LEAST_KNOWN:
+        step = "leave it out" if frame.view is None else "check white_level, or expose shorter"
         raise OSError(f"{frame.path.parent / frame.name}: {100 * (1 - known):.4g} % of the pixels are at white, at most "
-                      f"{100 * (1 - _LEAST_KNOWN):g} % can be used; the frame is overexposed, leave it out")
+                      f"{100 * (1 - _LEAST_KNOWN):g} % can be used; the frame is overexposed, {step}")
     return plane
 
 

@@ -5,12 +5,15 @@ full range of codes.  So the one view is the sub frame, the other
 
     rest = main - sub + black        [DN], unknown wherever main is at white
 
-The light of the sub frame is that which main counts as well, so the shot noise of the rest is its own, but both readouts
-add to its read noise: twice the variance.  A half sees half the light: 1 in a view is half of the range of the main frame.
+The light of the sub frame is that which main counts as well, so the shot noise of the rest is its own.  Its read noise is
+that of both readouts, so the noises of the two views have one in common with opposite signs, and what tells depth, their
+difference 2 sub - main, holds five readouts.  A half sees half the light: 1 in a view is half of the range of the main
+frame.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from dataclasses import dataclass
@@ -23,8 +26,9 @@ from dfd.io.sensor import TAPS, RawImage
 SUB, REST = "sub", "rest"
 """The two halves: what the second frame holds, and what is left of the main frame without it."""
 
-READS = {SUB: 1, REST: 2}
-"""Readouts whose noise a half carries."""
+READS = {SUB: 2, REST: 3}
+"""Variance of the noise of a half, in readouts: its own (1 and 2) and what it shares with the other half with opposite sign
+(1), so that the sum over both is that of their difference, 5, which solvers compare them by."""
 
 _LEAST_SHARE, _MOST_SHARE = 0.4, 0.6
 
@@ -70,9 +74,17 @@ class Halves:
         return full.any(axis=2) if full.ndim == 3 else full
 
 
-_lock = threading.Lock()
+_guard = threading.Lock()
+_locks: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 _in_use: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 """Files whose frames somebody still holds: threads that make the two views of one file decode it once."""
+
+
+class _Turn:
+    """One thread at a time decodes a file; a lock that a weak reference can be had of."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
 
 
 def read_halves(path, *, black_level=None, white_level: float | None = None) -> Halves:
@@ -81,14 +93,25 @@ def read_halves(path, *, black_level=None, white_level: float | None = None) -> 
     Raises ValueError besides, naming file and number, for a file of one frame, and for two frames that are not a whole and
     one half of it: equal, of two sizes, or whose light is not about 1 to 2.
     """
-    key = str(path), str(black_level), white_level
-    with _lock:
+    key = str(path), _state(path), str(black_level), white_level
+    with _guard:
+        turn = _locks.setdefault(key, _Turn())
+    with turn.lock:
         halves = _in_use.get(key)
         if halves is None:
             main, sub = (read_raw(path, black_level=black_level, white_level=white_level, shot=shot) for shot in (0, 1))
             _check(path, main, sub)
             _in_use[key] = halves = Halves(main, sub)
     return halves
+
+
+def _state(path):
+    """What changes with the content of a file; None where it cannot be asked, which the reader then says."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size
 
 
 def _check(path, main, sub):

@@ -110,9 +110,19 @@ def _images_in(folder):
     files = [path for path in folder.iterdir()
              if path.is_file() and not path.name.startswith(".") and _readable(path) and path.stem not in own]
     if not files:
-        raise OSError(f"{folder}: no images in this folder; dfd reads TIFF, PNG, JPEG, PGM, npy and RAW files")
+        raise OSError(f"{folder}: no images in this folder{_below(folder)}; dfd reads TIFF, PNG, JPEG, PGM, npy and RAW "
+                      "files")
     kept, warnings = _without_developed(sorted(files, key=natural_key))
     return tuple(kept), warnings
+
+
+def _below(folder):
+    """Where images lie instead, one level down, in words; "" where they do not."""
+    inner = sorted((path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")), key=natural_key)
+    filled = [path for path in inner if any(_readable(file) and file.is_file() for file in path.iterdir())]
+    if not filled:
+        return ""
+    return f", but in {counted(len(filled), 'folder', 'folders')} below it; one scene is solved at a time, give {filled[0]}"
 
 
 def _without_developed(paths):

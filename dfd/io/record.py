@@ -36,8 +36,11 @@ _QUANTITIES = {
     "metric": "depth along the optical axis",
     "stage": "position on the rail at which the point is in focus",
     "steps": "frame number at which the point is sharpest",
-    "affine": "signed blur or disparity, positive = nearer than focus",
+    "affine": "signed {name}, positive = nearer than focus",
 }
+
+_AFFINE = {"disparity": "disparity of the views", "likelihood": "diameter of blur", "multiplane": "diameter of blur"}
+"""What the px of an affine map are, by the solver that made it: they differ by the factor kappa."""
 
 UNITS = {"metric": "m", "stage": "m", "steps": "frame", "affine": "px"}
 """Unit of depth.tiff and sigma.tiff, per scale."""
@@ -66,8 +69,8 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
     return strict({
         "schema": SCHEMA,
         "created": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
-        "scale": {"name": result.scale, "unit": UNITS[result.scale], "quantity": quantity(result.scale, source.order),
-                  "missing": source.missing},
+        "scale": {"name": result.scale, "unit": UNITS[result.scale], "missing": source.missing,
+                  "quantity": quantity(result.scale, source.order, outcome.solver, outcome.parameters.get("reduction", 1))},
         "kind": source.kind,
         "size_px": {"width": width, "height": height},
         "orientation_exif": source.frames[source.reference].orientation,
@@ -99,9 +102,22 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
     })
 
 
-def quantity(scale: str, order: str) -> str:
-    """What the numbers of depth.tiff are, in words; order: see io.scale.ORDERS, it says what a frame number means."""
-    return f"{_QUANTITIES[scale]}, {ORDERS[order]} (not metres)" if scale == "steps" else _QUANTITIES[scale]
+def quantity(scale: str, order: str, solver: str = "", reduction: int = 1) -> str:
+    """What the numbers of depth.tiff are, in words.
+
+    order    see io.scale.ORDERS, it says what a frame number means;   solver   its name, "" where it is not known yet
+    reduction   whole factor by which the picture was made smaller, which px are those of
+    """
+    words = _QUANTITIES[scale]
+    if scale == "steps":
+        return f"{words}, {ORDERS[order]} (not metres)"
+    smaller = f", in px of the picture reduced {reduction} times" if reduction > 1 else ""
+    return words.format(name=affine_name(solver)) + smaller if scale == "affine" else words
+
+
+def affine_name(solver: str) -> str:
+    """What the px of an affine map of a solver are, in a few words; "" where it is not known yet."""
+    return _AFFINE.get(solver, "blur or disparity")
 
 
 def statistics(outcome) -> dict:

@@ -35,7 +35,7 @@ ORIGINS = {"pupil": "entrance pupil", "sensor": "sensor plane"}
 _FILES = {
     "depth.tiff": "float32, {quantity} [{unit}], NaN = unknown",
     "sigma.tiff": "float32, 1-sigma of depth.tiff [{unit}], infinite where its upper end is open",
-    "confidence.tiff": "float32 0..1, monotone in sigma, 0 = unknown",
+    "confidence.tiff": "float32 0..1, falls with sigma, at most 0.05 where sigma is infinite, 0 = unknown",
     "allfocus.tiff": "uint16, all-in-focus image, sRGB-encoded",
     "index.tiff": "uint16, frame that each pixel of allfocus.tiff came from (0 = first in result.json), 65535 = none",
     "depth.png": "colour preview of depth.tiff with its scale, EXIF orientation applied",
@@ -108,12 +108,12 @@ class Outcome:
     @property
     def trust(self) -> np.ndarray:
         """(H, W) float32: what confidence.tiff holds."""
-        return self.result.confidence if self.confidence is None else self.confidence
+        return self.result.trust if self.confidence is None else self.confidence
 
     @property
     def quantity(self) -> str:
         """What the numbers of depth.tiff are, in words."""
-        words = quantity(self.result.scale, self.source.order)
+        words = quantity(self.result.scale, self.source.order, self.solver, self.parameters.get("reduction", 1))
         return f"{words} from the {ORIGINS[self.origin]}" if self.result.scale == "metric" else words
 
 

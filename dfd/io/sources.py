@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dfd.anchors import LEAST_KNOWN, KnownDepth, check_known
 from dfd.capture import CAPTURES
-from dfd.io.dualpixel import PairOptions, as_views, default_black, pair_facts, with_sheets
+from dfd.io.dualpixel import PairOptions, as_views, default_black, from_pupil, pair_facts, with_sheets
 from dfd.io.encoding import encoding_of, told_profiles
 from dfd.io.frames import Frame, is_raw
 from dfd.io.gather import Gathered, gather
@@ -67,6 +67,11 @@ class Source:
         """Scale of the result: known depths make an affine dual-pixel pair metric after it is solved."""
         return "metric" if self.scale == "affine" and len(self.known_depths) >= LEAST_KNOWN else self.scale
 
+    @property
+    def pictured(self) -> bool:
+        """There will be an all-in-focus picture: always of a stack, else of known optics and square pixels."""
+        return self.kind == "focal-stack" or (self.scale == "metric" and self.y_scale == 1)
+
 
 def open_source(inputs, *, kind: str = "auto", lens=None, focus_distances=None, reference: int | None = None,
                 side: str | None = None, swap: bool | None = None, axis: str | None = None,
@@ -115,8 +120,9 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
     pair = pair_facts(kind, found, asked or PairOptions())
     kappa = _first(sidecar and sidecar.kappa, profile.kappa)
     scale = decide(kind, merged, profile, kappa=kappa)
+    known = from_pupil(pair.known_depths, found, scale.settings[0], profile)
     if scale.scale == "affine":
-        check_known(pair.known_depths)
+        check_known(known)
     balance = next((item.path for item in files if is_raw(item.path)), None)
     frames = [_frame(item, settings, entry, sidecar, balance)
               for item, settings, entry in zip(files, scale.settings, found.entries, strict=True)]
@@ -131,8 +137,8 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
         psf=_psf(sidecar),
         gain_e_per_dn=gain, read_noise_e=read_noise,
         side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale,
-        missing=() if pair.known_depths else scale.missing,
-        swap=pair.swap, axis=pair.axis, y_scale=pair.y_scale, known_depths=pair.known_depths,
+        missing=() if known else scale.missing,
+        swap=pair.swap, axis=pair.axis, y_scale=pair.y_scale, known_depths=known,
         warnings=(*found.warnings, *together, *pair.warnings, *turned_frames(files, order[chosen]),
                   *_not_linear(sidecar, files), *told_profiles([item.path for item in files], linear),
                   *gathered.warnings, *_warnings(merged[:1] if frames[0].half else merged, scale.settings, profile),

@@ -16,19 +16,20 @@ _GRID, _SMOOTH = 128, 1 / 16
 """Blocks along the shorter side; std of the smoothing, over that side."""
 
 _LEAST_SIDE = 400
-"""px of the shorter side below which a sixteenth of it is not wide against disparities, and nothing is evened."""
+"""px of the shorter side, before any reduction, below which a sixteenth of it is not wide against disparities, and nothing
+is evened."""
 
 _LEAST_SPAN = 0.2
 """Logarithm of the ratio, 5 to 95 % of the picture, from which it is used.  Pixel 4 and 3: 0.28 to 0.36; Canon EOS R6 II
 and 5D IV, whose views need no correction: at most 0.12."""
 
 
-def view_ratio(left, right):
+def view_ratio(left, right, *, reduction: int = 1):
     """(H, W) float32 factor that makes the right view as bright as the left one, None where the views are even enough.
 
-    left, right   (H, W) float32 linear, 0 = black, NaN = unknown
+    left, right   (H, W) float32 linear, 0 = black, NaN = unknown;   reduction   whole factor by which they were made smaller
     """
-    if min(left.shape) < _LEAST_SIDE:
+    if min(left.shape) * reduction < _LEAST_SIDE:
         return None
     factor = max(1, min(left.shape) // _GRID)
     small = [reduce(image, factor) for image in (left, right)]

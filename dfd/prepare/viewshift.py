@@ -1,7 +1,8 @@
 """How far the two views of a dual-pixel pair lie apart, along x and along y, tile by tile: do they differ along the axis
 that they are said to differ along?
 
-Per tile the peak of the cross-correlation to whole pixels, then two steps of least squares (Lucas and Kanade 1981).
+Per tile the peak of the cross-correlation to whole pixels, then two steps of least squares (Lucas and Kanade 1981).  Tiles
+of small pictures overlap; pictures below 128 px to a side have too few.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from dfd.imaging import reduce
 
 _SIDE, _LONGEST = 64, 1536
 """Side of a tile [px], and most pixels along the longer side of the reduced images that are looked at."""
+
+_STEPS, _LEAST_ASKED = (64, 32, 16), 24
+"""From tile to tile [px], the first by which so many are asked."""
 
 _RANGE = 20  # px of the reduced images
 _LEAST_ALIKE, _LEAST_CORNER, _LEAST_TILES = 0.5, 0.1, 12
@@ -38,7 +42,8 @@ class ViewShift:
 
 
 def view_shift(left, right) -> ViewShift | None:
-    """Measure two (H, W) float32 images, NaN = unknown; None where too few tiles have texture in both directions."""
+    """Measure two (H, W) float32 images, NaN = unknown; None where too few tiles have texture in both directions,
+    or there are."""
     factor = max(1, -(-max(left.shape) // _LONGEST))
     one, other = (_flattened(reduce(np.asarray(image), factor)) for image in (left, right))
     shifts = _tile_shifts(one, other)
@@ -78,14 +83,13 @@ def _flattened(image):
 
 def _tile_shifts(one, other):
     """(n, 2) shifts (x, y) of the tiles that tell both."""
-    found = []
-    for top in range(0, one.shape[0] - _SIDE + 1, _SIDE):
-        for side in range(0, one.shape[1] - _SIDE + 1, _SIDE):
-            place = slice(top, top + _SIDE), slice(side, side + _SIDE)
-            shift = _one_shift(one[place], other[place])
-            if shift is not None:
-                found.append(shift)
-    return np.array(found).reshape(-1, 2)
+    for step in _STEPS:
+        places = [(slice(top, top + _SIDE), slice(side, side + _SIDE)) for top in range(0, one.shape[0] - _SIDE + 1, step)
+                  for side in range(0, one.shape[1] - _SIDE + 1, step)]
+        if len(places) >= _LEAST_ASKED:
+            break
+    found = [_one_shift(one[place], other[place]) for place in places]
+    return np.array([shift for shift in found if shift is not None]).reshape(-1, 2)
 
 
 def _one_shift(one, other):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dfd.io.record import affine_name
 from dfd.io.results import ORIGINS
 from dfd.io.scale import ORDERS
 from dfd.io.wording import metre_unit
@@ -77,7 +78,7 @@ def axis_of(outcome) -> Axis:
     if scale == "steps":
         return frame_axis(outcome.source.order)
     if scale == "affine":
-        return Axis("signed blur or disparity [px], positive = nearer (not metres)")
+        return Axis(f"signed {affine_name(outcome.solver)} [px], positive = nearer (not metres)")
     known = np.abs(sample(outcome.maps[0]))
     unit, name = metre_unit(float(np.median(known)) if known.size else 1.0)
     if scale == "stage":

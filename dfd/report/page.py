@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfd.io.record import UNITS
+from dfd.io.record import UNITS, affine_name
 from dfd.io.results import ORIGINS, Outcome
 from dfd.io.scale import ORDERS
 from dfd.io.wording import INFINITY, camera_name, metre_unit
@@ -87,7 +87,7 @@ def _relative(record):
     return {
         "stage": "metres along the rail at which each point is in focus, not a distance from the camera",
         "steps": f"the number of the sharpest frame, {ORDERS[record['sweep']['order']]}",
-        "affine": "pixels of blur or disparity; offset and factor to inverse distance are unknown",
+        "affine": f"pixels, {record['scale']['quantity']}; offset and factor to inverse distance are unknown",
     }[record["scale"]["name"]]
 
 
@@ -102,11 +102,12 @@ def _key_figures(record):
     """The five numbers that one looks for first."""
     figures, size, scale = record["statistics"], record["size_px"], record["scale"]
     values, sigma = (figures.get(name) for name in _KEY_MAPS[scale["name"]])
+    names = _RANGES | {"affine": affine_name(record["solver"]["name"])}
     used = sum(frame["used"] for frame in record["frames"])
     left_out = f", {len(record['frames']) - used} left out" if used < len(record["frames"]) else ""
     frames = f"{used} frames{left_out}" if "sequence" not in record else f"{record['sequence']['quadruples']} quadruples"
     items = [
-        (_range(values, scale["unit"]), f"{_RANGES[scale['name']]}, middle 98 %"),
+        (_range(values, scale["unit"]), f"{names[scale['name']]}, middle 98 %"),
         (_quantity(sigma and sigma["median"], scale["unit"], digits=2), "typical uncertainty: median 1-sigma"),
         (f"{figures['density']:.1%}", "of the pixels have a value"),
         (frames, f"of {size['width']} \N{MULTIPLICATION SIGN} {size['height']} px"),
@@ -118,7 +119,7 @@ def _key_figures(record):
 
 _KEY_MAPS = {"metric": ("depth_m", "sigma_m"), "stage": ("stage_position_m", "sigma_stage_m"),
              "steps": ("frame_number", "sigma_frames"), "affine": ("value_px", "sigma_px")}
-_RANGES = {"metric": "depth", "stage": "position on the rail", "steps": "frame number", "affine": "blur or disparity"}
+_RANGES = {"metric": "depth", "stage": "position on the rail", "steps": "frame number"}
 
 
 def _range(spread, unit):

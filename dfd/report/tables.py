@@ -14,7 +14,7 @@ _STATISTICS = {
     "depth_m": ("depth", "m"), "sigma_m": ("1-sigma of depth", "m"), "inverse_depth_dpt": ("inverse depth", "dioptre"),
     "sigma_dpt": ("1-sigma of inverse depth", "dioptre"), "stage_position_m": ("position on the rail", "m"),
     "sigma_stage_m": ("1-sigma of the position", "m"), "frame_number": ("frame number", ""),
-    "sigma_frames": ("1-sigma", "frames"), "value_px": ("blur or disparity", "px"), "sigma_px": ("1-sigma", "px"),
+    "sigma_frames": ("1-sigma", "frames"), "value_px": ("value", "px"), "sigma_px": ("1-sigma", "px"),
 }
 _PERCENTILES = {"min": "smallest", "p01": "1 %", "p05": "5 %", "p25": "25 %", "median": "median", "p75": "75 %",
                 "p95": "95 %", "p99": "99 %", "max": "largest"}

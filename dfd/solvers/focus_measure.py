@@ -103,7 +103,8 @@ def check(capture: FocalStack, limits) -> None:
     """Raises ValueError for fewer images than a peak needs."""
     if len(capture) < LEAST_IMAGES:
         raise ValueError(f"focus-measure needs at least {LEAST_IMAGES} images of a sweep, this stack has {len(capture)}; "
-                         "take more frames between or beyond them")
+                         "take more frames between or beyond them; two views of a dual-pixel sensor want --kind dual-pixel, "
+                         "or _L and _R in their names")
 
 
 def reach(capture: FocalStack, limits) -> int:

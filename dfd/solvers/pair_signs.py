@@ -16,10 +16,11 @@ from dfd.backend import to_numpy
 from dfd.capture import Capture, DualPixelPair
 from dfd.depthmap import DepthMap
 
-_BEYOND, _SIGMAS = 0.1, 3.0
-"""Share of the confident pixels that lie beyond infinity by so many of their sigma."""
+_BEYOND, _SIGMAS, _CHANCE = 0.02, 2.0, 0.023
+"""Share of the known pixels that lie beyond infinity by so many of their sigma, and are no chance; share that noise alone
+puts there of what may lie at infinity."""
 
-_CONFIDENT, _PIXELS = 0.5, 1_000_000
+_PIXELS = 1_000_000
 _PARTS, _NEARER, _LEAST_PX = 4, 0.3, 0.5
 """The lowest quarter of the picture is compared with the highest; chance that a pixel of it is the nearer one, below which
 it looks exchanged; px of disparity that the map must range over (5 to 95 %).  Real scenes: 0.50 to 1.00."""
@@ -36,22 +37,23 @@ def remarks(capture: Capture, result: DepthMap) -> tuple[str, ...]:
     if not isinstance(capture, DualPixelPair):
         return ()
     step = max(1, math.isqrt(result.values.size // _PIXELS))
-    values, sigma, confidence = (to_numpy(array[::step, ::step])
-                                 for array in (result.values, result.sigma, result.confidence))
+    values, sigma = (to_numpy(array[::step, ::step]) for array in (result.values, result.sigma))
     if np.isnan(values).all():
         return ()
     if result.scale != "metric":
         return _upside_down(capture, values, 1.0)
-    known = np.isfinite(values) & (confidence >= _CONFIDENT)
+    known = np.isfinite(values) & np.isfinite(sigma)
     return (*_beyond_infinity(values[known], sigma[known]), *_upside_down(capture, values, capture.disparity_rate))
 
 
 def _beyond_infinity(values, sigma):
-    share = float(np.mean(values < -_SIGMAS * sigma)) if values.size else 0.0
-    if share < _BEYOND:
+    if not values.size:
         return ()
-    return (f"{share:.0%} of the confident pixels come out beyond infinity: either the views are exchanged, which mirrors "
-            "all depths at focus (look at --swap), or focus_distance_m or kappa is wrong",)
+    share = float(np.mean(values < -_SIGMAS * sigma))
+    if share - _CHANCE * float(np.mean(values < _SIGMAS * sigma)) < _BEYOND:
+        return ()
+    return (f"{share:.0%} of the known pixels come out beyond infinity by more than {_SIGMAS:g} sigma: either the views are "
+            "exchanged, which mirrors all depths at focus (look at --swap), or focus_distance_m or kappa is wrong",)
 
 
 def _upside_down(capture, values, rate):
