@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from textures import blurred, plane_stack, texture
 
+from dfd import allfocus
 from dfd.depthmap import DepthMap
 from dfd.fuse import AllInFocus, _by_agreement, _inside, sharpness_around
 from dfd.imaging import gaussian, reduce
 from dfd.kernels.seams import assign, votes
-from dfd.pipeline import _fuse
 from dfd.psf import Psf
 
 
@@ -230,7 +230,7 @@ def test_frames_that_were_left_out_shift_neither_brightness_nor_numbers(tmp_path
         source=SimpleNamespace(frames=[SimpleNamespace(path=path)]),
         picture=lambda number: np.full((48, 60, 1), 0.1 * (number + 1), np.float32))
     values = (np.ones((48, 1)) * np.repeat([0.0, 2.0, 3.0], 20)).astype(np.float32)
-    image, index = _fuse(prepared, (0.0, 2.0, 3.0), DepthMap(values, np.zeros_like(values), "steps"), None)
+    image, index = allfocus.fused(prepared, (0.0, 2.0, 3.0), DepthMap(values, np.zeros_like(values), "steps"), None)
     for column, number in ((5, 0), (30, 2), (55, 3)):
         assert (index[:, column] == number).all()
         np.testing.assert_allclose(image[:, column], gains[number] * 0.1 * (number + 1), rtol=1e-5)

@@ -43,7 +43,7 @@ def test_known_depths_make_a_pair_without_kappa_metric(shot, tmp_path):
     found = read_map(tmp_path / "out")
     assert found.scale == "metric"
     error = np.abs(found.depth / shot[2] - 1)[found.valid]
-    assert np.median(error) < 0.01 and found.valid.mean() > 0.5  # of the depth
+    assert np.median(error) < 0.015 and found.valid.mean() > 0.5  # of the depth
     record = json.loads((tmp_path / "out" / "result.json").read_text())
     assert record["scale"]["name"] == "metric" and record["scale"]["missing"] == []
     assert [item["depth_m"] for item in record["views"]["known_depths"]] == [depth for _, _, depth in true_places(shot)[:2]]
