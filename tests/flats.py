@@ -11,6 +11,10 @@ from dfd.psf import Psf
 
 LENS = ThinLens.focused_at(1.0, focal_length=0.05, f_number=4.0, pixel_pitch=46.875e-6)
 SHAPE, GRID = (192, 256), (3, 4)
+COLUMN, ROW = np.meshgrid(np.linspace(-1, 1, GRID[1]), np.linspace(-1, 1, GRID[0]))
+KAPPA = 0.2 - 0.05 * COLUMN**2
+FOCUS = 1.02 + 0.03 * ROW**2
+DISTANCES = (0.6, 1.5)
 CAMERA = "[camera]\nfocal_length_mm = 50\nf_number = 4\npixel_pitch_um = 46.875\n"
 VIEWS = ("left", "right")
 
