@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from calibration.dual_pixel_flats import Flat
+from calibration.dual_pixel_tiles import measure_tiles
 from dfd.optics import ThinLens
 from dfd.psf import Psf
+from dfd.settings import CameraSettings
 
 LENS = ThinLens.focused_at(1.0, focal_length=0.05, f_number=4.0, pixel_pitch=46.875e-6)
 SHAPE, GRID = (192, 256), (3, 4)
+COLUMN, ROW = np.meshgrid(np.linspace(-1, 1, GRID[1]), np.linspace(-1, 1, GRID[0]))
+KAPPA = 0.2 - 0.05 * COLUMN**2
+FOCUS = 1.02 + 0.03 * ROW**2
+DISTANCES = (0.6, 1.5)
 CAMERA = "[camera]\nfocal_length_mm = 50\nf_number = 4\npixel_pitch_um = 46.875\n"
 VIEWS = ("left", "right")
 
@@ -52,3 +59,10 @@ def write_pair(folder, views, *, camera=CAMERA, focus="focus_distance_m = 1.0", 
         frames.append(f'[[frames]]\nfile = "{name}.npy"\n{focus}\nview = "{side}"\n')
     (folder / "capture.toml").write_text('kind = "dual-pixel"\n' + camera + "".join(frames))
     return folder
+
+
+def flat(rng, distance, *, kappa=KAPPA, focus=FOCUS, sigma=0.0, inverse_depth=None, **options):
+    """A measured Flat; `inverse_depth` where it is not that of its distance."""
+    views = flat_views(rng, 1 / distance if inverse_depth is None else inverse_depth, kappa, focus, **options)
+    return Flat(Path(f"at {distance:g} m"), distance, 1 / distance, sigma / distance**2, LENS,
+                CameraSettings(), measure_tiles(*views, GRID), "x", SHAPE, (), ())

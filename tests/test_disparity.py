@@ -249,6 +249,17 @@ def test_summed_rows_count_as_so_many(rng):
     assert np.nanmedian(other.sigma) == pytest.approx(np.nanmedian(one.sigma), rel=0.35)
 
 
+def test_summed_rows_count_as_so_many_along_y_too(rng):
+    """Views that differ along y, pixels twice as high as wide: the same as columns half as wide as rows, turned."""
+    pair = replace(shifted_views(rng, 1.7), y_scale=0.5)
+    turned = replace(pair, images=np.ascontiguousarray(pair.images.transpose(0, 2, 1)), axis="y", y_scale=2.0)
+    one, other = ROW.function(pair), ROW.function(turned)
+    np.testing.assert_array_equal(one.values, other.values.T)
+    np.testing.assert_array_equal(one.sigma, other.sigma.T)
+    square = ROW.function(replace(pair, y_scale=2.0))
+    assert np.nanmax(abs(one.sigma / square.sigma - 1)) > 0.05
+
+
 def test_kappa_and_focus_may_change_over_the_picture(rng):
     pair = half_pupils(rng, 6.0, kappa=0.2)
     kappa, offset = np.array([[0.2, 0.1]]), np.array([[0.0, 0.05]])

@@ -4,9 +4,12 @@ import importlib.util
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
+import tifffile
 from conftest import shared_data
 
 import dfd
@@ -52,6 +55,33 @@ def test_flats_have_the_disparities_and_the_line_of_other_programs(field):
     corners = field.kappa.values[[0, 0, -1, -1], [0, -1, 0, -1]]
     assert corners.mean() / field.kappa.values[1:3, 2:4].mean() == pytest.approx(0.6, abs=0.1)
     assert field.usable.all() and (field.kappa.sigma < 0.06 * field.kappa.values.max()).all()
+
+
+@pytest.mark.parametrize("exchanged", [True, False])
+def test_views_that_calibration_finds_exchanged_are_solved_exchanged(dp119, tmp_path, monkeypatch, exchanged):
+    source, work, calls = tmp_path / "source", tmp_path / "work", []
+    for name in (*(f"flat/001/{flat}/{stop}" for flat in dp119.FLATS for stop in ("f4", "f20")), "scene"):
+        (source / name).mkdir(parents=True)
+        for view in ("l.png", "r.png"):
+            (source / name / view).write_bytes(b"")
+    cv2.imwrite(str(source / "scene" / "d.png"), np.full((4, 6), 2000, np.uint16))  # mm
+
+    def calibration(command, **_):
+        wrong = exchanged and "--swap" not in command
+        return SimpleNamespace(returncode=2 if wrong else 0, stdout="", stderr="the views are exchanged" if wrong else "")
+
+    def depth(*arguments):
+        calls.append(arguments)
+        for part in ("depth", "confidence"):
+            tifffile.imwrite(work / "out" / f"scene/{part}.tiff", np.full((4, 6), 2.0, np.float32))
+        return 1.0, 0.0, 0.0
+
+    monkeypatch.setattr(dp119.subprocess, "run", calibration)
+    monkeypatch.setattr(dp119, "dfd", depth)
+    profile, _, options = dp119.calibrate(source, work)
+    (work / "out" / "scene").mkdir(parents=True)
+    every, _, _ = dp119.solve(source, "scene", profile, work, options)
+    assert ("--swap" in calls[0]) is exchanged and every[3] == 1.0
 
 
 def test_boxes_are_metric_from_the_flats_alone(dp119, field, tmp_path):

@@ -1,5 +1,7 @@
 """What the user of a dual-pixel pair is told before it is solved: a wrong axis, an offset, saturation, uneven light."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from dualraw import WHITE, dual_raw, frames
 from textures import blurred, texture
 
 from dfd import cautions
+from dfd.assemble import outline, prepare_capture
 from dfd.imaging import reduce
 from dfd.io.images import read_grey
 from dfd.io.sources import open_source
@@ -79,10 +82,10 @@ def test_uneven_light_is_evened_and_even_light_left_alone(rng):
     assert np.sqrt(np.mean((small / falling[:, ::2] - 1) ** 2)) < 0.03
 
 
-def write_pair(folder, left, right):
+def write_pair(folder, left, right, camera=""):
     for name, image in (("l.png", left), ("r.png", right)):
         cv2.imwrite(str(folder / name), np.rint(np.clip(image, 0, 1) * 65535).astype(np.uint16))
-    (folder / "capture.toml").write_text("[camera]\nlinear = true\n")
+    (folder / "capture.toml").write_text("[camera]\nlinear = true\n" + camera)
     return folder
 
 
@@ -108,6 +111,41 @@ def test_a_view_that_shows_nothing_is_refused_by_name(change, told, rng, tmp_pat
     with pytest.raises(ValueError, match=told) as refused:
         read_capture(tmp_path)
     assert "leave" not in str(refused.value)
+
+
+def test_the_noise_of_the_evened_view_is_scaled_with_it(rng, tmp_path):
+    """The right view at half the light and more: its noise, as a share of the brightness, becomes that of twice as much."""
+    left, right = views(rng)
+    half = np.linspace(2.6, 1.6, SHAPE[1], dtype=np.float32)[None]
+    folder = write_pair(tmp_path, left * 0.6, right * 0.6 / half, "gain_e_per_dn = 0.5\nread_noise_e = 20.0\n")
+    with pytest.warns(UserWarning, match="left view is"):
+        one, other = (view.noise for view in read_capture(folder).views)
+    assert other.variance(0.5) / one.scaled(2.1).variance(0.5) == pytest.approx(1, rel=0.03)
+    assert other.variance(0.5) > 1.5 * one.variance(0.5)
+
+
+def test_the_colours_of_the_right_view_are_evened_as_its_image_is(rng, tmp_path):
+    left, right = views(rng)
+    falling = np.linspace(1.3, 0.8, SHAPE[1], dtype=np.float32)[None]
+    source = open_source(write_pair(tmp_path, left * 0.6, right * 0.6 / falling))
+    prepared = prepare_capture(source, align="none")
+    assert prepared.ratio is not None
+    for index in (0, 1):
+        colours = prepared.picture(index).mean(axis=2)
+        np.testing.assert_allclose(colours, prepared.capture.images[index], atol=2e-4)  # of white
+    assert np.abs(prepared.picture(1).mean(axis=2) / (right * 0.6 / falling) - 1).max() > 0.1
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_pair_knows_which_way_is_up_in_its_files(rng, tmp_path, orientation):
+    main, sub = frames(rng, shape=(96, 140))
+    source = open_source([dual_raw(tmp_path / "IMG.dng", main, sub)])
+    reference = source.reference
+    turned = [replace(frame, orientation=orientation) if index == reference else replace(frame, orientation=3)
+              for index, frame in enumerate(source.frames)]
+    source = replace(source, frames=type(source.frames)(turned))
+    assert outline(source).orientation == orientation
+    assert prepare_capture(source, align="none").capture.orientation == orientation
 
 
 def test_a_turned_pair_is_told_when_it_is_read(rng, tmp_path):
