@@ -54,7 +54,7 @@ _INHERITED = 0.7
 _PASSES = 2
 """Times that the views of a level are compared, the second time at what the first found."""
 
-_WALK = 0.55
+_WALK = 0.5
 """Share of the variance of the random walk that is part of sigma: surfaces are smoother."""
 
 _PSF = 0.006
