@@ -173,8 +173,8 @@ def check_views(source: Source, images) -> None:
             raise ValueError(f"{name} shows nothing: every pixel is {low:.3g} of white; {step}")
         light.append(max(float(known.mean(dtype=np.float64)), 0.0))
     if np.array_equal(images[0], images[1], equal_nan=True):
-        raise ValueError(f"{source.frames[0].path.parent}: both views show the same values, pixel by pixel; what two halves of "
-                         "a pupil see differs; export the left and the right view again")
+        raise ValueError(f"{source.frames[0].path.parent}: both views show the same values, pixel by pixel; what two halves "
+                         "of a pupil see differs; export the left and the right view again")
     dark = int(np.argmin(light))
     if light[dark] * _MOST_UNEVEN < light[1 - dark]:
         raise ValueError(f"{names[dark]} has {light[dark] / light[1 - dark]:.2g} of the light of the other (at least "
