@@ -84,6 +84,11 @@ def test_known_depths_count_from_the_sensor_mark_where_distances_do(shot):
         open_source(path)
 
 
+def test_near_and_far_of_an_affine_pair_ask_for_kappa_or_known_depths(shot, tmp_path):
+    with pytest.raises(ValueError, match=r"near and far are metres, .* scale affine; .* and kappa or two \[\[known_depths\]\]"):
+        run(stated(shot, []), tmp_path / "out", near=0.5)
+
+
 def test_one_known_depth_is_refused_before_anything_is_decoded(shot, tmp_path):
     with pytest.raises(ValueError, match="1 known depth cannot fix rate and focus"):
         run(stated(shot, true_places(shot)[:1]), tmp_path / "out")
