@@ -85,7 +85,7 @@ def test_known_depths_count_from_the_sensor_mark_where_distances_do(shot):
 
 
 def test_near_and_far_of_an_affine_pair_ask_for_kappa_or_known_depths(shot, tmp_path):
-    with pytest.raises(ValueError, match=r"near and far are metres, .* scale affine; .* and kappa or two \[\[known_depths\]\]"):
+    with pytest.raises(ValueError, match=r"near and far are metres, .* affine; .* and kappa or two \[\[known_depths\]\]"):
         run(stated(shot, []), tmp_path / "out", near=0.5)
 
 
