@@ -41,8 +41,10 @@ block of at most so many pixels: the filters of all depths, and the block of eac
 _DECODE_NS, _PICTURE_NS, _REGISTER_NS, _WRITE_NS = 45, 33, 18, 250
 """Core nanoseconds per pixel and frame, and (the last two) per pixel."""
 
-_RESTORE_NS = 1500
-"""Core nanoseconds per pixel and frame of a restoration, more where depth jumps often."""
+_RESTORE_NS, _FILTER_NS, _MOST_FILTERS, _RESTORED_TILE = 1500, 50, 96, 512
+"""Core nanoseconds per pixel and frame of a restoration; per frame and pixel of a block, of each filter that is made once,
+at most so many; side [px] of its tiles, beyond whose number workers do not help.  Slants of 600 x 400 px: 3.6 core seconds
+for an aperture pair, 4.9 for a dual-pixel pair, 6.5 for four views; of 1500 x 1000 px 5.4 for a dual-pixel pair."""
 
 _START_S, _ALIGN_S = 2.5, 0.1
 """Core seconds of start and report, and per frame of the alignment, most of which runs on one core."""
@@ -98,8 +100,8 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
     seconds = {"decode": _DECODE_NS * full * count / 1e9 / cores, "align": _ALIGN_S * count if moved else 0,
                "register": _REGISTER_NS * pixels * count / 1e9 / cores if moved else 0,
                "solve": solver.cost(capture, limits) * pixels * (1 + 2 * again / side) ** 2 / 1e9 / cores,
-               "all-in-focus": (_PICTURE_NS * full * count * (stack or restored)
-                                + _RESTORE_NS * pixels * count / cores * restored) / 1e9,
+               "all-in-focus": _PICTURE_NS * full * count * (stack or restored) / 1e9
+                               + _restore_seconds(count, shape, cores) * restored,
                "start and write": _START_S + _WRITE_NS * pixels / 1e9}
     least, most = output_bytes(pixels, metric=source.scale == "metric", pictures=stack or restored)
     disk = scratch_bytes((count, *shape))
@@ -109,8 +111,20 @@ def forecast(source: Source, solver: Solver, *, align="auto", preview=False, til
 
 def _restoring(count, pixels, workers):
     """Bytes of the maps, all pictures at once, and the work on them."""
-    block = min(2 * pixels, _BLOCK)
+    block = _block(pixels)
     return (_MAPS + _PICTURE * count + _RESTORING) * pixels + (_FILTERS + _BLOCKS * workers) * count * block
+
+
+def _block(pixels):
+    """Pixels of a tile of a picture of so many, with its border."""
+    return min(2 * pixels, _BLOCK)
+
+
+def _restore_seconds(count, shape, cores):
+    """Seconds of undoing blur: filters for all depths, which small pictures need as many of, and work on every pixel."""
+    pixels, tiles = shape[0] * shape[1], math.prod(math.ceil(length / _RESTORED_TILE) for length in shape)
+    busy = _FILTER_NS * _MOST_FILTERS * _block(pixels) + _RESTORE_NS * pixels
+    return busy * count / min(cores, tiles) / 1e9
 
 
 def _cells(shape):

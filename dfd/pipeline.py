@@ -227,8 +227,9 @@ def _check_room(folder, expected):
 def _limits(scale, near, far, offset):
     """Metres from an origin `offset` behind the entrance pupil -> (largest, smallest) inverse depth [dioptre]."""
     if scale != "metric":
+        more = ", and kappa or two [[known_depths]]" if scale == "affine" else ""
         raise ValueError(f"near and far are metres, but this capture has scale {scale}; leave them out, or give the "
-                         "focus distances and the optics")
+                         f"focus distances and the optics{more}")
     return limits_of(near, far, offset)
 
 

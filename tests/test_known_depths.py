@@ -2,14 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from dfd.io.maps import read_map
+from dfd.io.record import make_record, quantity
 from dfd.io.simulated import write_simulation
 from dfd.io.sources import open_source
 from dfd.pipeline import foresee, run
+from dfd.report import write_report
 from dfd.simulate import simulate_capture
 
 SIZE = (120, 180)
@@ -81,6 +84,11 @@ def test_known_depths_count_from_the_sensor_mark_where_distances_do(shot):
         open_source(path)
 
 
+def test_near_and_far_of_an_affine_pair_ask_for_kappa_or_known_depths(shot, tmp_path):
+    with pytest.raises(ValueError, match=r"near and far are metres, .* affine; .* and kappa or two \[\[known_depths\]\]"):
+        run(stated(shot, []), tmp_path / "out", near=0.5)
+
+
 def test_one_known_depth_is_refused_before_anything_is_decoded(shot, tmp_path):
     with pytest.raises(ValueError, match="1 known depth cannot fix rate and focus"):
         run(stated(shot, true_places(shot)[:1]), tmp_path / "out")
@@ -97,3 +105,15 @@ def test_pixels_that_are_not_square_have_two_focal_lengths_and_no_restored_pictu
     assert foresee(path, tmp_path / "more", axis=axis, y_scale=2.0, solver="disparity")[1].seconds["all-in-focus"] == 0
     with pytest.raises(ValueError, match=r"smooth \(4 px\) .* known optics and square pixels"):
         run(path, tmp_path / "more", axis=axis, y_scale=2.0, smoothing=4)
+
+
+def test_an_affine_map_says_which_quantity_it_is_and_of_which_pixels(shot, tmp_path):
+    outcome = run(stated(shot, []), tmp_path / "out", solver="disparity", extras=[write_report])
+    words = "signed disparity of the views, positive = nearer than focus"
+    record = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert record["scale"]["quantity"] == outcome.quantity == words and record["scale"]["unit"] == "px"
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert f"NOT metric depth: pixels, {words}" in page and "blur or disparity" not in page
+    assert quantity("affine", "file", "multiplane") == "signed diameter of blur, positive = nearer than focus"
+    smaller = replace(outcome, parameters=outcome.parameters | {"reduction": 3})
+    assert smaller.quantity == make_record(smaller)["scale"]["quantity"] == f"{words}, in px of the picture reduced 3 times"

@@ -122,3 +122,14 @@ def test_a_dry_run_counts_the_restoration(views, monkeypatch):
         found.append(forecast(source, SOLVERS["likelihood"], workers=1).memory)
     pixels = 8192**2 - 4096**2
     assert 12 * 4 * pixels <= found[1] - found[0] <= 120 * pixels  # four pictures in colour, and work
+
+
+@pytest.mark.parametrize(("size", "measured"), [((400, 600), 4.9), ((1000, 1500), 5.4)])
+def test_a_dry_run_of_a_dual_pixel_pair_foresees_its_restoration(size, measured, monkeypatch, tmp_path):
+    """Core seconds of slants, see dfd.forecast; within a factor of two."""
+    write_simulation(simulate_capture("dual-pixel", scene="plane", size=(40, 60)), tmp_path / "in", format="npy")
+    source = open_source(tmp_path / "in")
+    for place in ("dfd.forecast.image_size", "dfd.assemble.reader.image_size"):
+        monkeypatch.setattr(place, lambda _: size)
+    expected = forecast(source, SOLVERS["disparity"], workers=1).seconds["all-in-focus"]
+    assert measured / 2 <= expected <= measured * 2
