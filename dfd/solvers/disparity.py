@@ -67,13 +67,13 @@ _HIDDEN, _MORE_HIDDEN = 1.0, 12.0
 """Variance of a depth that is told by nothing over that of what was found around, times blindness and its square: what was
 found misses what was not."""
 
-_MOST_BLIND = 0.3
+_MOST_BLIND = 0.35
 """Share of such pixels in the window beyond which nothing is known."""
 
 _DOUBT, _LARGE_DOUBT = 0.06, 0.18
 """sigma [px] over disagreement [px], and over its square, of views of half the size."""
 
-_MOST_SIGMA = 1.0
+_MOST_SIGMA = 2.0
 """Largest sigma of a known disparity [px]."""
 
 _REACH = 160
