@@ -375,7 +375,7 @@ def test_a_deep_scene_is_known_within_its_sigma():
                                         "metric", kappa=IDEAL_KAPPA))
     truth = true_inverse_depth(world, lens, (240, 360))
     error = 100 * abs(truth / result.values - 1)  # % of depth
-    assert np.nanmean(error) < 1.8 and np.nanmedian(error) < 0.4 and result.valid.mean() > 0.4
+    assert np.nanmean(error) < 1.8 and np.nanmedian(error) < 0.5 and result.valid.mean() > 0.4
     assert 0.55 < np.mean((abs(result.values - truth) < result.sigma)[result.valid]) < 0.9
 
 

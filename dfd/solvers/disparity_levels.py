@@ -19,6 +19,10 @@ from dfd.backend import array_module
 _WINDOW = 2.0
 """Std [px] of the window of a parabola."""
 
+_LEAST_SEEN = 0.4
+"""Share of the window that both views must show at a disparity: beside a border, disparities that leave it are not told by
+what lies further inside."""
+
 SMOOTH = 1.0
 """Std [px] of what the views are smoothed by before they are compared: frequencies that cubics would shift by too little or
 too much are gone, so nothing is drawn to whole or half pixels."""
@@ -91,7 +95,7 @@ def search(level: Level, farthest: int):
     for shift in range(-farthest, farthest + 1):
         planes = compare(level.left, level.right, xp.full(level.shape, np.float32(shift), dtype=np.float32))
         known = level.mean(planes[3])
-        costs.append(xp.where(known > 0.2, level.mean(planes[2]) / xp.maximum(known, np.float32(1e-3)), np.float32(1e9)))
+        costs.append(xp.where(known > _LEAST_SEEN, level.mean(planes[2]) / xp.maximum(known, np.float32(1e-3)), np.float32(1e9)))
     costs = xp.stack(costs)
     best = xp.clip(xp.argmin(costs, axis=0), 1, len(costs) - 2)[None]
     below, least, above = (xp.take_along_axis(costs, best + k, axis=0)[0] for k in (-1, 0, 1))

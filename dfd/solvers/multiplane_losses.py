@@ -55,7 +55,7 @@ def data(blurred, images, bias, known):
 
     blurred   (V, L, 3, h, w) layers blurred for each view: colour times opacity, opacity, colour
     images    (V, h, w);   known   (V, h, w) weights, 0 where an image has no data
-    bias      (V, L) what noise alone adds to the squared residual of a layer, see `noise_bias`
+    bias      (V, L) what is taken off the squared residual of a layer for noise, see `noise_bias`
     """
     xp = array_module(blurred)
     value, gradient = 0.0, xp.empty_like(blurred)
@@ -76,9 +76,10 @@ def data(blurred, images, bias, known):
 
 
 def noise_bias(otfs, variance: float, prior: float, twice):
-    """What noise adds to a pixel's squared residual where a texture is fitted through transfer functions (V, h, w).
+    """What Xin et al. take off a pixel's squared residual where a texture is fitted through transfer functions (V, h, w).
 
     2 variance mean C / (K + C), K = sum_v |h_v|^2: sharp layers fit noise better than blurred ones, which must not count.
+    It is what noise adds to the energy (residual and prior); to the residual alone it adds the mean of (C / (K + C))^2.
     twice   (w,) columns of a half spectrum: 2 for those that stand for their mirror image too
     """
     xp = array_module(otfs)
