@@ -95,7 +95,8 @@ def search(level: Level, farthest: int):
     for shift in range(-farthest, farthest + 1):
         planes = compare(level.left, level.right, xp.full(level.shape, np.float32(shift), dtype=np.float32))
         known = level.mean(planes[3])
-        costs.append(xp.where(known > _LEAST_SEEN, level.mean(planes[2]) / xp.maximum(known, np.float32(1e-3)), np.float32(1e9)))
+        mean = level.mean(planes[2]) / xp.maximum(known, np.float32(1e-3))
+        costs.append(xp.where(known > _LEAST_SEEN, mean, np.float32(1e9)))
     costs = xp.stack(costs)
     best = xp.clip(xp.argmin(costs, axis=0), 1, len(costs) - 2)[None]
     below, least, above = (xp.take_along_axis(costs, best + k, axis=0)[0] for k in (-1, 0, 1))
