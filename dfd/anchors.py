@@ -85,13 +85,19 @@ def anchored(result: DepthMap, known, *, reduction: int = 1) -> tuple[DepthMap, 
 
 
 def disagreements(result: DepthMap, known, *, reduction: int = 1) -> tuple[str, ...]:
-    """Sentences about KnownDepth that a metric map (NumPy) misses by more than three of its sigma there."""
+    """Sentences about KnownDepth that a metric map (NumPy) misses by more than three of its sigma there, or where it
+    cannot be compared."""
     told = []
     for place in known:
-        value, sigma = _around(result, place, reduction, typical=True)
+        try:
+            value, sigma = _around(result, place, reduction, typical=True)
+        except ValueError as error:  # the map needs no known depths
+            told.append(str(error))
+            continue
         if abs(value - 1 / place.depth) > _APART * sigma:
-            told.append(f"known depth at ({place.x:g}, {place.y:g}) px is {place.depth:g} m, the map says {1 / value:.4g} "
-                        "m; check kappa and focus_distance_m, or leave kappa out so that known depths are used")
+            says = f"{1 / value:.4g} m" if value > 0 else "it lies beyond infinity"
+            told.append(f"known depth at ({place.x:g}, {place.y:g}) px is {place.depth:g} m, the map says {says}; check "
+                        "kappa and focus_distance_m, or leave kappa out so that known depths are used")
     return tuple(told)
 
 

@@ -64,6 +64,13 @@ def test_a_metric_map_that_misses_a_known_depth_is_told():
     assert "is 0.9 m, the map says 1.5" in disagreements(found, [KnownDepth(70, 30, 0.9)])[0]
 
 
+def test_a_metric_map_that_cannot_be_compared_is_no_failure():
+    found, _ = anchored(disparities(), [NEAR, FAR])
+    assert "nothing is known there" in disagreements(found.keep(np.zeros(SHAPE, bool)), [NEAR])[0]
+    beyond = DepthMap(np.zeros(SHAPE, np.float32), found.sigma, "metric", "x")
+    assert "the map says it lies beyond infinity" in disagreements(beyond, [NEAR])[0]
+
+
 @pytest.mark.parametrize(("known", "expected"), [
     ([NEAR], "1 known depth cannot fix"),
     ([NEAR, KnownDepth(25, 30, 0.6)], "all 2 known depths are 0.6 m"),

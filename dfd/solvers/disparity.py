@@ -15,7 +15,7 @@
 4. Half pupils whose optics are known are no shifted copies of each other: `disparity_curve` makes their disparity straight.
 
 The same numbers serve every sensor: all are shares of the local brightness, or px^2 per px.  Unknown (NaN): missing data,
-next to no texture in part of the window, however much there is around, and a sigma above 1 px.
+next to no texture in part of the window, however much there is around, and a sigma above 2 px.
 """
 
 from __future__ import annotations
@@ -130,8 +130,10 @@ def _farthest(capture, limits):
     """Largest disparity [px] to look for."""
     if capture.scale != "metric" or limits is None:
         return FARTHEST
-    return min(max(abs(capture.disparity_rate * (end - capture.views[0].lens.focus))
-                   for end in grid_range(capture, limits)), FARTHEST)
+    lens, field = capture.views[0].lens, capture.field
+    kappa, shift = (capture.kappa, 0.0) if field is None else (field.kappa.max(), np.abs(field.focus_offset).max())
+    away = max(abs(end - lens.focus) for end in grid_range(capture, limits)) + shift
+    return min(float(lens.blur_rate * kappa * away), FARTHEST)
 
 
 def _solve(images, noises, tall, farthest):

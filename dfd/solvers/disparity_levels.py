@@ -15,6 +15,7 @@ import numpy as np
 
 from dfd import imaging
 from dfd.backend import array_module
+from dfd.refine import fill
 
 _WINDOW = 2.0
 """Std [px] of the window of a parabola."""
@@ -22,6 +23,9 @@ _WINDOW = 2.0
 _LEAST_SEEN = 0.4
 """Share of the window that both views must show at a disparity: beside a border, disparities that leave it are not told by
 what lies further inside."""
+
+_UNSEEN = np.float32(1e9)
+"""Cost of a disparity that leaves the views."""
 
 SMOOTH = 1.0
 """Std [px] of what the views are smoothed by before they are compared: frequencies that cubics would shift by too little or
@@ -87,7 +91,11 @@ def pyramid(images, count: int) -> list:
 
 
 def search(level: Level, farthest: int):
-    """(H, W) float32 disparity [px], of whole ones up to `farthest` the least difference, and a parabola between."""
+    """(H, W) float32 disparity [px], of whole ones up to `farthest` the least difference, and a parabola between.
+
+    Where it and its neighbours do not show enough of both views, beside borders and holes, that of the nearest place where
+    they do.
+    """
     from dfd.kernels.disparity import compare
 
     xp = array_module(level.left)
@@ -96,13 +104,15 @@ def search(level: Level, farthest: int):
         planes = compare(level.left, level.right, xp.full(level.shape, np.float32(shift), dtype=np.float32))
         known = level.mean(planes[3])
         mean = level.mean(planes[2]) / xp.maximum(known, np.float32(1e-3))
-        costs.append(xp.where(known > _LEAST_SEEN, mean, np.float32(1e9)))
+        costs.append(xp.where(known > _LEAST_SEEN, mean, _UNSEEN))
     costs = xp.stack(costs)
     best = xp.clip(xp.argmin(costs, axis=0), 1, len(costs) - 2)[None]
     below, least, above = (xp.take_along_axis(costs, best + k, axis=0)[0] for k in (-1, 0, 1))
     bend = xp.maximum(below + above - 2 * least, np.float32(1e-12))
     between = xp.clip((below - above) / (2 * bend), -0.5, 0.5)
-    return (best[0] - farthest + between).astype(np.float32)
+    seen = (below < _UNSEEN) & (least < _UNSEEN) & (above < _UNSEEN)  # the end of what is seen is no least place
+    found = xp.where(seen, best[0] - farthest + between, np.nan)
+    return xp.nan_to_num(fill(found.astype(np.float32)))
 
 
 class Evidence(NamedTuple):

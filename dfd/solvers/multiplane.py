@@ -52,6 +52,7 @@ _PULL = 1.1
 _REACH = 24
 """Px by which the optimisation carries more than the likelihood."""
 
+
 def solve_multiplane(capture: DualPixelPair, *, limits=None, steps=STEPS) -> DepthMap:
     """Depth of a dual-pixel pair and, as its `picture`, the all-in-focus image in the brightness of the images.
 
@@ -103,8 +104,6 @@ def check(capture: DualPixelPair, limits) -> None:
         raise ValueError(f"images ({capture.shape[1]} x {capture.shape[0]} px) must have at most {MOST_PX / 1e6:g} million "
                          "px: multiplane fits the whole picture at once; use --preview, or --solver likelihood")
     likelihood.check(capture, limits)
-
-
 
 
 def bytes_needed(capture: DualPixelPair, shape: tuple[int, int], limits) -> int:
