@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from test_calibration_noise import GAIN, LEVELS, READ, write_shoot
 
-from calibration.cli import app, spread
+from calibration.cli import app
+from calibration.cli.common import spread
 from dfd.console.run import call as run_command
 from dfd.pipeline import run as run_depth
 from dfd.simulate import simulate_capture

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flats import CAMERA, DISTANCES, FOCUS, GRID, KAPPA, LENS, SHAPE, flat, flat_views, texture, write_pair
 
-from calibration.cli import app, spread
+from calibration.cli import app
+from calibration.cli.common import spread
 from calibration.dual_pixel import calibrate_dual_pixel, fit_field, into_profile
 from calibration.dual_pixel_flats import Flat, Optics, find_targets
 from calibration.dual_pixel_report import field_lines

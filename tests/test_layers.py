@@ -35,7 +35,7 @@ OWNERS = {
     "distributed": ("dfd/cluster.py",),
     "plotly": ("dfd/report/",),
     "onnxruntime": ("dfd/apps/onnx.py",),
-    "typer": ("dfd/console/", "dfd/cli/", "calibration/cli.py"),
+    "typer": ("dfd/console/", "dfd/cli/", "calibration/cli/"),
     "rich": ("dfd/console/", "dfd/cli/"),
     "numpy": ("dfd/", "calibration/"),
     "scipy": ("dfd/", "calibration/"),

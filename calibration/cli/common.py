@@ -1,0 +1,59 @@
+"""What the commands of `dfd-calibrate` share: choices of options, the profile that is written, many values of one option."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Origin(StrEnum):
+    """Where distances count from."""
+
+    PUPIL = "pupil"
+    SENSOR = "sensor"
+
+
+class Axis(StrEnum):
+    """Along which axis of the stored pixels the two views differ."""
+
+    X = "x"
+    Y = "y"
+
+
+_MANY = ("--dark", "--check")
+"""Options that take everything up to the next option, as a shell writes it for a pattern of file names."""
+
+
+def scaled(value, unit):
+    """An option in SI; None where it was not given."""
+    return None if value is None else value * unit
+
+
+def profile_target(output, into):
+    """(file to write, content to start from), checked before the work begins."""
+    from dfd.profile import LensProfile
+
+    if (output is None) == (into is None):
+        raise ValueError("give either -o PROFILE.json, a new file, or --into PROFILE.json, one to update")
+    if into is not None:
+        return into, LensProfile.load(into).data
+    if output.exists():
+        raise FileExistsError(f"{output}: exists already; choose another name, or --into {output} to update it")
+    if not output.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{output}: no folder {output.parent}; make it first")
+    return output, None
+
+
+def spread(arguments: list[str]) -> list[str]:
+    """`--dark a b c` as `--dark a --dark b --dark c`: the values of the options of _MANY reach to the next option."""
+    result, option, bare = [], None, []
+    for index, argument in enumerate(arguments):
+        if argument.startswith("-"):
+            option = argument if argument in _MANY else None
+            following = arguments[index + 1:index + 2]
+            if option and (not following or following[0].startswith("-")):
+                bare.append(option)  # without a value, which the parser tells when it stands last
+        if option is None:
+            result.append(argument)
+        elif argument != option:
+            result += [option, argument]
+    return result + bare
