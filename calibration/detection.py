@@ -17,12 +17,14 @@ from calibration.detection_markers import read_board
 from calibration.detection_match import CORE, Matches, lighting, match
 from calibration.pose import BoardView, Mapping, fit_mapping
 
-_COARSE_SQUARE = 20  # px that a square has in the picture where the board is caught
-_COARSE = (0.22, 0.16, 0.1, 0.07)
+_COARSE_SQUARE = 16  # px that a square has in the picture where the board is caught
+_COARSE = (0.22, 0.16, 0.1, 0.1, 0.1)
 """Std of the smoothing over the square, pass by pass, of the picture where the board is caught."""
 
-_PASSES = 3
-_WINDOW = 20  # px: half width above which a window is reduced
+_CAUGHT = 0.03  # squares that a coarse pass may still move the board by when it is the last
+_PASSES = 6
+_SETTLED_SHIFT, _SETTLED_COC = 0.3, 0.03  # px; of the blur: changes after which one more pass changes nothing
+_WINDOW = 13  # px: half width above which a window is reduced
 _FLOOR = 0.004
 """px: what a place is never known better than, for the weights."""
 
@@ -76,23 +78,25 @@ def _checked(image):
 
 def _refined(image, board, mapping, *, coc):
     """Coarse passes, then fine ones with the blur and the light fitted."""
-    mapping = _caught(image, board, mapping, coc)
-    light, view = None, None
-    for _ in range(_PASSES):
-        square = board.square * mapping.density
-        places = _fine_places(board, square, coc)
-        matches = [_matched(image, board, mapping, group, coc, CORE, light) for group in places]
-        points = np.concatenate([group.points for group in places])
+    mapping, coc = _caught(image, board, mapping, coc)
+    light = None
+    for last in range(_PASSES):
+        groups = _fine_places(board, board.square * mapping.density, coc)
+        matches = [_matched(image, board, mapping, group, coc, light) for group in groups]
+        points = np.concatenate([group.points for group in groups])
         joined = Matches(*(np.concatenate(parts) for parts in zip(*(vars(one).values() for one in matches), strict=True)))
         view = _view(board, mapping, points, joined, coc)
-        light = lighting(joined, mapping, points)
-        coc = _better_coc(joined, coc, square)
-        mapping = view.mapping
+        better = _better_coc(joined, coc, board.square * mapping.density)
+        settled = abs(better - coc) < max(_SETTLED_COC * coc, 0.3) \
+            and np.abs(view.project(board.corners) - mapping.project(board.corners)).max() < _SETTLED_SHIFT
+        if settled and last > 0:
+            break
+        light, coc, mapping = lighting(joined, mapping, points), better, view.mapping
     return view
 
 
 def _caught(image, board, mapping, coc):
-    """The mapping after passes in a reduced picture, smoothed less and less."""
+    """(mapping, coc) after passes in a reduced picture, smoothed less and less."""
     import cv2
 
     square = board.square * mapping.density
@@ -109,8 +113,12 @@ def _caught(image, board, mapping, coc):
             & (found.gain > 4 * found.gain_sigma)
         _enough(good, board, mapping, coc)
         sigma = np.full(int(good.sum()), 0.02 * square)
+        before = mapping
         mapping = _robust(points[good], mapping.project(points[good]) + factor * found.shift[good], sigma, mapping)[0]
-    return mapping
+        coc = factor * _better_coc(found, coc / factor, square / factor)
+        if np.abs(mapping.project(points) - before.project(points)).max() < _CAUGHT * square:
+            break
+    return mapping, coc
 
 
 def _robust(points, found, sigma, mapping):
@@ -133,12 +141,12 @@ def _fine_places(board, square, coc):
     return [_Places(points, half, max(1, int(half / _WINDOW))) for points, half in ((board.corners, corner), (board.dots, dot))]
 
 
-def _matched(image, board, mapping, group, coc, core, light):
+def _matched(image, board, mapping, group, coc, light):
     """Matches of a group in the picture reduced by its factor, in px of the whole picture."""
     if group.factor == 1:
-        return match(image, board, mapping, group.points, half=group.half, coc=coc, core=core, light=light)
+        return match(image, board, mapping, group.points, half=group.half, coc=coc, light=light)
     found = match(_reduced(image, group.factor), board, mapping.reduced(group.factor), group.points,
-                  half=group.half / group.factor, coc=coc / group.factor, core=core / group.factor, light=light)
+                  half=group.half / group.factor, coc=coc / group.factor, core=CORE / group.factor, light=light)
     return replace(found, shift=found.shift * group.factor, sigma=found.sigma * group.factor,
                    dcoc=found.dcoc * group.factor, dcoc_sigma=found.dcoc_sigma * group.factor)
 
