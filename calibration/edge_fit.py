@@ -27,8 +27,8 @@ _ROUNDS, _COARSE = 40, 1200
 _DONE = 0.02  # of its own sigma: a smaller step of c ends the fit
 _DONE_PX = 1e-4
 _LARGEST_STEP = 4.0  # px of line and c
-GOOD_CHI2 = 3.0
-"""Chi2 per degree of freedom of a coarse fit above which other starts are tried."""
+_LEAST_SIDE = 30  # pixels whose scatter is an estimate of noise
+_GOOD_CHI2 = 3.0  # per degree of freedom of a coarse fit; above it other starts are tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,37 +73,53 @@ class EdgeFit:
     chi2_dof: float
 
 
-def fit_edge(pixels: EdgePixels, starts, *, core: float, noise: Noise, blur: str = "disc", near: EdgeFit | None = None) \
-        -> EdgeFit:
-    """Fit one edge.
+@dataclass(frozen=True)
+class Fall:
+    """Relative change of the illumination per px along and across an edge, and the 1-sigma of both."""
 
-    starts   guesses of coc [px], the next is tried where those before it fit badly;   near   an earlier fit to begin with
+    along: float = 0.0
+    across: float = 0.0
+    sigma: float = MOST_FALL
+
+
+def find_edge(pixels: EdgePixels, starts, *, core: float, noise: Noise, blur: str = "disc") -> EdgeFit:
+    """Fit about 1200 of the pixels from `starts`, guesses of coc [px]; the next is tried where those before it fit badly.
+
     core, blur   of the profile;   noise   of a pixel
     Raises numpy.linalg.LinAlgError where the pixels do not determine the edge.
     """
-    profile = EdgeProfile(core, blur, pixels.angle)
-    if near is not None:
-        return _Search(pixels, profile, noise).run(_unknowns(near))
     few = pixels.some(max(1, pixels.values.size // _COARSE))
+    search = _Search(few, EdgeProfile(core, blur, pixels.angle), noise, Fall())
     best = None
     for start in starts:
-        search = _Search(few, profile, noise)
         found = search.run(search.begin(start))
+        same = best is not None and abs(found.coc - best.coc) < found.sigma
         if best is None or found.chi2_dof < best.chi2_dof:
             best = found
-        if best.chi2_dof < GOOD_CHI2:
+        if same or best.chi2_dof < _GOOD_CHI2:
             break
-    return _Search(pixels, profile, noise).run(_unknowns(best))
+    return best
+
+
+def fit_edge(pixels: EdgePixels, near: EdgeFit, *, core: float, noise: Noise, blur: str = "disc", fall: Fall | None = None) \
+        -> EdgeFit:
+    """Fit all pixels, beginning with what `find_edge` found; `fall` is what the neighbours tell of the illumination.
+
+    Raises numpy.linalg.LinAlgError where the pixels do not determine the edge.
+    """
+    return _Search(pixels, EdgeProfile(core, blur, pixels.angle), noise, fall or Fall()).run(_unknowns(near))
 
 
 def side_residuals(pixels: EdgePixels, fit: EdgeFit, *, core: float, blur: str = "disc"):
     """((level, variance) of the dark side, the same of the bright side): what is left after a fit, by its median."""
-    search = _Search(pixels, EdgeProfile(core, blur, pixels.angle), None)
+    search = _Search(pixels, EdgeProfile(core, blur, pixels.angle), None, Fall())
     rest, share = search.residual(_unknowns(fit))
+    model = pixels.values - rest
     found = []
-    for level, side in ((fit.dark, share < 0.25), (fit.bright, share > 0.75)):
-        spread = 1.4826 * np.median(np.abs(rest[side])) if np.count_nonzero(side) > 30 else math.nan
-        found.append((level, float(spread) ** 2))
+    for side in (share < 0.25, share > 0.75):
+        known = np.count_nonzero(side) > _LEAST_SIDE
+        spread = 1.4826 * np.median(np.abs(rest[side])) if known else math.nan
+        found.append((float(model[side].mean()) if known else math.nan, float(spread) ** 2))
     return tuple(found)
 
 
@@ -122,14 +138,14 @@ def _outer(t):
 class _Search:
     """The damped Newton-Gauss iteration on one set of pixels."""
 
-    def __init__(self, pixels: EdgePixels, profile: EdgeProfile, noise: Noise | None):
+    def __init__(self, pixels: EdgePixels, profile: EdgeProfile, noise: Noise | None, fall: Fall):
         self.pixels, self.profile, self.noise = pixels, profile, noise
         self.v = pixels.along / pixels.length
         self.u = pixels.across / pixels.half
         self.bow = self.v**2 - 1 / 3
-        self.prior = np.zeros(_COUNT)
-        self.prior[_ACROSS] = (MOST_FALL * pixels.half) ** -2
-        self.prior[_ALONG] = (MOST_FALL * pixels.length) ** -2
+        self.prior, self.expected = np.zeros(_COUNT), np.zeros(_COUNT)
+        for place, slope, size in ((_ALONG, fall.along, pixels.length), (_ACROSS, fall.across, pixels.half)):
+            self.prior[place], self.expected[place] = (fall.sigma * size) ** -2, slope * size
 
     def begin(self, coc):
         """Unknowns before the first step: levels from the outer quarters of the pixels."""
@@ -189,11 +205,11 @@ class _Search:
         return self._result(p, rest, rows, weight)
 
     def _cost(self, rest, weight, p):
-        return float(np.dot(weight, rest * rest) + np.dot(self.prior, p * p))
+        return float(np.dot(weight, rest * rest) + np.dot(self.prior, (p - self.expected) ** 2))
 
     def _normal(self, rest, rows, weight, p):
         weighted = rows * weight
-        return weighted @ rows.T + np.diag(self.prior + 1e-12), weighted @ rest - self.prior * p
+        return weighted @ rows.T + np.diag(self.prior + 1e-12), weighted @ rest - self.prior * (p - self.expected)
 
     def _result(self, p, rest, rows, weight):
         hessian, _ = self._normal(rest, rows, weight, p)

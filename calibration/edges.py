@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.board import Board
-from calibration.edge_fit import EdgeFit, EdgePixels, fit_edge, side_residuals
+from calibration.edge_fit import EdgeFit, EdgePixels, Fall, find_edge, fit_edge, side_residuals
 from calibration.edge_pixels import BoardEdges, board_edges, cut_out, most_coc
+from calibration.illumination import illumination
 from dfd.noise import Noise
 
 FLOOR = 0.01
@@ -83,11 +84,10 @@ def _measure(image, edges: BoardEdges, core, coc, mask, noise, blur) -> EdgeFits
     guesses = np.broadcast_to(np.asarray(coc, float), (count,))
     _check(image, mask, guesses)
     job = _Job(image, mask, edges, core, blur)
-    found = [job.first(index, float(guesses[index]), noise or _FIRST_NOISE) for index in range(count)]
-    if noise is None:
-        noise = _left_over(found, core, blur)
-        found = [job.again(one, noise) for one in found]
-    return _table(edges, found, noise)
+    found = [job.find(index, float(guesses[index]), noise or _FIRST_NOISE) for index in range(count)]
+    noise = noise or _left_over(found, core, blur)
+    falls = illumination(edges, [one.fit for one in found])
+    return _table(edges, [job.fit(one, noise, falls[one.index]) for one in found], noise)
 
 
 def _check(image, mask, guesses):
@@ -122,7 +122,7 @@ class _Job:
     core: float
     blur: str
 
-    def first(self, index, guess, noise) -> _Found:
+    def find(self, index, guess, noise) -> _Found:
         """Fit from a guess; the region follows the blur that is found."""
         most = most_coc(self.edges, index, self.core)
         if most < 0:
@@ -134,7 +134,7 @@ class _Job:
             if pixels is None or share < 0.5:
                 return _Found(index, reason="outside the image")
             try:
-                fit = fit_edge(pixels, [fit.coc, *starts] if fit else starts, core=self.core, noise=noise, blur=self.blur)
+                fit = find_edge(pixels, [fit.coc, *starts] if fit else starts, core=self.core, noise=noise, blur=self.blur)
             except np.linalg.LinAlgError:
                 return _Found(index, reason="not determined by its pixels")
             if abs(min(fit.coc, most) - size) <= max(1.5, 0.1 * size):
@@ -144,11 +144,14 @@ class _Job:
             return _Found(index, reason=f"no room (blur of about {fit.coc:.0f} px, at most {most:.0f} px)")
         return _Found(index, pixels, fit, share)
 
-    def again(self, found: _Found, noise) -> _Found:
-        """The same pixels with other noise."""
+    def fit(self, found: _Found, noise, fall: Fall) -> _Found:
+        """All pixels, with the noise and the illumination that all edges together tell."""
         if found.fit is None:
             return found
-        fit = fit_edge(found.pixels, [], core=self.core, noise=noise, blur=self.blur, near=found.fit)
+        try:
+            fit = fit_edge(found.pixels, found.fit, core=self.core, noise=noise, blur=self.blur, fall=fall)
+        except np.linalg.LinAlgError:
+            return _Found(found.index, reason="not determined by its pixels")
         return _Found(found.index, found.pixels, fit, found.share)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -71,25 +72,30 @@ class EdgeProfile:
         """The profile of a circle of confusion of diameter `coc` [px], >= 0."""
         reach = 1.5 + coc * (1 if self.blur == "disc" else 3) + 13 * self.core
         count = 1 << max(9, math.ceil(math.log2(reach / STEP)))
-        frequency = np.arange(count // 2 + 1) * (2 * math.pi / (count * STEP))
-        transfer, slope = np.zeros(frequency.size), np.zeros(frequency.size)
-        kept = frequency.size
-        if self.core > 0:
-            kept = min(kept, 2 + int(math.sqrt(-2 * math.log(_LEAST)) / self.core / frequency[1]))
-        w = frequency[:kept]
-        rest = np.exp(-0.5 * (self.core * w) ** 2) * np.sinc(w * (math.cos(self.angle) / (2 * math.pi))) \
-            * np.sinc(w * (math.sin(self.angle) / (2 * math.pi)))
-        blur, blur_slope = _BLURS[self.blur](w, coc)
-        transfer[:kept], slope[:kept] = rest * blur, rest * blur_slope
-        divisor = 1j * np.maximum(frequency, frequency[1])
-        ramp = (np.arange(count) - count // 2) / count
-        middle = count // 2
+        w, line, value, ramp = _grid(self.core, self.angle, count)
+        blur, slope = _BLURS[self.blur](w, coc)
+        spectra = np.zeros((3, count // 2 + 1), complex)
+        spectra[0, :w.size] = value * blur
+        spectra[1, :w.size] = line * blur
+        spectra[2, :w.size] = value * slope
+        tables = np.fft.irfft(spectra, count)
+        return EdgeTable(ramp + tables[0], tables[1], tables[2])
 
-        def series(spectrum):
-            return np.roll(np.fft.irfft(spectrum, count), middle) / STEP
 
-        first = np.where(frequency > 0, transfer, 0)
-        return EdgeTable(0.5 + ramp + series(first / divisor), series(transfer), series(slope / divisor))
+@lru_cache(maxsize=64)
+def _grid(core, angle, count):
+    """Frequencies [rad/px] at which core and pixel leave something, their transfer function there (signs alternate to bring
+    0 into the middle of the table), the same over i w, and the ramp that integrates its mean: what every c shares."""
+    w = np.arange(count // 2 + 1) * (2 * math.pi / (count * STEP))
+    if core > 0:
+        w = w[:2 + int(math.sqrt(-2 * math.log(_LEAST)) / core / w[1])]
+    line = np.exp(-0.5 * (core * w) ** 2) / STEP * np.where(np.arange(w.size) % 2, -1, 1)
+    for side in (math.cos(angle), math.sin(angle)):
+        line *= np.sinc(w * (side / (2 * math.pi)))
+    value = np.zeros(w.size, complex)
+    value[1:] = line[1:] / (1j * w[1:])
+    ramp = 0.5 + (np.arange(count) - count // 2) / count
+    return w, line, value, ramp
 
 
 def _disc(w, coc):
