@@ -148,11 +148,11 @@ class LensCurves:
             return {}
         told = lensfile.section(self.data, "validity").get("f_numbers") or numbers
         least, most = max(numbers[0], min(told)), min(numbers[-1], max(told))
-        if not least * (1 - _SAME_STOP) <= f_number <= most * (1 + _SAME_STOP):
+        if not least / (1 + _SAME_STOP) <= f_number <= most / (1 - _SAME_STOP):
             raise ValueError(f"f_number ({f_number:g}) is outside the stops that profile {self.name} measured "
                              f"(f/{least:g} to f/{most:g}); use one of them or calibrate this stop")
         nearest = min(numbers, key=lambda number: abs(math.log(number / f_number)))
-        if abs(nearest / f_number - 1) <= _SAME_STOP:
+        if abs(nearest / f_number - 1) <= _SAME_STOP or not numbers[0] < f_number < numbers[-1]:
             return {nearest: 1.0}
         above = next(k for k, number in enumerate(numbers) if number > f_number)
         low, high = numbers[above - 1], numbers[above]
