@@ -68,6 +68,11 @@ class LensCurves:
         return bool(law.get("a_per_mm") or law.get("b_per_mm_per_unit")) and bool(self._fx_poly)
 
     @property
+    def grade(self) -> str | None:
+        """"A measured", "B partial" or "C nominal (EXIF)"; None when the file does not say."""
+        return lensfile.section(self.data, "provenance").get("grade")
+
+    @property
     def coordinate(self) -> str:
         """Which number of a frame the law is a function of: encoder_step, bracket_index, exif_distance_mm, rail_mm."""
         return lensfile.section(self.data, "focus").get("coordinate") or "encoder_step"
