@@ -5,7 +5,7 @@
 
 Newton-Gauss with Levenberg's damping on (offset, turn, bow, t(c), bright, dark, along, across), weights 1 / variance of
 the model's brightness.  The line's unknowns are even in u where c is odd, so they cost c nothing, but `across` (falling
-illumination) resembles blur: it is held by a prior.  t = c for c >= 1, (c^2 + 1) / 2 below, where the profile knows c^2 only.
+illumination) resembles blur: it is held by a prior.  t = c for c >= 1, (c^2 + 1) / 2 below, as the profile knows c^2 only.
 """
 
 from __future__ import annotations
@@ -110,17 +110,38 @@ def fit_edge(pixels: EdgePixels, near: EdgeFit, *, core: float, noise: Noise, bl
     return _Search(pixels, EdgeProfile(core, blur, pixels.angle), noise, fall or Fall()).run(_unknowns(near))
 
 
-def side_residuals(pixels: EdgePixels, fit: EdgeFit, *, core: float, blur: str = "disc"):
-    """((level, variance) of the dark side, the same of the bright side): what is left after a fit, by its median."""
+@dataclass(frozen=True)
+class Sides:
+    """What the two sides of an edge show beyond its blur.
+
+    levels, variances   (dark, bright) brightness and scatter of what is left after a fit, from its median
+    white, along, across   level of the bright side, and the px from the edge's middle that it belongs to
+    NaN where a side has too few pixels.
+    """
+
+    levels: tuple[float, float]
+    variances: tuple[float, float]
+    white: float
+    along: float
+    across: float
+
+
+def both_sides(pixels: EdgePixels, fit: EdgeFit, *, core: float, blur: str = "disc") -> Sides:
+    """The sides of an edge after a fit; `white` is free of the slopes of that fit."""
     search = _Search(pixels, EdgeProfile(core, blur, pixels.angle), None, Fall())
     rest, share = search.residual(_unknowns(fit))
     model = pixels.values - rest
-    found = []
+    levels, variances = [], []
     for side in (share < 0.25, share > 0.75):
         known = np.count_nonzero(side) > _LEAST_SIDE
-        spread = 1.4826 * np.median(np.abs(rest[side])) if known else math.nan
-        found.append((float(model[side].mean()) if known else math.nan, float(spread) ** 2))
-    return tuple(found)
+        levels.append(float(model[side].mean()) if known else math.nan)
+        variances.append(float(1.4826 * np.median(np.abs(rest[side]))) ** 2 if known else math.nan)
+    side = share > 0.9
+    if np.count_nonzero(side) <= _LEAST_SIDE or fit.bright <= fit.dark:
+        return Sides(tuple(levels), tuple(variances), math.nan, math.nan, math.nan)
+    floor = fit.dark / fit.bright
+    white = float(np.mean(pixels.values[side] / (floor + (1 - floor) * share[side])))
+    return Sides(tuple(levels), tuple(variances), white, float(pixels.along[side].mean()), float(pixels.across[side].mean()))
 
 
 def _unknowns(fit):

@@ -52,8 +52,8 @@ def board_edges(view_matrix, board: Board) -> BoardEdges:
     """
     matrix = np.asarray(view_matrix, float)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise ValueError(f"view_matrix (shape {matrix.shape}) must be a finite 3 x 3 matrix from board metres to px; was the "
-                         "board found?")
+        raise ValueError(f"view_matrix (shape {matrix.shape}) must be a finite 3 x 3 matrix from board metres to px; was "
+                         "the board found?")
     if np.linalg.det(matrix) * matrix[2, 2] <= 0:
         raise ValueError(f"view_matrix (determinant {np.linalg.det(matrix):.3g}) shows the board mirrored, it must be "
                          "positive; x runs right and y down on the board and in the image")

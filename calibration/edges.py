@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.board import Board
-from calibration.edge_fit import EdgeFit, EdgePixels, Fall, find_edge, fit_edge, side_residuals
+from calibration.edge_fit import EdgeFit, EdgePixels, Fall, Sides, both_sides, find_edge, fit_edge
 from calibration.edge_pixels import BoardEdges, board_edges, cut_out, most_coc
 from calibration.illumination import illumination
 from dfd.noise import Noise
@@ -85,8 +85,9 @@ def _measure(image, edges: BoardEdges, core, coc, mask, noise, blur) -> EdgeFits
     _check(image, mask, guesses)
     job = _Job(image, mask, edges, core, blur)
     found = [job.find(index, float(guesses[index]), noise or _FIRST_NOISE) for index in range(count)]
-    noise = noise or _left_over(found, core, blur)
-    falls = illumination(edges, [one.fit for one in found])
+    sides = [one.fit and both_sides(one.pixels, one.fit, core=core, blur=blur) for one in found]
+    noise = noise or _left_over(sides)
+    falls = illumination(edges, sides)
     return _table(edges, [job.fit(one, noise, falls[one.index]) for one in found], noise)
 
 
@@ -97,8 +98,8 @@ def _check(image, mask, guesses):
         raise ValueError(f"mask (shape {np.shape(mask)}) must be (2, 2) with at least one pixel True; None takes all pixels")
     bad = guesses[~(np.isfinite(guesses) & (guesses >= 0))]
     if bad.size:
-        raise ValueError(f"coc ({bad[0]:g} px) must be zero or positive, the blur's diameter without sign; guess it from the "
-                         "neighbouring frames")
+        raise ValueError(f"coc ({bad[0]:g} px) must be zero or positive, the blur's diameter without sign; guess it from "
+                         "the neighbouring frames")
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,13 +156,12 @@ class _Job:
         return _Found(found.index, found.pixels, fit, found.share)
 
 
-def _left_over(found, core, blur) -> Noise:
+def _left_over(sides: list[Sides | None]) -> Noise:
     """Noise from the residuals of both sides of all edges: medians, so that bad edges do not matter."""
-    sides = [side_residuals(one.pixels, one.fit, core=core, blur=blur) for one in found if one.fit is not None]
-    sides = np.array([side for side in sides if np.isfinite(side).all() and side[1][0] > side[0][0]])
-    if len(sides) == 0:
+    known = np.array([(*one.levels, *one.variances) for one in sides if one is not None]).reshape(-1, 4)
+    dark, bright, low, high = known[np.isfinite(known).all(axis=1) & (known[:, 1] > known[:, 0])].T
+    if dark.size == 0:
         return _FIRST_NOISE
-    (dark, low), (bright, high) = sides[:, 0].T, sides[:, 1].T
     slope = max(float(np.median((high - low) / (bright - dark))), 1e-9)
     rest = max(float(np.median(low - slope * dark)), 1e-12)
     return Noise(1 / slope, math.sqrt(rest) / slope)
