@@ -23,7 +23,7 @@ _COARSE = (0.22, 0.16, 0.1, 0.1, 0.1)
 
 _CAUGHT = 0.03  # squares that a coarse pass may still move the board by when it is the last
 _PASSES = 6
-_SETTLED_SHIFT, _SETTLED_COC = 0.3, 0.03  # px; of the blur: changes after which one more pass changes nothing
+_SETTLED_SHIFT, _SETTLED_COC = 0.2, 0.01  # px; of the blur: changes after which one more pass changes nothing
 _WINDOW = 13  # px: half width above which a window is reduced
 _FLOOR = 0.004
 """px: what a place is never known better than, for the weights."""
@@ -87,11 +87,11 @@ def _refined(image, board, mapping, *, coc):
         joined = Matches(*(np.concatenate(parts) for parts in zip(*(vars(one).values() for one in matches), strict=True)))
         view = _view(board, mapping, points, joined, coc)
         better = _better_coc(joined, coc, board.square * mapping.density)
-        settled = abs(better - coc) < max(_SETTLED_COC * coc, 0.3) \
+        settled = abs(better - coc) < max(_SETTLED_COC * coc, 0.1) \
             and np.abs(view.project(board.corners) - mapping.project(board.corners)).max() < _SETTLED_SHIFT
         if settled and last > 0:
             break
-        light, coc, mapping = lighting(joined, mapping, points), better, view.mapping
+        light, coc, mapping = lighting(joined, mapping, points, light), better, view.mapping
     return view
 
 
@@ -107,7 +107,7 @@ def _caught(image, board, mapping, coc):
         core = smooth * square / factor
         shown = cv2.GaussianBlur(small, (0, 0), core, borderType=cv2.BORDER_REPLICATE)
         rough = mapping.reduced(factor)
-        found = match(shown, board, rough, points, half=0.5 * square / factor, coc=coc / factor, core=math.hypot(core, CORE))
+        found = match(shown, board, rough, points, half=0.5 * square / factor, coc=coc / factor, core=math.hypot(core, CORE), fine=1)
         far = np.linalg.norm(found.shift, axis=1) * factor
         good = (found.gain > _LEAST_GAIN * np.nanmedian(found.gain)) & (far < 0.35 * square) \
             & (found.gain > 4 * found.gain_sigma)
