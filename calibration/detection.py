@@ -8,7 +8,7 @@ smoothed so that a board some tenths of a square away is caught, then at the cor
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +24,9 @@ _COARSE = (0.22, 0.16, 0.1, 0.1, 0.1)
 _CAUGHT = 0.03  # squares that a coarse pass may still move the board by when it is the last
 _PASSES = 6
 _SETTLED_SHIFT, _SETTLED_COC = 0.2, 0.01  # px; of the blur: changes after which one more pass changes nothing
-_WINDOW = 13  # px: half width above which a window is reduced
+_WINDOW, _LEAST_WINDOW, _COARSE_COC = 13, 8, 6
+"""px in the reduced picture: most half width of a window, and the least that a wide blur is reduced to, and that blur."""
+
 _FLOOR = 0.004
 """px: what a place is never known better than, for the weights."""
 
@@ -32,15 +34,6 @@ _OUTLIER = 4.0  # times the expected error
 _LEAST_SHARE, _LEAST_POINTS = 0.4, 12
 _LEAST_GAIN = 0.3  # of the median
 _LOST_RMS = 0.02  # squares: above, what was matched is not the board
-
-
-@dataclass(frozen=True)
-class _Places:
-    """What is matched in a pass: places of the board, half width of their windows [px], reduction of the picture."""
-
-    points: np.ndarray
-    half: float
-    factor: int
 
 
 def find_board(image, board: Board) -> BoardView:
@@ -80,19 +73,16 @@ def _refined(image, board, mapping, *, coc):
     """Coarse passes, then fine ones with the blur and the light fitted."""
     mapping, coc = _caught(image, board, mapping, coc)
     light = None
-    for last in range(_PASSES):
-        groups = _fine_places(board, board.square * mapping.density, coc)
-        matches = [_matched(image, board, mapping, group, coc, light) for group in groups]
-        points = np.concatenate([group.points for group in groups])
-        joined = Matches(*(np.concatenate(parts) for parts in zip(*(vars(one).values() for one in matches), strict=True)))
-        view = _view(board, mapping, points, joined, coc)
-        better = _better_coc(joined, coc, board.square * mapping.density)
-        settled = abs(better - coc) < max(_SETTLED_COC * coc, 0.1) \
-            and np.abs(view.project(board.corners) - mapping.project(board.corners)).max() < _SETTLED_SHIFT
-        if settled and last > 0:
+    for _ in range(_PASSES):
+        points, matches = _all_matches(image, board, mapping, coc, light, fine=1)
+        view, better = _view(board, mapping, points, matches, coc), _better_coc(matches, coc, board.square * mapping.density)
+        moved = np.abs(view.project(board.corners) - mapping.project(board.corners)).max()
+        settled = abs(better - coc) < max(_SETTLED_COC * coc, 0.1) and moved < _SETTLED_SHIFT
+        light, coc, mapping = lighting(matches, mapping, points, light), better, view.mapping
+        if settled:
             break
-        light, coc, mapping = lighting(joined, mapping, points, light), better, view.mapping
-    return view
+    points, matches = _all_matches(image, board, mapping, coc, light, fine=2)
+    return _view(board, mapping, points, matches, _better_coc(matches, coc, board.square * mapping.density))
 
 
 def _caught(image, board, mapping, coc):
@@ -107,7 +97,8 @@ def _caught(image, board, mapping, coc):
         core = smooth * square / factor
         shown = cv2.GaussianBlur(small, (0, 0), core, borderType=cv2.BORDER_REPLICATE)
         rough = mapping.reduced(factor)
-        found = match(shown, board, rough, points, half=0.5 * square / factor, coc=coc / factor, core=math.hypot(core, CORE), fine=1)
+        found = match(shown, board, rough, points, half=0.5 * square / factor, coc=coc / factor,
+                      core=math.hypot(core, CORE), fine=1)
         far = np.linalg.norm(found.shift, axis=1) * factor
         good = (found.gain > _LEAST_GAIN * np.nanmedian(found.gain)) & (far < 0.35 * square) \
             & (found.gain > 4 * found.gain_sigma)
@@ -134,21 +125,25 @@ def _robust(points, found, sigma, mapping):
     return mapping, used
 
 
-def _fine_places(board, square, coc):
-    """Corners and dots, each with a window that holds its blurred edges and as little else as may be."""
-    corner = min(8 + 0.6 * coc, 0.5 * square)
-    dot = min(DOT / 2 * square + 0.5 * coc + 3, 0.5 * square)
-    return [_Places(points, half, max(1, int(half / _WINDOW))) for points, half in ((board.corners, corner), (board.dots, dot))]
+def _all_matches(image, board, mapping, coc, light, *, fine):
+    """(places, matches in px of the whole picture) of the corners and of the dots."""
+    square = board.square * mapping.density
+    corner, dot = min(8 + 0.6 * coc, 0.5 * square), min(DOT / 2 * square + 0.5 * coc + 3, 0.5 * square)
+    found = [_matched(image, board, mapping, places, half, coc, light, fine)
+             for places, half in ((board.corners, corner), (board.dots, dot))]
+    return (np.concatenate([board.corners, board.dots]),
+            Matches(*(np.concatenate(parts) for parts in zip(*(vars(one).values() for one in found), strict=True))))
 
 
-def _matched(image, board, mapping, group, coc, light):
-    """Matches of a group in the picture reduced by its factor, in px of the whole picture."""
-    if group.factor == 1:
-        return match(image, board, mapping, group.points, half=group.half, coc=coc, light=light)
-    found = match(_reduced(image, group.factor), board, mapping.reduced(group.factor), group.points,
-                  half=group.half / group.factor, coc=coc / group.factor, core=CORE / group.factor, light=light)
-    return replace(found, shift=found.shift * group.factor, sigma=found.sigma * group.factor,
-                   dcoc=found.dcoc * group.factor, dcoc_sigma=found.dcoc_sigma * group.factor)
+def _matched(image, board, mapping, places, half, coc, light, fine):
+    """Matches in windows of +-`half` px, in a picture reduced where they are wide."""
+    factor = max(1, int(min(half / _LEAST_WINDOW, max(half / _WINDOW, coc / _COARSE_COC))))
+    if factor == 1:
+        return match(image, board, mapping, places, half=half, coc=coc, light=light, fine=fine)
+    found = match(_reduced(image, factor), board, mapping.reduced(factor), places, half=half / factor,
+                  coc=coc / factor, core=CORE / factor, light=light, fine=fine)
+    return replace(found, shift=found.shift * factor, sigma=found.sigma * factor, dcoc=found.dcoc * factor,
+                   dcoc_sigma=found.dcoc_sigma * factor)
 
 
 def _reduced(image, factor):
@@ -184,9 +179,9 @@ def _enough(good, board, mapping, coc):
     every, square = len(board.corners) + len(board.dots), board.square * mapping.density
     least = max(_LEAST_POINTS, math.ceil(_LEAST_SHARE * every))
     if int(good.sum()) < least:
-        raise ValueError(f"board lost: {int(good.sum())} of {every} corners and dots agree with where it is expected, at least "
-                         f"{least} are needed; a blur of {coc:.0f} px on squares of {square:.0f} px is too wide, or the board "
-                         "moved or left the picture")
+        raise ValueError(f"board lost: {int(good.sum())} of {every} corners and dots agree with where it is expected, at "
+                         f"least {least} are needed; a blur of {coc:.0f} px on squares of {square:.0f} px is too wide, or "
+                         "the board moved or left the picture")
 
 
 def _better_coc(matches, coc, square):

@@ -69,8 +69,8 @@ def _agreed(found, board, shape):
     numbers = sorted(found)
     points = np.concatenate([_marker_corners(board, number) for number in numbers])
     pixels = np.concatenate([found[number] for number in numbers]).astype(float)
-    side = np.median([np.linalg.norm(corner - np.roll(corner, 1, axis=0), axis=1).mean() for corner in found.values()]) / MARKER
-    matrix, used = cv2.findHomography(points, pixels, cv2.RANSAC, _MISS * side)
+    sides = [np.linalg.norm(corner - np.roll(corner, 1, axis=0), axis=1).mean() for corner in found.values()]
+    matrix, used = cv2.findHomography(points, pixels, cv2.RANSAC, _MISS * float(np.median(sides)) / MARKER)
     used = np.zeros(len(points), bool) if used is None else used.ravel() > 0
     markers = int(used.reshape(-1, 4).all(axis=1).sum())
     if matrix is None or markers < NEEDED:
@@ -94,4 +94,4 @@ def _cause(image, board):
     high = float(np.nanpercentile(image[::4, ::4], 99))
     if high < 0.02:
         return f"the picture is too dark (99 % of it below {high:.3f} of white): expose it longer"
-    return "it is too blurred for them, too small, or not wholly in the picture: give the sharpest frame, focused on the board"
+    return "it is too blurred for them, too small, or not wholly in the picture: give the sharpest frame"

@@ -42,7 +42,7 @@ class Matches:
 
 def match(image, board: Board, mapping: Mapping, points, *, half: float, coc: float, core: float = CORE, light=None,
           fine: int = 2) -> Matches:
-    """Match the windows of +-`half` px about `points` (n, 2) m of the board, blurred by `coc` px and a Gaussian of `core` px.
+    """Match the windows of +-`half` px about `points` (n, 2) m of the board, blurred by `coc` px and a Gaussian of `core`.
 
     `light` (6,) as `lighting` gives it is divided out; the board is rendered `fine` times per px, 1 where a tenth will do.
     """
@@ -109,8 +109,8 @@ def _columns(board, mapping, first, count, coc, core, fine):
 
 
 def _taper(middles, count):
-    """(n, count, count) weights that fall smoothly to zero at the rim, about the exact middle of each window: a model that is
-    symmetric but wrong then pulls nothing to where the rounded window reaches further."""
+    """(n, count, count) weights that fall smoothly to zero at the rim, about the exact middle of each window: a model that
+    is symmetric but wrong then pulls nothing to where the rounded window reaches further."""
     x, y = (1 - ((np.arange(count) - middles[:, axis, None]) / (count / 2 + 0.5)) ** 2 for axis in (0, 1))
     return np.clip(x, 0, 1)[:, None, :] * np.clip(y, 0, 1)[:, :, None]
 
@@ -118,7 +118,8 @@ def _taper(middles, count):
 def _least_squares(windows, columns, weights):
     """(n, 7): shift x and y, its sigma, gain and its sigma, dc and its sigma."""
     number, unknowns = columns.shape[:2]
-    columns, windows, weights = columns.reshape(number, unknowns, -1), windows.reshape(number, -1), weights.reshape(number, -1)
+    columns = columns.reshape(number, unknowns, -1)
+    windows, weights = windows.reshape(number, -1), weights.reshape(number, -1)
     scale = np.sqrt((columns**2).mean(axis=2))
     columns = columns / scale[..., None]
     weighted = columns * weights[:, None]
@@ -129,8 +130,9 @@ def _least_squares(windows, columns, weights):
     spread = np.einsum("nij,njk,nki->ni", inverse, weighted @ weighted.swapaxes(1, 2), inverse) * variance[:, None]
     values, sigma = values / scale, np.sqrt(spread) / scale
     gain = values[:, 1]
-    return np.column_stack([-values[:, 2:4] / gain[:, None], np.hypot(sigma[:, 2], sigma[:, 3]) / math.sqrt(2) / np.abs(gain),
-                            gain, sigma[:, 1], values[:, 4] / gain, sigma[:, 4] / np.abs(gain)])
+    across = np.hypot(sigma[:, 2], sigma[:, 3]) / math.sqrt(2) / np.abs(gain)
+    return np.column_stack([-values[:, 2:4] / gain[:, None], across, gain, sigma[:, 1],
+                            values[:, 4] / gain, sigma[:, 4] / np.abs(gain)])
 
 
 def _fast_size(least):
