@@ -13,9 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from calibration.board import DOT, Board
-from calibration.detection_markers import read_board
+from calibration.detection_grid import grid_mappings, shows_markers
+from calibration.detection_markers import NEEDED, SIDES, mapping_of_markers, read_markers, unread
 from calibration.detection_match import CORE, Matches, lighting, match
 from calibration.pose import BoardView, Mapping, fit_mapping
+
+_SHARP, _BLURRED = 0.03, 0.2
+"""Blur over the square that is expected where markers are read, and where only the grid is."""
 
 _COARSE_SQUARE = 16  # px that a square has in the picture where the board is caught
 _COARSE = (0.22, 0.16, 0.1, 0.1, 0.1)
@@ -37,14 +41,33 @@ _LOST_RMS = 0.02  # squares: above, what was matched is not the board
 
 
 def find_board(image, board: Board) -> BoardView:
-    """The board in a sharp frame.
+    """The board in a frame whose markers can be read (blur up to about .06 squares), or else its grid (about .4 squares).
 
     image   (H, W) float32, linear luminance, 0 = black, 1 = white, NaN = unknown
-    Raises ValueError where fewer than four markers are read (with the likely cause), or corners and dots do not agree.
+    Raises ValueError where nothing is found (markers read and needed, the likely cause), or corners and dots do not agree.
     """
-    image = _checked(image)
-    start = read_board(image, board)
-    return _refined(image, board, start, coc=0.03 * board.square * start.density)
+    image, most = _checked(image), 0
+    for side in SIDES[:1] + tuple(side for side in SIDES[1:] if side <= 2 * max(image.shape)):
+        found = read_markers(image, board, side)
+        if len(found) >= NEEDED:
+            start = mapping_of_markers(found, board, image.shape)
+            return _refined(image, board, start, coc=_SHARP * board.square * start.density)
+        most = max(most, len(found))
+        if side == SIDES[0] and (view := _found_by_grid(image, board)) is not None:
+            return view
+    raise ValueError(unread(image, board, most))
+
+
+def _found_by_grid(image, board):
+    """The view of a frame too blurred for markers, None where the grid is not seen or may be mirrored."""
+    views = []
+    for start in grid_mappings(image, board):
+        try:
+            views.append(_refined(image, board, start, coc=_BLURRED * board.square * start.density))
+        except ValueError:  # the other way round
+            continue
+    right = [view for view in views if shows_markers(image, board, view.mapping, view.coc)]
+    return min(right, key=lambda view: view.rms, default=None)
 
 
 def follow_board(image, board: Board, start: BoardView | np.ndarray, *, coc: float) -> BoardView:
