@@ -17,7 +17,7 @@ _MISS = 0.15  # squares that a marker's corner may lie off its place
 
 
 def read_markers(image, board: Board, side: int) -> dict[int, np.ndarray]:
-    """Marker id -> (4, 2) px of its corners, clockwise from the upper left, in the picture reduced to a longer side of `side`."""
+    """Marker id -> (4, 2) px of its corners, clockwise from the upper left, in the picture scaled to `side`."""
     factor = side / max(image.shape)
     return _markers(_rendered(image, factor), factor, board)
 
