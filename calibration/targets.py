@@ -21,17 +21,18 @@ BAR = 100.0
 
 _EDGE = 6.0  # mm of a sheet that printers leave white
 _TEXT, _LINE = 5.8, 2.65  # pt, mm
+_BLOCK = 129.0  # mm: width of the protocol
 _SCREEN_TEXT = 3  # lines below the grid on a screen
 _SCREEN_SQUARES = (120, 60, 40, 24)
 """Squares of a screen are a multiple of one of these in px: cells, or at least modules, of whole pixels."""
 
 PROTOCOL = (
-    "Print at 100 % (no fit to page) on matt paper; glue it flat to 0.3 mm on glass or board. Both bars must measure 100.0 mm.",
+    "Print at 100 % (no fit to page) on matt paper, glue it flat to 0.3 mm on glass or board. Both bars must be 100.0 mm.",
     "RAW, tripod, manual focus and exposure: one exposure for all frames, constant light, delayed or electronic shutter.",
     "Stabilisation and in-camera lens corrections off. White paper below 80 % of saturation in RAW.",
     "Board square to the axis: a mirror flat on it must show the lens in the middle of the picture (0.5 degrees).",
-    "8 or more distances, uniform in 1/distance over the working range, e.g. 0.55 to 2.5 m; tape from the sensor mark to the",
-    "board to 1 mm. At each, 13 focus steps around best focus, as wide as blurs the edges by about 40 px to either side;",
+    "8 or more distances, uniform in 1/distance over the working range, e.g. 0.55 to 2.5 m; tape from the sensor mark",
+    "to the board to 1 mm. At each, 13 focus steps around best focus, to a blur of about 40 px on either side;",
     "always turn the ring from the same side. One folder per distance, nothing moved between its frames.",
 )
 """How to take the pictures, as it is printed below the grid."""
@@ -44,7 +45,7 @@ def screen_board(pixels: tuple[int, int], pitch: float) -> Board:
     """
     width, height = (side - side % 2 for side in pixels)  # an even rest puts the middle between pixels
     if not (math.isfinite(pitch) and pitch > 0):
-        raise ValueError(f"pitch ({pitch * 1e6:g} um) must be positive, the distance of the screen's pixels; see its data sheet")
+        raise ValueError(f"pitch ({pitch * 1e6:g} um) must be positive: from pixel to pixel, see the screen's data sheet")
     columns, rows = 9, 6
     room = min(width / (columns + 2 * MARGIN), (height - 2 * _screen_strip(pitch)) / (rows + 2 * MARGIN))
     side = next((int(room // unit) * unit for unit in _SCREEN_SQUARES if room >= unit), 0)
@@ -75,8 +76,8 @@ def write_target(path, board: Board, *, dpi: float = 600.0) -> None:
     if kind not in ((".png",) if screen else (".pdf", ".svg", ".png")):
         known = "a screen shows .png" if screen else "the formats are .pdf, .svg and .png"
         raise ValueError(f"{path}: no target is written as {kind or 'a file without suffix'}; {known}")
-    settings = {"path.simplify": False, "path.snap": False, "pdf.fonttype": 42, "svg.hashsalt": "dfd", "svg.fonttype": "path",
-                "font.family": ["DejaVu Sans"], "font.size": _TEXT}
+    settings = {"path.simplify": False, "path.snap": False, "pdf.fonttype": 42, "svg.hashsalt": "dfd",
+                "svg.fonttype": "path", "font.family": ["DejaVu Sans"], "font.size": _TEXT}
     stamp = {".pdf": {"CreationDate": None, "Creator": "dfd-calibrate"}, ".svg": {"Date": None}, ".png": {}}[kind]
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=[1e3 * side / 25.4 + 1e-9 for side in board.sheet], dpi=dpi)
@@ -158,7 +159,7 @@ def _sheet_legend(figure, board, sheet):
     for index, text in enumerate(("each bar must measure 100.0 mm, tick to tick;", "else pass --print-scale MEASURED/100")):
         figure.text(left, top + _LINE * (index + 1.3), text, transform=sheet, va="baseline")
     for index, text in enumerate(PROTOCOL):
-        figure.text(width - _EDGE, top + _LINE * index, text, transform=sheet, va="baseline", ha="right")
+        figure.text(width - _EDGE - _BLOCK, top + _LINE * index, text, transform=sheet, va="baseline")
 
 
 def _bar(figure, sheet, start, along):
@@ -166,9 +167,10 @@ def _bar(figure, sheet, start, along):
     from matplotlib.collections import LineCollection
 
     aside = np.array([along[1], -along[0]])  # upwards for a bar to the right
-    ticks = [[start + at * along, start + at * along + aside * (2.2 if at % 50 == 0 else 1.4)] for at in range(0, int(BAR) + 1, 10)]
-    figure.add_artist(LineCollection([[start, start + BAR * along], *ticks], colors="black", linewidths=0.5, transform=sheet,
-                                     capstyle="butt"))
+    lines = [[start, start + BAR * along]]
+    for at in range(0, int(BAR) + 1, 10):
+        lines.append([start + at * along, start + at * along + aside * (2.2 if at % 50 == 0 else 1.4)])
+    figure.add_artist(LineCollection(lines, colors="black", linewidths=0.5, transform=sheet, capstyle="butt"))
     angle = math.degrees(math.atan2(-along[1], along[0]))
     for at, text in ((0, "0"), (BAR, "100 mm")):
         place = start + at * along - aside * 0.6
