@@ -1,6 +1,6 @@
 """One edge: disc (or Gaussian) * core * pixel fitted to all its pixels, with the scatter that photons and read-out give.
 
-    I(u, v) = (1 + along v / V + across u / U) (dark + (bright - dark) ESF(u - line(v); c))
+    I(u, v) = (1 + along v / V + across u / U) (dark + (bright - dark) ESF((u - line(v)) cos(slope); c))
     line(v) = offset + turn v / V + bow ((v / V)^2 - 1/3)                      |v| <= V along the edge, |u| <= U across it
 
 Newton-Gauss with Levenberg's damping on (offset, turn, bow, t(c), bright, dark, along, across), weights 1 / variance of
@@ -186,7 +186,8 @@ class _Search:
 
     def _profile(self, p):
         line = p[_OFFSET] + p[_TURN] * self.v + p[_BOW] * self.bow
-        return self.profile.table(_outer(p[_BLUR])).at(self.pixels.across - line)
+        tilt = 1 / math.hypot(1.0, p[_TURN] / self.pixels.length)  # distances are square to the edge as it lies
+        return self.profile.table(_outer(p[_BLUR])).at(tilt * (self.pixels.across - line))
 
     def _linearise(self, p):
         """(residual, rows of derivatives, weights) at p."""
