@@ -145,7 +145,7 @@ class _Job:
             if pixels is None or share < 0.5:
                 return _Found(index, reason="outside the image")
             try:
-                fit = find_edge(pixels, [fit.coc, *starts] if fit else starts, most=widest, core=self.core, noise=noise,
+                fit = find_edge(pixels, [fit.coc] if fit else starts, most=widest, core=self.core, noise=noise,
                                 blur=self.blur)
             except np.linalg.LinAlgError:
                 return _Found(index, reason="not determined by its pixels")
