@@ -22,7 +22,8 @@ _FLOOR = 0.004  # of a width: phase of the pixels and what else no noise knows
 class EdgeCore:
     """The minimum of one bracket.
 
-    core, sigma   [px];   focus, focus_sigma   where edges are sharpest, unit of the coordinate;   slope   px of coc per unit
+    core, sigma   [px];   focus, focus_sigma   where edges are sharpest, unit of the coordinate
+    slope        px of coc per unit, 1 to 3 % high: a Gaussian was fitted to discs
     chi2_dof   above 1 the sigmas are widened by its root;   frames   that took part
     """
 
