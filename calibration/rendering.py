@@ -9,16 +9,17 @@ those of `series` and of cubic splines at twice the pixels' rate.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from calibration.board import Board
-from calibration.rendering_blur import ROWS, chebyshev, series, spline_gain, spline_weights, transfer
+from calibration.rendering_blur import ROWS, chebyshev, series, spline_gain, spline_weights
 from calibration.rendering_pose import Paint, Pose, reflectance
 from calibration.truelens import TrueLens
 from dfd.noise import Noise
 
-SUPERSAMPLING = 4
+SUPERSAMPLING = 3
 """Cells per pixel and axis of the sharp drawing."""
 
 TILE = 1200
@@ -32,7 +33,7 @@ _SITES = (("R", 0, 0), ("G", 0, 1), ("G", 1, 0), ("B", 1, 1))
 """RGGB: channel, first row, first column."""
 
 _SPARE = 8  # px about a tile, beside the blur
-_STRIP = 2**20  # cells that are drawn at once
+_STRIP = 2**15  # cells that are drawn at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +199,7 @@ def _centred(part, length):
 def _pieces(length, most):
     """Slices of even length that cover `length` px, none longer than `most`."""
     ends = np.linspace(0, length / 2, -(-length // most) + 1).round().astype(int) * 2
-    return [slice(int(start), int(stop)) for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(int(start), int(stop)) for start, stop in pairwise(ends)]
 
 
 def _frequencies(shape):

@@ -37,8 +37,8 @@ def said(lens: TrueLens, s: float | None, f_number: float, *, file="", exposure=
     return CameraSettings(
         file=file, make="dfd", model=f"simulated {lens.name}", lens_model=f"{lens.focal_nominal * 1e3:g} mm simulated",
         focal_length=value(lens.focal_nominal), f_number=value(f_number), pixel_pitch=value(lens.pixel_pitch),
-        exposure=value(exposure or _EXPOSURE * (f_number / lens.stops[0].f_number) ** 2), iso=value(ISO), focus_distance=focus,
-        distance_from="sensor")
+        exposure=value(exposure or _EXPOSURE * (f_number / lens.stops[0].f_number) ** 2), iso=value(ISO),
+        focus_distance=focus, distance_from="sensor")
 
 
 def focus_bucket(lens: TrueLens, s: float) -> float:
@@ -107,8 +107,8 @@ def lens_record(lens: TrueLens) -> dict:
         "pixel_pitch_um": lens.pixel_pitch * 1e6, "a_per_mm": lens.a_per_mm, "b_per_mm_per_unit": lens.b_per_mm_per_unit,
         "d_per_unit": lens.d_per_unit, "ripple_rel": lens.ripple, "ripple_period_unit": lens.ripple_period,
         "focus_coordinate": list(lens.steps), "fx_px_poly": list(lens.fx_poly),
-        "aperture": [{"f_number_marked": stop.f_number, "diameter_mm": stop.diameter * 1e3, "vignetting_poly_r2": stop.vignetting}
-                     for stop in lens.stops],
+        "aperture": [{"f_number_marked": stop.f_number, "diameter_mm": stop.diameter * 1e3,
+                      "vignetting_poly_r2": stop.vignetting} for stop in lens.stops],
         "pupil_height_mm": lens.pupil_height * 1e3, "field_dpt": dict(zip(("x", "y", "r2", "r4"), lens.field, strict=True)),
         "axial_colour_dpt": dict(zip("RB", lens.axial, strict=True)), "core_px": lens.core, "spherical_q": lens.spherical,
         "k1_normalised": lens.k1, "black_dn": lens.black, "white_dn": lens.white, "gain_e_per_dn": lens.gain,
