@@ -132,7 +132,8 @@ def test_blur_spreads_a_marker_and_keeps_its_light():
     middle = BOARD.square * np.array([column + 0.5 - BOARD.columns / 2, row + 0.5 - BOARD.rows / 2])
     pose, lens = Pose.held(1.2, shift=-middle), replace(IDEAL, fx_poly=(4000.0,))
     station = Station(BOARD, lens, pose, (700.0, 760.0), (1.8,))
-    ink = [(Paint().white * EXPOSURE - station.planes(s, 1.8)[80 - 31:80 + 31, 110 - 31:110 + 31, 1]).sum() for s in (700, 760)]
+    near = slice(80 - 31, 80 + 31), slice(110 - 31, 110 + 31), 1
+    ink = [(Paint().white * EXPOSURE - station.planes(s, 1.8)[near]).sum() for s in station.coordinates]
     modules = marker_modules(number)
     side = MARKER * BOARD.square / len(modules) * 4000 / 1.2  # px
     expected = (modules == 0).sum() * side**2 * (Paint().white - Paint().black) * EXPOSURE

@@ -136,9 +136,10 @@ def test_distances_are_even_in_inverse_distance():
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    ({"lens": "huge"}, "small, full-frame"), ({"format": "jpeg"}, "dng, tiff"), ({"board": "a5"}, "a4, a3"),
+    ({"lens": "huge"}, "full-frame, small"), ({"format": "jpeg"}, "dng, tiff"), ({"board": "a5"}, "a4, a3"),
     ({"print_scale": 2.0}, "0.9 to 1.1"), ({"noise": -1.0}, "electrons at white"),
-    ({"distances": (0.05,)}, "entrance pupil"), ({"distances": (0.9, 0.9)}, "900, 900 mm"), ({"steps": 1}, "at least 2"), ({"f_numbers": (3.3,)}, "use one of"),
+    ({"distances": (0.05,)}, "entrance pupil"), ({"distances": (0.9, 0.9)}, "900, 900 mm"),
+    ({"steps": 1}, "at least 2"), ({"f_numbers": (3.3,)}, "use one of"),
     ({"span": -2.0}, "span"), ({"jitter": -1.0}, "jitter"), ({"drop": (5, 0)}, "station 5"), ({"drop": (0, 9)}, "frame 9"),
     ({"scene": "moon"}, "demo"), ({"distances": (0.3,)}, "outside what lens"),
     ({"scene": "slant", "distances": (0.9,)}, "too shallow")])
