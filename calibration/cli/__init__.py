@@ -12,6 +12,7 @@ from calibration.cli.dual_pixel import dual_pixel
 from calibration.cli.focus import focus
 from calibration.cli.noise import noise
 from calibration.cli.target import target
+from calibration.cli.simulate import simulate
 from dfd.console import say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -19,6 +20,7 @@ app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=Tr
 app.command()(focus)
 app.command()(noise)
 app.command()(target)
+app.command()(simulate)
 app.command("dual-pixel")(dual_pixel)
 
 
