@@ -30,7 +30,7 @@ MOST_PATCH = 224
 
 LEAST_PATCH = 48
 _SLACK = 3  # px about a patch, which the affine map may reach beyond
-_LOBES = 6  # of the low-pass
+_LOBES = 8  # of the low-pass, px on either side
 _TURNS = 6
 _STILL = 0.004  # px; smaller corrections end the turns
 _FAR = 3.0  # px; larger ones say that the board is not where its matrix says

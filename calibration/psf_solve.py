@@ -11,7 +11,8 @@ import numpy as np
 _ROUNDS = 60
 _WEIGHINGS = 3
 _RIDGE = 1e-9
-LIGHT = 1.0
+_SMOOTH = 3.0
+"""How much more than the data's own estimate smoothness counts: kernels are smooth within, rough at the rim alone."""
 
 
 def solve_kernel(sharp, images, weights, size: int):
@@ -33,7 +34,7 @@ def solve_kernel(sharp, images, weights, size: int):
         whole[np.diag_indices_from(whole)] += _RIDGE * np.trace(normal) / count
         kernel = _not_negative(whole, right)
         noise = max(energy - 2 * right @ kernel + kernel @ normal @ kernel, 0.0) / pixels
-        strength = LIGHT * noise * count / max(float(kernel @ roughness @ kernel), 1e-12)
+        strength = _SMOOTH * noise * count / max(float(kernel @ roughness @ kernel), 1e-12)
     spread = np.sqrt(np.maximum(np.diag(np.linalg.inv(whole)), 0) * noise)
     return kernel.reshape(size, size), spread.reshape(size, size)
 
