@@ -214,7 +214,7 @@ def into_profile(shoot: NoiseShoot, data: dict | None = None) -> dict:
 
     Entries of the same ISO are replaced, everything else is kept.  Raises ValueError for a profile of another camera.
     """
-    data = _new_profile(shoot) if data is None else copy.deepcopy(data)
+    data = new_profile(shoot) if data is None else copy.deepcopy(data)
     other = section(data, "camera").get("model")
     if other and shoot.model and other != shoot.model:
         raise ValueError(f"the profile is of camera {other}, the flats are of {shoot.model}; write another file with -o")
@@ -234,7 +234,8 @@ def into_profile(shoot: NoiseShoot, data: dict | None = None) -> dict:
     return data
 
 
-def _new_profile(shoot):
+def new_profile(shoot) -> dict:
+    """A LensProfile file that holds nothing but its camera: make, model and size (H, W) [px] of `shoot`."""
     return {
         "schema": SCHEMA, "schema_version": SCHEMA_VERSION,
         "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),

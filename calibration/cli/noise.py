@@ -13,8 +13,9 @@ from dfd.console import Progress, say
 
 
 def noise(
-    flats: Annotated[list[Path], typer.Argument(
-        metavar="FLATS...", help="evenly lit frames, RAW or 16-bit TIFF of undeveloped values, or folders of them")],
+    flats: Annotated[list[Path] | None, typer.Argument(
+        metavar="FLATS...", help="evenly lit frames, RAW or 16-bit TIFF of undeveloped values, or folders of them",
+        show_default=False)] = None,
     dark: Annotated[list[Path] | None, typer.Option(
         "--dark", metavar="DARKS...", help="frames with the lens cap on, or folders; all up to the next option")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="PROFILE.json", help="new lens profile")] = None,
@@ -22,10 +23,20 @@ def noise(
         "--into", metavar="PROFILE.json", help="lens profile whose radiometry is updated; the rest of it is kept")] = None,
     iso: Annotated[float | None, typer.Option(
         metavar="N", min=1, help="ISO of files that do not state it")] = None,
-    roi: Annotated[int, typer.Option(metavar="PX", help="side of the central square that is measured [px]")] = 256,
+    roi: Annotated[int, typer.Option(metavar="PX", help="side of the central square of flats that is measured [px]")] = 256,
+    from_stack: Annotated[Path | None, typer.Option(
+        "--from-stack", metavar="FOLDER", help="no flats: a labelled estimate (15 to 30 %) from the frames of one capture, "
+        "RAW or 16-bit TIFF")] = None,
+    replace: Annotated[bool, typer.Option(
+        "--replace", help="with --from-stack: also in place of a measured entry of the same ISO")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ):
     """Measure gain [e-/DN], read noise [e-], black level [DN] and linearity [%] from pairs of flats and darks."""
+    if bool(flats) == (from_stack is not None) or (from_stack is not None and dark):
+        raise ValueError("give either FLATS with their --dark, measured, or --from-stack FOLDER alone, an estimate")
+    if from_stack is not None:
+        _estimate(from_stack, output, into, iso=iso, replace=replace, as_json=as_json)
+        return
     from calibration.radiometry import calibrate_noise, into_profile
     from dfd.profile import LensProfile
 
@@ -40,6 +51,27 @@ def noise(
         _table(result)
     say(f"{target}: noise of ISO {', '.join(f'{result.iso:g}' for result in shoot.results)}; use it with "
         f"`dfd depth --lens {target}`")
+
+
+def _estimate(stack, output, into, *, iso, replace, as_json):
+    """--from-stack."""
+    from calibration.stack_noise import as_entry, estimate_stack_noise, into_profile
+    from dfd.profile import LensProfile
+
+    target, data = profile_target(output, into)
+    with Progress() as progress:
+        found = estimate_stack_noise(stack, iso=iso, progress=progress)
+    LensProfile(into_profile(found, data, replace=replace)).save(target)
+    if as_json:
+        say(json.dumps([as_entry(found) | {"warnings": list(found.warnings)}], indent=2, ensure_ascii=False,
+                       allow_nan=False))
+        return
+    say(f"ISO {found.iso:g}: estimate from {found.used} of {len(found.files)} frames of one capture")
+    say(f"  gain        {found.gain_e_per_dn:.3g} +- {found.gain_sigma:.2g} e-/DN (estimate)")
+    say(f"  read noise  {found.read_noise_e:.3g} +- {found.read_noise_sigma:.2g} e- (estimate)")
+    for text in found.warnings:
+        say(f"  warning: {text}")
+    say(f"{target}: estimated noise of ISO {found.iso:g}; use it with `dfd depth --lens {target}`")
 
 
 def _row(result) -> dict:
