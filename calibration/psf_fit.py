@@ -14,13 +14,13 @@ which is where the image of a point counts as being (and what scale and registra
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from calibration.board import NOISE, Board
 from calibration.psf_model import centroid
-from calibration.psf_solve import solve_kernel
+from calibration.psf_solve import solve_kernel, spread
 
 FINE = 4
 """Samples per px of the board before the low-pass."""
@@ -42,10 +42,12 @@ class NoisePatch:
     """What one frame shows of a noise square.
 
     image    (h, w) float64, linear, any unit;   matrix   (3, 3) board m -> px of `image` (x right, y down)
+    mask     (2, 2) bool: which pixels of every cell of 2 x 2 count, as one colour of a mosaic does
     """
 
     image: np.ndarray
     matrix: np.ndarray
+    mask: np.ndarray = field(default_factory=lambda: np.ones((2, 2), bool))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +68,11 @@ class KernelEstimate:
     contrast: np.ndarray
 
 
-def noise_patch(image, matrix, board: Board, number: int) -> NoisePatch:
+def noise_patch(image, matrix, board: Board, number: int, *, mask=None) -> NoisePatch:
     """The part of an image (H, W) that shows noise square `number` of `board`, at most MOST_PATCH px on a side.
 
-    Raises ValueError when less than LEAST_PATCH px of it lie in the image.
+    matrix   (3, 3) board m -> px of the image;   mask   see NoisePatch, of the whole image; None: all pixels count
+    Raises ValueError when less than LEAST_PATCH px of it lie in the image, and where it is saturated (NaN).
     """
     row, column = board.noise_squares[number]
     middle = np.array([column + 0.5 - board.columns / 2, row + 0.5 - board.rows / 2]) * board.square
@@ -83,7 +86,13 @@ def noise_patch(image, matrix, board: Board, number: int) -> NoisePatch:
         raise ValueError(f"noise square {number} covers {max(right - left, 0)} x {max(bottom - top, 0)} px of the image, at "
                          f"least {LEAST_PATCH} x {LEAST_PATCH} px are needed; go nearer, or turn the camera to show all of it")
     move = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]])
-    return NoisePatch(np.asarray(image[top:bottom, left:right], np.float64), move @ matrix)
+    mask = np.roll(np.ones((2, 2), bool) if mask is None else mask, (-top, -left), axis=(0, 1))
+    part = np.asarray(image[top:bottom, left:right], np.float64)
+    lost = np.isnan(part) & spread(mask, part.shape)
+    if lost.any():
+        raise ValueError(f"noise square {number} is saturated in {lost.mean():.1%} of its pixels, none may be; expose less, so "
+                         "that white paper has at most 80 % of the sensor's range")
+    return NoisePatch(np.nan_to_num(part), move @ matrix, mask)
 
 
 def fit_patches(patches, board: Board, *, coc: float) -> KernelEstimate:
@@ -117,7 +126,8 @@ class _Frame:
     """One patch, its board four times as fine, and what is known of it: tone (6,) and affine (2, 3) px by (1, u, v)."""
 
     def __init__(self, patch, board, half):
-        self.image = patch.image
+        self.image, self.mask = patch.image, patch.mask
+        self.counts = spread(patch.mask, patch.image.shape).ravel()
         self.pad = half
         height, width = self.image.shape
         self.v, self.u = np.meshgrid(_unit(height), _unit(width), indexing="ij")
@@ -154,7 +164,7 @@ class _Frame:
         """Tone alone."""
         seen = self.predicted(kernel)
         columns = self._tones(seen)
-        self.tone = np.linalg.lstsq(columns, self.image.ravel(), rcond=None)[0]
+        self.tone = np.linalg.lstsq(columns[self.counts], self.image.ravel()[self.counts], rcond=None)[0]
 
     def _tones(self, seen):
         ones = np.ones_like(seen)
@@ -172,10 +182,11 @@ class _Frame:
         contrast = self.tone[0] + self.tone[1] * self.u + self.tone[2] * self.v
         moves = [-contrast * slope * by for slope in (right, down) for by in (np.ones_like(seen), self.u, self.v)]
         columns = np.concatenate([self._tones(seen), np.stack(moves, axis=-1).reshape(-1, 6)], axis=1)
+        columns, image = columns[self.counts], self.image.ravel()[self.counts]
         normal = columns.T @ columns
         scale = np.sqrt(np.diag(normal))
-        found = np.linalg.solve(normal / np.outer(scale, scale), columns.T @ self.image.ravel() / scale) / scale
-        left = self.image.ravel() - columns @ found
+        found = np.linalg.solve(normal / np.outer(scale, scale), columns.T @ image / scale) / scale
+        left = image - columns @ found
         self.tone = found[:6]
         if not self.tone[0] > 0:
             raise ValueError("the noise of the board is not to be seen in a patch (its contrast is not positive); is this "
@@ -199,7 +210,7 @@ def _solved(frames, half):
     """(kernel of unit sum, its 1-sigma) of all frames, each weighted by its contrast, as if noise were alike."""
     weights = np.array([frame.tone[0] for frame in frames]) ** 2
     kernel, sigma = solve_kernel([frame.sharp for frame in frames], [frame.normalised() for frame in frames],
-                                 weights / weights.sum(), 2 * half + 1)
+                                 [frame.mask for frame in frames], weights / weights.sum(), 2 * half + 1)
     total = kernel.sum()
     if not total > 0:
         raise ValueError("the noise of the board is not to be seen in these patches; is the right board given?")

@@ -7,7 +7,7 @@
 
 x, y count from the middle of the kernel; the ellipse is the symmetric matrix (xx, xy; xy, yy), whose eigenvalues are its
 semi-axes: a circle is no special case of it, as it is of an angle.  The terms of the intensity are Zernike's, without light
-of their own: i_x, i_y tilt it, i_r > 0 is a bright rim (spherical aberration), i_c, i_s make it astigmatic.
+of their own, so that no pupil is dark everywhere: i_x, i_y tilt it, i_r > 0 is a bright rim (spherical aberration), i_c, i_s make it astigmatic.
 
 The integral over the disc is Gauss-Legendre in the radius and equal steps in the angle, finer than the core is wide; the
 core and the box are exact, and so are all derivatives.
@@ -63,7 +63,7 @@ class KernelFit:
 def kernel(params, size: int) -> np.ndarray:
     """(size, size) float64 kernel of unit sum of the eleven `params`; `size` odd.
 
-    Raises ValueError for a size that is not odd, a core below LEAST_CORE, and a pupil without light.
+    Raises ValueError for a size that is not odd, a core below LEAST_CORE, and a kernel that lies outside its array.
     """
     if size % 2 == 0 or size < 1:
         raise ValueError(f"size ({size} px) of a PSF kernel must be odd and positive")
@@ -179,8 +179,6 @@ def _rendered(params, size, *, derivatives=False):
     light = 1 + params[5:10] @ terms
     lit = light > 0
     amount = np.where(lit, light, 0) * weight
-    if not amount.any():
-        raise ValueError("the pupil of a kernel must have light: its intensities i_* are negative everywhere")
     across = _Profile(params[0] + params[2] * p + params[4] * q, core, size)
     down = _Profile(params[1] + params[4] * p + params[3] * q, core, size)
     found = down.share @ (amount * across.share).T

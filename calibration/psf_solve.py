@@ -15,19 +15,23 @@ _SMOOTH = 3.0
 """How much more than the data's own estimate smoothness counts: kernels are smooth within, rough at the rim alone."""
 
 
-def solve_kernel(sharp, images, weights, size: int):
+def solve_kernel(sharp, images, masks, weights, size: int):
     """((size, size) kernel of any sum, none of it negative, (size, size) 1-sigma of it).
 
     sharp     of every frame (h + size - 1, w + size - 1), the board at the pixels;   images   (h, w) what is seen of it
+    masks     (2, 2) bool, which pixels of every cell of 2 x 2 count
     weights   of every frame, as 1 / variance of its noise up to a factor
+    The 1-sigma is that of least squares with smoothness; that nothing is negative makes it smaller still.
     """
     count = size * size
     normal, right = np.zeros((count, count)), np.zeros(count)
-    for board, image, weight in zip(sharp, images, weights, strict=True):
-        normal += weight * _normal_matrix(board, size)
-        right += weight * _correlated(board, image)
-    energy = sum(weight * np.sum(image**2) for image, weight in zip(images, weights, strict=True))
-    pixels = sum(image.size for image in images)
+    energy, pixels = 0.0, 0
+    for board, image, mask, weight in zip(sharp, images, masks, weights, strict=True):
+        seen = np.where(spread(mask, image.shape), image, 0)
+        normal += weight * _normal_matrix(board, size, mask)
+        right += weight * _correlated(board, seen)
+        energy += weight * np.sum(seen**2)
+        pixels += int(spread(mask, image.shape).sum())
     roughness, strength = _roughness(size), 0.0
     for _ in range(_WEIGHINGS):
         whole = normal + strength * roughness
@@ -35,15 +39,24 @@ def solve_kernel(sharp, images, weights, size: int):
         kernel = _not_negative(whole, right)
         noise = max(energy - 2 * right @ kernel + kernel @ normal @ kernel, 0.0) / pixels
         strength = _SMOOTH * noise * count / max(float(kernel @ roughness @ kernel), 1e-12)
-    spread = np.sqrt(np.maximum(np.diag(np.linalg.inv(whole)), 0) * noise)
-    return kernel.reshape(size, size), spread.reshape(size, size)
+    sigma = np.sqrt(np.maximum(np.diag(np.linalg.inv(whole)), 0) * noise)
+    return kernel.reshape(size, size), sigma.reshape(size, size)
 
 
-def _normal_matrix(sharp, size):
-    """(n, n) sums over the patch of S(i - j) S(i - j'), n = size^2: for every lag, window sums of a product of S."""
+def spread(mask, shape) -> np.ndarray:
+    """(h, w) bool of a (2, 2) mask that repeats."""
+    return np.tile(mask, [-(-length // 2) for length in shape])[:shape[0], :shape[1]]
+
+
+def _normal_matrix(sharp, size, mask):
+    """(n, n) sums over the patch of S(i - j) S(i - j'), n = size^2: for every lag, window sums of a product of S.
+
+    A mask is one product of rows and columns per phase of its rows, or, where both are alike, a single one.
+    """
     height, width = (length - size + 1 for length in sharp.shape)
     normal = np.zeros((size, size, size, size))
-    rows, columns = (_windows(length, size) for length in (height, width))
+    phases = [((1, 1), mask[0])] if (mask[0] == mask[1]).all() else [((1, 0), mask[0]), ((0, 1), mask[1])]
+    windows = [(_windows(height, size, down), _windows(width, size, right)) for down, right in phases if np.any(right)]
     for dy in range(size):
         for dx in range(-size + 1, size):
             if dy == 0 and dx < 0:
@@ -52,7 +65,8 @@ def _normal_matrix(sharp, size):
             left = max(-dx, 0), sharp.shape[1] - max(dx, 0)
             product = sharp[dy:, left[0] + dx:left[1] + dx] * sharp[:sharp.shape[0] - dy, left[0]:left[1]]
             count = size - dy, size - abs(dx)
-            sums = rows[:count[0], :product.shape[0]] @ product @ columns[:count[1], :product.shape[1]].T
+            sums = sum(rows[:count[0], :product.shape[0]] @ product @ columns[:count[1], :product.shape[1]].T
+                       for rows, columns in windows)
             first = np.arange(count[0])[::-1], np.arange(count[1])[::-1] + max(-dx, 0)
             y, x = np.meshgrid(*first, indexing="ij")
             normal[y, x, y + dy, x + dx] = sums
@@ -60,10 +74,10 @@ def _normal_matrix(sharp, size):
     return normal.reshape(size * size, size * size)
 
 
-def _windows(length, size):
-    """(size, length + size - 1) of ones: window k begins at k."""
+def _windows(length, size, phases):
+    """(size, length + size - 1): window k of `length` ones and zeros by turns, as `phases` says, begins at k."""
     place = np.arange(length + size - 1)[None] - np.arange(size)[:, None]
-    return ((place >= 0) & (place < length)).astype(float)
+    return ((place >= 0) & (place < length)) * np.asarray(phases, float)[place % 2]
 
 
 def _correlated(sharp, image):
