@@ -78,9 +78,9 @@ def calibrate_psf(shoot: Shoot, board: Board, *, profile=None, origin: str = "se
     sights, told = find_sights(shoot, board, profile=profile, origin=origin, workers=workers, progress=progress)
     groups = choose(sights, levels, half_diagonal=math.hypot(*shoot.size) / 2)
     if not groups:
-        raise ValueError(f"no noise square of the target has a blur of about {levels[0]:g} px or more, sign and size enough in any "
-                         f"of {len(shoot.shots)} frames ({'; '.join(told[:3]) or 'they are all sharp, or too far away'}); "
-                         "take focus steps on both sides of the target, near enough that it fills the picture")
+        raise ValueError(f"no noise square of the target has a blur of about {levels[0]:g} px or more, and size enough, in any "
+                         f"of {len(shoot.shots)} frames ({'; '.join(told[:3]) or 'they are all sharp, or too far away'}); take "
+                         "focus steps on both sides of the target, near enough that it fills the picture")
     patches, lost = _patches(groups, board)
     nodes, failed = _measured(groups, patches, board, workers, progress)
     if not nodes:
@@ -181,8 +181,8 @@ def _measured(groups, patches, board, workers, progress):
         try:
             return _node(group, [patches[id(sight)] for sight in group], board) if group else None
         except ValueError as error:
-            failed.append(f"{group[0].path.parent.name}/{group[0].path.name}, square {group[0].square}, coc {group[0].coc:+.1f} px: "
-                          f"{error}")
+            first = group[0]
+            failed.append(f"{first.path.parent.name}/{first.path.name}, square {first.square}, coc {first.coc:+.1f} px: {error}")
             return None
         finally:
             done[0] += 1

@@ -1,4 +1,4 @@
-"""The kernel of a patch of known Bernoulli noise, pixel by pixel: least squares between the board and what frames show of it.
+"""The kernel of a patch of known Bernoulli noise, pixel by pixel: least squares between the board and what frames show.
 
     image(i) = light(i) (black + contrast sum_j k(j) S(i - j))      k the PSF with core and pixel box, at the pixels
 
@@ -81,17 +81,18 @@ def noise_patch(image, matrix, board: Board, number: int, *, mask=None) -> Noise
     centre = _mapped(matrix, middle[None])[0]
     reach = np.minimum(np.abs(corners - centre).max(axis=0), MOST_PATCH / 2)
     left, top = (max(math.ceil(low), 0) for low in centre - reach)
-    right, bottom = (min(math.floor(high) + 1, length) for high, length in zip(centre + reach, image.shape[::-1], strict=True))
+    right, bottom = (min(math.floor(high) + 1, length)
+                     for high, length in zip(centre + reach, image.shape[::-1], strict=True))
     if min(right - left, bottom - top) < LEAST_PATCH:
         raise ValueError(f"noise square {number} covers {max(right - left, 0)} x {max(bottom - top, 0)} px of the image, at "
-                         f"least {LEAST_PATCH} x {LEAST_PATCH} px are needed; go nearer, or turn the camera to show all of it")
+                         f"least {LEAST_PATCH} x {LEAST_PATCH} px are needed; go nearer, or show all of the target")
     move = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]])
     mask = np.roll(np.ones((2, 2), bool) if mask is None else mask, (-top, -left), axis=(0, 1))
     part = np.asarray(image[top:bottom, left:right], np.float64)
     lost = np.isnan(part) & spread(mask, part.shape)
     if lost.any():
-        raise ValueError(f"noise square {number} is saturated in {lost.mean():.1%} of its pixels, none may be; expose less, so "
-                         "that white paper has at most 80 % of the sensor's range")
+        raise ValueError(f"noise square {number} is saturated in {lost.mean():.1%} of its pixels, none may be; expose less, "
+                         "so that white paper has at most 80 % of the sensor's range")
     return NoisePatch(np.nan_to_num(part), move @ matrix, mask)
 
 
@@ -236,8 +237,8 @@ def _rendered(board, matrix, shape, edge):
 
 
 def _low_passed(fine, count):
-    """(count, n): rows of `fine`, FINE per px and _LOBES px more at either end, low-passed at half a cycle per px and sampled
-    in the middle of the pixels."""
+    """(count, n): rows of `fine`, FINE per px and _LOBES px more at either end, low-passed at half a cycle per px and
+    sampled in the middle of the pixels."""
     taps = (np.arange(2 * _LOBES * FINE) + 0.5) / FINE - _LOBES
     filter_ = np.sinc(taps) * np.sinc(taps / _LOBES)
     filter_ /= filter_.sum()

@@ -7,7 +7,8 @@
 
 x, y count from the middle of the kernel; the ellipse is the symmetric matrix (xx, xy; xy, yy), whose eigenvalues are its
 semi-axes: a circle is no special case of it, as it is of an angle.  The terms of the intensity are Zernike's, without light
-of their own, so that no pupil is dark everywhere: i_x, i_y tilt it, i_r > 0 is a bright rim (spherical aberration), i_c, i_s make it astigmatic.
+of their own, so that no pupil is dark everywhere: i_x, i_y tilt it, i_r > 0 is a bright rim (spherical aberration), i_c and
+i_s make it astigmatic.
 
 The integral over the disc is Gauss-Legendre in the radius and equal steps in the angle, finer than the core is wide; the
 core and the box are exact, and so are all derivatives.

@@ -103,8 +103,8 @@ def _sight(shot, view, board, square, coc, by_law):
     place = view.project(middle) - view.mapping.centre
     step = NOISE * board.square / 2 * np.array([[1, 0], [0, 1]])
     sides = np.linalg.norm(view.project(middle + step) - view.project(middle - step), axis=1)
-    return Sight(shot.path, square, local_matrix(view, board, square), (float(place[0]), float(place[1])), float(sides.min()),
-                 shot.f_number, float(coc), by_law)
+    return Sight(shot.path, square, local_matrix(view, board, square), (float(place[0]), float(place[1])),
+                 float(sides.min()), shot.f_number, float(coc), by_law)
 
 
 def _by_law(shoot, shot, view, board, profile, origin):
@@ -112,12 +112,12 @@ def _by_law(shoot, shot, view, board, profile, origin):
     fx = profile.fx(shot.coordinate)
     height = profile.pupil_height(shot.coordinate) if origin == "sensor" else 0.0
     if height is None:
-        raise ValueError(f"profile {profile.name} does not say where the entrance pupil lies, so distances from the sensor mark "
-                         "tell no blur; pass --origin pupil with distances from the pupil, or calibrate focus from the mark")
+        raise ValueError(f"profile {profile.name} does not say where the entrance pupil lies, so distances from the sensor "
+                         "mark tell no blur; pass --origin pupil with distances from the pupil, or calibrate focus from the mark")
     pupil = profile.pupil_diameter(shot.f_number)
     if pupil is None:
-        raise ValueError(f"profile {profile.name} has no aperture table, so nothing tells the blur; run `dfd-calibrate focus` "
-                         "into it first")
+        raise ValueError(f"profile {profile.name} has no aperture table, so nothing tells the blur; run `dfd-calibrate "
+                         "focus` into it first")
     tilt = view.pose(fx)[2]
     half = math.hypot(*shoot.size) / 2
     focus, sights = profile.focus_curve(shot.coordinate), []
@@ -129,8 +129,8 @@ def _by_law(shoot, shot, view, board, profile, origin):
     mean = float(np.mean([abs(sight.coc) for sight in sights]))
     if abs(mean - view.coc) > max(_DISAGREE[0], _DISAGREE[1] * mean):
         return [], [f"{shot.path.parent.name}/{shot.path.name}: the focus law gives {mean:.1f} px of blur, the edges show "
-                    f"{view.coc:.1f} px, at most {max(_DISAGREE[0], _DISAGREE[1] * mean):.1f} px apart is fine; left out: is its "
-                    "distance or its focus coordinate wrong?"]
+                    f"{view.coc:.1f} px, at most {max(_DISAGREE[0], _DISAGREE[1] * mean):.1f} px apart is fine; left out: is "
+                    "its distance or its focus coordinate wrong?"]
     return [sight for sight in sights if abs(sight.coc) >= _SIGNED], []
 
 
@@ -151,7 +151,7 @@ def _rising(shoot, followed):
     spread = np.ptp(points, axis=0)
     slope = float(np.sum((points[:, 0] - points[:, 0].mean()) * (points[:, 1] - points[:, 1].mean())))
     if not (spread > 0).all() or slope == 0:
-        raise ValueError(f"{len(shoot.stations)} distance(s), and nothing tells which way the lens moves as its {shoot.coordinate} "
-                         "rises, so blur has no sign; give frames of two or more distances, or the profile of "
+        raise ValueError(f"{len(shoot.stations)} distance(s), and nothing tells which way the lens moves as its "
+                         f"{shoot.coordinate} rises, so blur has no sign; give frames of two or more distances, or the profile of "
                          "`dfd-calibrate focus` with --into")
     return slope > 0

@@ -118,21 +118,23 @@ def read_flat(path) -> Flat:
 def check_flat(flat: Flat) -> None:
     """Raise ValueError, naming the file, for a frame that is no flat."""
     if flat.clipped > MOST_SATURATED:
-        raise ValueError(f"{flat.path}: clipped ({flat.clipped:.1%} of the pixels, at most {MOST_SATURATED:.1%}); expose less, to "
-                         "about half of the sensor's range")
+        raise ValueError(f"{flat.path}: clipped ({flat.clipped:.1%} of the pixels, at most {MOST_SATURATED:.1%}); expose less, "
+                         "to about half of the sensor's range")
     level = float(np.median(flat.levels))
     if level < _LEAST_LEVEL:
-        raise ValueError(f"{flat.path}: too dark (median {level:.2%} of white, at least {_LEAST_LEVEL:.0%}); is this a dark frame?")
+        raise ValueError(f"{flat.path}: too dark (median {level:.2%} of white, at least {_LEAST_LEVEL:.0%}); is this a dark "
+                         "frame?")
     found = fit_falloff(flat.levels, flat.size)
     used = found.weight > 0
     left = np.where(used, found.left, 0)
     rows = left.sum(axis=1) / np.maximum(used.sum(axis=1), 1)
     if rows.std() > _MOST_BANDS and rows.var() > _BANDS_SHARE * np.mean(left[used] ** 2):
-        raise ValueError(f"{flat.path}: flicker (whole rows lie {rows.std():.1%} off a smooth fall-off, at most {_MOST_BANDS:.1%}); "
-                         "use daylight or lamps that do not flicker, or expose longer than 1/10 s")
+        raise ValueError(f"{flat.path}: flicker (whole rows lie {rows.std():.1%} off a smooth fall-off, at most "
+                         f"{_MOST_BANDS:.1%}); use daylight or lamps that do not flicker, or expose longer than 1/10 s")
     if found.rms > _MOST_STRUCTURE or found.outliers > _MOST_OUTLIERS:
-        raise ValueError(f"{flat.path}: not evenly lit (blocks lie {found.rms:.1%} off a smooth fall-off, at most {_MOST_STRUCTURE:.0%}; "
-                         f"{found.outliers:.0%} of them do not fit at all); photograph a bare wall or a diffuser, out of focus")
+        raise ValueError(f"{flat.path}: not evenly lit (blocks lie {found.rms:.1%} off a smooth fall-off, at most "
+                         f"{_MOST_STRUCTURE:.0%}; {found.outliers:.0%} of them do not fit at all); photograph a bare wall or a "
+                         "diffuser, out of focus")
 
 
 def check_alike(flats) -> None:
@@ -147,8 +149,8 @@ def check_alike(flats) -> None:
             continue
         drift = abs(float(np.median(flat.levels) / np.median(first.levels)) - 1)
         if drift > MOST_DRIFT:
-            raise ValueError(f"{flat.path}: flicker ({drift:.1%} off the brightness of {first.path.name} at the same exposure, at "
-                             f"most {MOST_DRIFT:.0%}); was the light constant?")
+            raise ValueError(f"{flat.path}: flicker ({drift:.1%} off the brightness of {first.path.name} at the same exposure, "
+                             f"at most {MOST_DRIFT:.0%}); was the light constant?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +178,8 @@ def fit_falloff(levels, size) -> Falloff:
         left = levels - model
         scale = max(1.4826 * float(np.median(np.abs(left[weight > 0]))), 1e-6 * values[0])
         weight = np.clip(1 - (left / (_TUKEY * scale)) ** 2, 0, None) ** 2
-        slopes = np.stack([fall * tilt, *(values[0] * tilt * powers), values[0] * fall * x, values[0] * fall * y]).reshape(6, -1)
+        slopes = np.stack([fall * tilt, *(values[0] * tilt * powers), values[0] * fall * x, values[0] * fall * y])
+        slopes = slopes.reshape(len(values), -1)
         normal = (slopes * weight.ravel()) @ slopes.T
         step = np.linalg.solve(normal, slopes @ (weight * left).ravel())
         values = values + step
@@ -184,8 +187,8 @@ def fit_falloff(levels, size) -> Falloff:
             break
     used = weight > 0
     variance = float((weight * left**2).sum()) / max(float(weight.sum()) - len(values), 1.0)
-    return Falloff(values, np.linalg.inv(normal) * variance, left / model, weight, math.sqrt(variance) / float(np.mean(model)),
-                   1 - float(used.mean()))
+    return Falloff(values, np.linalg.inv(normal) * variance, left / model, weight,
+                   math.sqrt(variance) / float(np.mean(model)), 1 - float(used.mean()))
 
 
 def _of_group(f_number, focus, flats) -> Vignetting:
@@ -206,13 +209,15 @@ def into_profile(found, data: dict | None = None) -> dict:
     data = new_profile(_Camera(first)) if data is None else copy.deepcopy(data)
     other = section(data, "camera").get("model")
     if other and first.settings.model and other != first.settings.model:
-        raise ValueError(f"the profile is of camera {other}, the flats are of {first.settings.model}; write another file with -o")
+        raise ValueError(f"the profile is of camera {other}, the flats are of {first.settings.model}; write another "
+                         "file with -o")
     radiometry = data["radiometry"] = data.get("radiometry") or {}
     entries = [{"f_number": one.f_number, "focus": one.focus, "poly_r2": one.poly.tolist(),
                 "sigma": [0.0, *np.sqrt(np.diag(one.covariance)).tolist()]} for one in found]
     replaced = {(entry["f_number"], entry["focus"]) for entry in entries}
-    kept = [entry for entry in radiometry.get("vignetting") or [] if (entry.get("f_number"), entry.get("focus")) not in replaced]
-    radiometry["vignetting"] = sorted(kept + entries, key=lambda entry: (entry.get("f_number") or 0, entry.get("focus") or 0))
+    kept = [entry for entry in radiometry.get("vignetting") or []
+            if (entry.get("f_number"), entry.get("focus")) not in replaced]
+    radiometry["vignetting"] = sorted(kept + entries, key=lambda one: (one.get("f_number") or 0, one.get("focus") or 0))
     provenance = data["provenance"] = data.get("provenance") or {}
     inputs = [{"file": path.name, "sha256": sha256(path), "role": "vignetting_flat"} for one in found for path in one.files]
     provenance["inputs"] = [item for item in provenance.get("inputs") or [] if item not in inputs] + inputs
@@ -229,8 +234,9 @@ class _Camera:
 
 def _focus(settings, coordinate):
     """The focus coordinate of a flat, rounded so that frames of one setting are one group; None where it is not known."""
-    if coordinate == "exif_distance_mm" and settings.focus_distance is not None and math.isfinite(settings.focus_distance.value):
-        return round(settings.focus_distance.value * 1e3, 3)
+    distance = settings.focus_distance
+    if coordinate == "exif_distance_mm" and distance is not None and math.isfinite(distance.value):
+        return round(distance.value * 1e3, 3)
     return None if settings.focus_coordinate is None else round(float(settings.focus_coordinate.value), 6)
 
 
