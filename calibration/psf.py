@@ -78,9 +78,10 @@ def calibrate_psf(shoot: Shoot, board: Board, *, profile=None, origin: str = "se
     sights, told = find_sights(shoot, board, profile=profile, origin=origin, workers=workers, progress=progress)
     groups = choose(sights, levels, half_diagonal=math.hypot(*shoot.size) / 2)
     if not groups:
-        raise ValueError(f"no noise square of the target has a blur of about {levels[0]:g} px or more, and size enough, in any "
-                         f"of {len(shoot.shots)} frames ({'; '.join(told[:3]) or 'they are all sharp, or too far away'}); take "
-                         "focus steps on both sides of the target, near enough that it fills the picture")
+        raise ValueError(f"no noise square of the target has a blur of about {levels[0]:g} px or more, and size enough, "
+                         f"in any of {len(shoot.shots)} frames "
+                         f"({'; '.join(told[:3]) or 'they are all sharp, or too far away'}); take focus steps on both "
+                         "sides of the target, near enough that it fills the picture")
     patches, lost = _patches(groups, board)
     nodes, failed = _measured(groups, patches, board, workers, progress)
     if not nodes:
@@ -182,7 +183,8 @@ def _measured(groups, patches, board, workers, progress):
             return _node(group, [patches[id(sight)] for sight in group], board) if group else None
         except ValueError as error:
             first = group[0]
-            failed.append(f"{first.path.parent.name}/{first.path.name}, square {first.square}, coc {first.coc:+.1f} px: {error}")
+            name = f"{first.path.parent.name}/{first.path.name}"
+            failed.append(f"{name}, square {first.square}, coc {first.coc:+.1f} px: {error}")
             return None
         finally:
             done[0] += 1

@@ -112,12 +112,13 @@ def _by_law(shoot, shot, view, board, profile, origin):
     fx = profile.fx(shot.coordinate)
     height = profile.pupil_height(shot.coordinate) if origin == "sensor" else 0.0
     if height is None:
-        raise ValueError(f"profile {profile.name} does not say where the entrance pupil lies, so distances from the sensor "
-                         "mark tell no blur; pass --origin pupil with distances from the pupil, or calibrate focus from the mark")
+        raise ValueError(f"profile {profile.name} does not say where the entrance pupil lies, so distances from the "
+                         "sensor mark tell no blur; pass --origin pupil with distances from the pupil, "
+                         "or calibrate focus from the mark")
     pupil = profile.pupil_diameter(shot.f_number)
     if pupil is None:
-        raise ValueError(f"profile {profile.name} has no aperture table, so nothing tells the blur; run `dfd-calibrate "
-                         "focus` into it first")
+        raise ValueError(f"profile {profile.name} has no aperture table, so nothing tells the blur; run "
+                         "`dfd-calibrate focus` into it first")
     tilt = view.pose(fx)[2]
     half = math.hypot(*shoot.size) / 2
     focus, sights = profile.focus_curve(shot.coordinate), []
@@ -129,8 +130,8 @@ def _by_law(shoot, shot, view, board, profile, origin):
     mean = float(np.mean([abs(sight.coc) for sight in sights]))
     if abs(mean - view.coc) > max(_DISAGREE[0], _DISAGREE[1] * mean):
         return [], [f"{shot.path.parent.name}/{shot.path.name}: the focus law gives {mean:.1f} px of blur, the edges show "
-                    f"{view.coc:.1f} px, at most {max(_DISAGREE[0], _DISAGREE[1] * mean):.1f} px apart is fine; left out: is "
-                    "its distance or its focus coordinate wrong?"]
+                    f"{view.coc:.1f} px, at most {max(_DISAGREE[0], _DISAGREE[1] * mean):.1f} px apart is fine; left "
+                    "out: is its distance or its focus coordinate wrong?"]
     return [sight for sight in sights if abs(sight.coc) >= _SIGNED], []
 
 
@@ -152,6 +153,6 @@ def _rising(shoot, followed):
     slope = float(np.sum((points[:, 0] - points[:, 0].mean()) * (points[:, 1] - points[:, 1].mean())))
     if not (spread > 0).all() or slope == 0:
         raise ValueError(f"{len(shoot.stations)} distance(s), and nothing tells which way the lens moves as its "
-                         f"{shoot.coordinate} rises, so blur has no sign; give frames of two or more distances, or the profile of "
-                         "`dfd-calibrate focus` with --into")
+                         f"{shoot.coordinate} rises, so blur has no sign; give frames of two or more distances, or the "
+                         "profile of `dfd-calibrate focus` with --into")
     return slope > 0

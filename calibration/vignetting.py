@@ -118,8 +118,8 @@ def read_flat(path) -> Flat:
 def check_flat(flat: Flat) -> None:
     """Raise ValueError, naming the file, for a frame that is no flat."""
     if flat.clipped > MOST_SATURATED:
-        raise ValueError(f"{flat.path}: clipped ({flat.clipped:.1%} of the pixels, at most {MOST_SATURATED:.1%}); expose less, "
-                         "to about half of the sensor's range")
+        raise ValueError(f"{flat.path}: clipped ({flat.clipped:.1%} of the pixels, at most {MOST_SATURATED:.1%}); "
+                         "expose less, to about half of the sensor's range")
     level = float(np.median(flat.levels))
     if level < _LEAST_LEVEL:
         raise ValueError(f"{flat.path}: too dark (median {level:.2%} of white, at least {_LEAST_LEVEL:.0%}); is this a dark "
@@ -133,8 +133,8 @@ def check_flat(flat: Flat) -> None:
                          f"{_MOST_BANDS:.1%}); use daylight or lamps that do not flicker, or expose longer than 1/10 s")
     if found.rms > _MOST_STRUCTURE or found.outliers > _MOST_OUTLIERS:
         raise ValueError(f"{flat.path}: not evenly lit (blocks lie {found.rms:.1%} off a smooth fall-off, at most "
-                         f"{_MOST_STRUCTURE:.0%}; {found.outliers:.0%} of them do not fit at all); photograph a bare wall or a "
-                         "diffuser, out of focus")
+                         f"{_MOST_STRUCTURE:.0%}; {found.outliers:.0%} of them do not fit at all); photograph a bare "
+                         "wall or a diffuser, out of focus")
 
 
 def check_alike(flats) -> None:
@@ -149,8 +149,8 @@ def check_alike(flats) -> None:
             continue
         drift = abs(float(np.median(flat.levels) / np.median(first.levels)) - 1)
         if drift > MOST_DRIFT:
-            raise ValueError(f"{flat.path}: flicker ({drift:.1%} off the brightness of {first.path.name} at the same exposure, "
-                             f"at most {MOST_DRIFT:.0%}); was the light constant?")
+            raise ValueError(f"{flat.path}: flicker ({drift:.1%} off the brightness of {first.path.name} at the same "
+                             f"exposure, at most {MOST_DRIFT:.0%}); was the light constant?")
 
 
 @dataclass(frozen=True, eq=False)
