@@ -13,6 +13,7 @@ from calibration.cli.focus import focus
 from calibration.cli.noise import noise
 from calibration.cli.target import target
 from calibration.cli.simulate import simulate
+from calibration.cli.psf import psf
 from dfd.console import say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -22,6 +23,7 @@ app.command()(noise)
 app.command()(target)
 app.command()(simulate)
 app.command("dual-pixel")(dual_pixel)
+app.command()(psf)
 
 
 def _version(wanted: bool):
