@@ -133,7 +133,7 @@ class LensMap:
             return ()
         near, far = (1 / limit if limit > 0 else np.inf for limit in self.limits)
         return (f"{share:.1%} of the depths lie outside {near:.3g} to {far:.3g} m from the entrance pupil, where lens "
-                f"profile {self.name} was measured; they are unknown, for nothing is extrapolated; calibrate more distances",)
+                f"profile {self.name} was measured, and are unknown: nothing is extrapolated; calibrate more distances",)
 
     def outside(self, before: DepthMap, after: DepthMap) -> float:
         """Share of the depths of a map that lie outside the limits."""
