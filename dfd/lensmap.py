@@ -134,7 +134,8 @@ class LensMap:
         table, rise = (xp.asarray(part, dtype=np.float32) for part in (nodes[:-1], np.diff(nodes)))
 
         def looked_up(part):
-            place = xp.minimum(xp.fmax((part - np.float32(low)) * np.float32(1 / step), np.float32(0)), np.float32(_NODES - 1e-3))
+            place = xp.fmax((part - np.float32(low)) * np.float32(1 / step), np.float32(0))
+            place = xp.minimum(place, np.float32(_NODES - 1e-3))
             index = place.astype(np.int32)
             return table[index] + (place - index) * rise[index]
 

@@ -291,6 +291,16 @@ def test_a_stop_outside_the_table_is_refused(f_number):
         profile().thin_lens(settings(focus_coordinate=600.0, f_number=f_number))
 
 
+@pytest.mark.parametrize("f_number, refused", [(1.8, False), (2.83, False), (3.2, True), (4.0, True)])
+def test_a_stop_outside_validity_is_refused_although_the_table_has_it(f_number, refused):
+    narrow = profile(validity__f_numbers=[1.8, 2.8])
+    if refused:
+        with pytest.raises(ValueError, match=rf"f_number \({f_number:g}\) is outside .* measured \(f/1.8 to f/2.8\)"):
+            narrow.pupil_diameter(f_number)
+    else:
+        assert narrow.pupil_diameter(f_number) == profile().pupil_diameter(f_number)
+
+
 def test_images_of_another_pixel_size_are_refused():
     shot = settings(focus_coordinate=600.0, f_number=1.8, pixel_pitch=8.6e-6)
     with pytest.raises(ValueError, match=r"pitch \(8.6 um, EXIF\) differs from .*\(4.3 um\).*pixel_pitch_um = 4.3"):
