@@ -212,8 +212,8 @@ def _transforms(frames, alignment, gains):
 
 
 def _lens(source, frame, reduction):
-    """The lens of a frame whose pixels are `reduction` times as large."""
-    lens = source.profile.thin_lens(frame.settings)
+    """The lens of a frame whose pixels are `reduction` times as large, from the entrance pupil of the reference."""
+    lens = source.profile.lens_from(frame.settings, source.frames[source.reference].settings)
     return replace(lens, pixel_pitch=lens.pixel_pitch * reduction)
 
 

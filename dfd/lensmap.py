@@ -71,7 +71,7 @@ class LensMap:
         colour = section(profile.data, "field", "axial_colour_dpt")
         shares = _MOSAIC if mosaic else _DEVELOPED
         axial = sum(share * (colour.get(name) or 0.0) for name, share in zip("RB", shares, strict=True)) if field else 0.0
-        limits = _limits(profile, [profile.thin_lens(one) for one in settings])
+        limits = _limits(profile, [profile.lens_from(one, reference) for one in settings])
         sigma = LensSigma.of(profile, settings, reference)
         if not any(terms.values()) and not axial and limits is None and sigma is None:
             return None

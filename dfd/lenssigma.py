@@ -68,14 +68,18 @@ class LensSigma:
         if not names and not spread:
             return None
         slopes = [profile.focus_slopes(place) for place in places]
+        foci = np.array([profile.lens_from(one, reference).focus for one in settings])
+        own = np.array([profile.focus_curve(place) for place in places])
+        seen = np.divide(foci, own, out=np.ones_like(own), where=own != 0)**2  # from the reference's pupil, not their own
         fx = {f"fx{power}": base**power / profile.fx(base) for power in range(_FX_POWERS)}
         return cls(
-            foci=np.array([profile.thin_lens(one).focus for one in settings]),
-            slopes=np.array([[slope.get(name, 0.0) if name in _LAW else 0.0 for name in names] for slope in slopes]),
+            foci=foci,
+            slopes=np.array([[slope[name] * scale if name in _LAW else 0.0 for name in names]
+                             for slope, scale in zip(slopes, seen, strict=True)]),
             gains=np.array([[fx.get(name, 0.0) + by_pupil.get(name, 0.0) for name in names]
                             for by_pupil in (_pupil_gains(profile, one) for one in settings)]),
             height=np.array([-1e-3 * (name == "z0") for name in names]), covariance=covariance,
-            jitter=np.array([abs(slope["s"]) * spread for slope in slopes]))
+            jitter=np.array([abs(slope["s"]) * spread * scale for slope, scale in zip(slopes, seen, strict=True)]))
 
     def __call__(self, inverse_depth, *, origin: str = "pupil") -> np.ndarray:
         """1-sigma [dioptre] at inverse depths from the entrance pupil, an array of any shape.
