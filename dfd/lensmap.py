@@ -45,6 +45,7 @@ class LensMap:
     size       (H, W) px of the pictures as the camera gives them;   reduction   whole factor by which the map is smaller
     terms      term of field.focus_offset_dpt -> coefficient [dioptre];   axial   dioptre, added everywhere
     limits     (nearest, farthest) inverse depth [dioptre] that was measured;   sigma   LensSigma; None where not stated
+    half_diagonal   px of the whole picture that the field was measured on, None: that of `size`
     """
 
     name: str
@@ -54,6 +55,7 @@ class LensMap:
     axial: float
     limits: tuple[float, float] | None
     sigma: LensSigma | None
+    half_diagonal: float | None = None
 
     @classmethod
     def of(cls, profile: LensProfile, settings: Sequence[CameraSettings], reference: CameraSettings, *, size, reduction=1,
@@ -76,7 +78,7 @@ class LensMap:
         if not any(terms.values()) and not axial and limits is None and sigma is None:
             return None
         return cls(profile.name, tuple(size), reduction, {name: value for name, value in terms.items() if value}, axial,
-                   limits, sigma)
+                   limits, sigma, told.get("half_diagonal_px"))
 
     def __call__(self, result: DepthMap, *, origin: str = "pupil") -> DepthMap:
         """The corrected map, with the sigma of the lens in its own; on the device where it is.
@@ -110,7 +112,7 @@ class LensMap:
     def _offset(self, shape, rows, xp):
         """Some rows of `offset`."""
         height, width = self.size
-        half, middle = np.hypot(width, height) / 2, (self.reduction - 1) / 2
+        half, middle = self.half_diagonal or np.hypot(width, height) / 2, (self.reduction - 1) / 2
         places = [(xp.arange(length, dtype=np.float32) * self.reduction + np.float32(middle - (whole - 1) / 2))
                   / np.float32(half) for length, whole in ((shape[1], width), (shape[0], height))]
         across, down = places[0], places[1][rows, None]

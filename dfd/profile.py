@@ -157,6 +157,7 @@ class LensProfile(LensCurves):
     def _measured(self, settings):
         coordinate, pitch = self._coordinate(settings), self._pitch(settings)
         focus, fx = self.focus_curve(coordinate), self.fx(coordinate)
+        focus += 0.0 if settings.f_number is None else self.focus_shift(settings.f_number.value)
         if not (fx > 0 and focus + 1 / (fx * pitch) > 0):
             raise ValueError(f"profile {self.name} gives fx {fx:g} px and focus {focus:g} dioptre at focus coordinate "
                              f"{coordinate:g} {self.coordinate}, which no lens has; check the profile")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     {"optics", "backend", "threads"},
     {"psf", "measured", "fieldpsf", "imaging", "noise", "kernels"},
-    {"settings", "lensfile", "lensrules", "lensarrays", "lenscurves", "lenssigma", "lensmap", "profile",
+    {"settings", "lensfile", "lensrules", "lensarrays", "focuslaw", "lenscurves", "lenssigma", "lensmap", "profile",
      "vignetting", "field", "capture", "depthmap", "lightfield"},
     {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "affine", "anchors", "bound", "plan", "restore", "apps",
      "tiles"},
