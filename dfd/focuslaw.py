@@ -16,7 +16,7 @@ from dfd.lensfile import section
 
 @dataclass(frozen=True)
 class FocusLaw:
-    """The numbers of one law in the units above; knots [unit of s] rise, rel is relative to the Moebius part; () for none."""
+    """The numbers of one law in the units above; knots [unit of s] rise, rel is relative to the Moebius part, () = none."""
 
     a: float
     b: float
