@@ -9,7 +9,9 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 import dfd
+from dfd.assemble import outline
 from dfd.depthmap import DepthMap
+from dfd.io.sources import open_source
 from dfd.lensfile import SCHEMA
 from dfd.lensmap import LensMap, profile_remarks
 from dfd.lenssigma import LensSigma
@@ -245,3 +247,18 @@ def test_from_the_sensor_mark_the_height_of_the_pupil_adds_its_sigma(folder, tmp
     added = np.sqrt(np.nanmedian(far.result.sigma)**2 - np.nanmedian(near.result.sigma)**2)
     assert added == pytest.approx(0.03, rel=0.05)  # dioptre at 1 dioptre
     np.testing.assert_allclose(far.maps[0], near.maps[0] + 0.06, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind, grid, applied", [
+    ("dual-pixel", [[1.0]], False), ("dual-pixel", None, True), ("focal-stack", [[1.0]], True)])
+def test_a_focus_grid_of_a_dual_pixel_pair_takes_the_place_of_the_field(tmp_path, kind, grid, applied):
+    lines = [f'kind = "{kind}"', "[camera]", "f_number = 2.0", "linear = true", "black_level = 0", "white_level = 1"]
+    for index, view in enumerate(("left", "right")):
+        np.save(tmp_path / f"{index}.npy", np.full((40, 60), 0.5, np.float32))
+        focus = 1.0 if kind == "dual-pixel" else 1.0 + 0.2 * index
+        lines += ["[[frames]]", f'file = "{index}.npy"', f"focus_coordinate = {focus}"]
+        lines += [f'view = "{view}"'] if kind == "dual-pixel" else []
+    (tmp_path / "capture.toml").write_text("\n".join(lines))
+    lens = measured(field=CURVED, dual_pixel={"kappa_grid": [[0.1]], "focus_dpt_grid": grid})
+    made = outline(open_source(tmp_path, lens=lens), 2).lens_map
+    assert bool(made.terms) is applied and (made.size, made.reduction) == ((40, 60), 2)
