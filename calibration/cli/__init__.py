@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from calibration.cli.breathing import breathing
 from calibration.cli.common import spread
 from calibration.cli.dual_pixel import dual_pixel
 from calibration.cli.noise import noise
@@ -16,6 +17,7 @@ app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=Tr
                   help="Measure a lens and a camera for metric depth from defocus; writes a LensProfile (JSON).")
 app.command()(noise)
 app.command("dual-pixel")(dual_pixel)
+app.command()(breathing)
 
 
 def _version(wanted: bool):
