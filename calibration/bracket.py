@@ -1,84 +1,159 @@
-"""A focus bracket: the files of one scene at several focus settings, and the focus coordinate of each."""
+"""Measure a bracket: the board in every frame of one distance, then the blur of its edges, colour by colour.
+
+The board is read in the sharpest frame and followed from there into ever more blurred ones, in both directions; what is
+lost is left out and named.  A second pass measures blur with the core that the sharp frames show.
+"""
 
 from __future__ import annotations
 
-import csv
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dfd.io.frames import Frame
-from dfd.io.sources import open_source
+from calibration.board import Board
+from calibration.detection import find_board, follow_board
+from calibration.edges import EdgeFits, measure_edges, measure_widths
+from calibration.measurements import CHANNELS
+from calibration.pose import BoardView
+from dfd.io.frames import is_raw
+from dfd.io.images import default_linear, read_image
+from dfd.io.raw import read_mosaic
 
-_COLUMNS = ("file", "focus_coordinate")
+_TRIED = 3
+"""Sharpest frames in which the board's ids are looked for."""
+
+_SHARP = 3.0
+"""Blur [px] below which a frame tells the core."""
+
+_LUMINANCE = np.array([0.25, 0.5, 0.25], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Bracket:
-    """frames, undecoded, and their focus coordinates (K,), in the unit that the profile names."""
+class Planes:
+    """One frame, linear, 0 = black, 1 = white, NaN = saturated.
 
-    frames: tuple[Frame, ...]
-    coordinates: np.ndarray
-
-
-def read_bracket(path) -> Bracket:
-    """The bracket of a CSV file with columns file,focus_coordinate, or of a folder or capture.toml whose frames state it.
-
-    Files of the CSV are relative to it.  Raises OSError for files; ValueError for a table or frames without coordinate.
+    luminance   (H, W) float32, for detection
+    channels    index in CHANNELS -> ((H, W) float32, (2, 2) bool which pixels of every cell belong to it, or None = all)
     """
+
+    luminance: np.ndarray
+    channels: dict[int, tuple[np.ndarray, np.ndarray | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """The board in the frames of a bracket: a view per frame or None, and why not; shares the order of the frames."""
+
+    views: tuple[BoardView | None, ...]
+    reasons: tuple[str, ...]
+    sharpest: int
+
+
+def read_planes(path) -> Planes:
+    """Decode one frame.  Raises OSError for the file, ValueError for one that is developed (8 bits, sRGB)."""
     path = Path(path)
-    if path.suffix.lower() != ".csv":
-        frames = open_source(path).frames
-        lacking = next((frame.name for frame in frames if frame.settings.focus_coordinate is None), None)
-        if lacking:
-            raise ValueError(f"{lacking}: no focus coordinate; add focus_coordinate = ... to its [[frames]] in "
-                             "capture.toml, or give a CSV file with columns file,focus_coordinate")
-        return _checked(frames, [frame.settings.focus_coordinate.value for frame in frames])
-    rows = _rows(path)
-    frames = {frame.path.resolve(): frame for frame in open_source([file for file, _ in rows], kind="focal-stack").frames}
-    return _checked(tuple(frames[file.resolve()] for file, _ in rows), [coordinate for _, coordinate in rows])
+    if is_raw(path):
+        mosaic = read_mosaic(path)
+        if mosaic.values.ndim == 3:
+            return _of_colours(mosaic.values)
+        if len(mosaic.pattern) != 2 or max(map(max, mosaic.pattern)) >= len(CHANNELS):
+            raise ValueError(f"{path}: its colours do not repeat over 2 x 2 red, green and blue pixels; develop it into a linear "
+                             "16-bit TIFF without sharpening and lens corrections")
+        return _of_mosaic(mosaic.values, np.array(mosaic.pattern))
+    if not default_linear(path):
+        raise ValueError(f"{path}: a developed picture (8 bits or sRGB), its blur is not that of the lens; give RAW or DNG files, "
+                         "or linear 16-bit TIFF")
+    values = read_image(path, linear=True).values
+    return _of_colours(values) if values.ndim == 3 else Planes(values, {1: (_unsaturated(values), None)})
 
 
-def _checked(frames, coordinates):
-    """Refuse a bracket of fewer than two settings."""
-    if len(set(coordinates)) < 2:
-        raise ValueError(f"all {len(coordinates)} frames have focus coordinate {coordinates[0]:g}; a bracket has several")
-    return Bracket(tuple(frames), np.array(coordinates, float))
+def follow(paths, board: Board, *, read: Callable = read_planes, progress=None) -> Followed:
+    """Find the board in the frames of one distance, given in the order of the focus coordinate.
+
+    Raises ValueError, naming the sharpest frames and why, where the board is found in none of them.
+    """
+    sharpness = []
+    for path in paths:
+        sharpness.append(_sharpness(read(path).luminance))
+        _tell(progress)
+    order, found, reasons = np.argsort(sharpness)[::-1], None, []
+    for index in order[:_TRIED]:
+        try:
+            found = find_board(read(paths[index]).luminance, board)
+            break
+        except ValueError as error:
+            reasons.append(f"{paths[index].name}: {error}")
+    if found is None:
+        raise ValueError(f"{paths[0].parent}: no target found in the sharpest of {len(paths)} frames ({'; '.join(reasons)})")
+    first = int(index)
+    views, why = [None] * len(paths), [""] * len(paths)
+    views[first] = found
+    for way in (1, -1):
+        trail = [found]
+        for place in range(first + way, len(paths) if way > 0 else -1, way):
+            try:
+                views[place] = follow_board(read(paths[place]).luminance, board, trail[-1], coc=_next_blur(trail))
+                trail.append(views[place])
+            except ValueError as error:
+                why[place] = f"{paths[place].parent.name}/{paths[place].name}: {error}"
+            _tell(progress)
+    return Followed(tuple(views), tuple(why), first)
 
 
-def _rows(path):
-    """[(file, coordinate), ...] of the CSV."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            head = [name.strip() for name in table.fieldnames or ()]
-            lacking = [name for name in _COLUMNS if name not in head]
-            if lacking:
-                raise ValueError(f"{path}: no column {lacking[0]} (it has {', '.join(head) or 'none'}); the first line "
-                                 "must name file,focus_coordinate")
-            table.fieldnames = head
-            rows = [(table.line_num, row) for row in table]
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such file; check the path") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: byte {error.start} is not UTF-8 text; save the table as UTF-8") from error
-    return [(_file(path, line, row["file"]), _coordinate(path, line, row["focus_coordinate"])) for line, row in rows]
+def widths(planes: Planes, view: BoardView, board: Board) -> EdgeFits:
+    """Widths of the edges of a sharp frame's green pixels, as one Gaussian each."""
+    image, mask = planes.channels[1]
+    return measure_widths(image, view, board, width=max(0.5, np.hypot(0.6, view.coc / 4)), mask=mask)
 
 
-def _file(path, line, name):
-    file = path.parent / (name or "").strip()
-    if not file.is_file():
-        raise FileNotFoundError(f"{path}: line {line}: {name!r} is no file in {path.parent}; check the name")
-    return file
+def blurs(planes: Planes, view: BoardView, board: Board, *, core: float) -> dict[int, EdgeFits]:
+    """Channel -> blur of the edges of one frame."""
+    return {channel: measure_edges(image, view, board, core=core, coc=max(view.coc, 0.5), mask=mask)
+            for channel, (image, mask) in planes.channels.items()}
 
 
-def _coordinate(path, line, text):
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{path}: line {line}: focus_coordinate ({text!r}) must be a finite number")
-    return value
+def is_sharp(view: BoardView | None) -> bool:
+    """The board is sharp enough in a frame to tell the core of the PSF."""
+    return view is not None and view.coc < _SHARP
+
+
+def _of_mosaic(values, pattern):
+    from scipy.ndimage import correlate1d
+
+    values = _unsaturated(values)
+    luminance = correlate1d(correlate1d(np.nan_to_num(values, nan=1.0), _LUMINANCE, axis=0, mode="mirror"), _LUMINANCE,
+                            axis=1, mode="mirror")
+    return Planes(luminance, {channel: (values, pattern == channel) for channel in range(len(CHANNELS))})
+
+
+def _of_colours(values):
+    values = _unsaturated(values[..., :3])
+    luminance = np.nan_to_num(values, nan=1.0) @ _LUMINANCE
+    return Planes(luminance, {channel: (np.ascontiguousarray(values[..., channel]), None) for channel in range(len(CHANNELS))})
+
+
+def _unsaturated(values):
+    return np.where(values < 0.99, values, np.float32(np.nan)).astype(np.float32, copy=False)
+
+
+def _sharpness(luminance):
+    """Energy of the finest differences over that of the coarser ones, in the middle of the picture; noise cancels mostly."""
+    height, width = luminance.shape
+    middle = luminance[height // 6:-(height // 6), width // 6:-(width // 6)]
+    reduced = middle[:middle.shape[0] // 4 * 4, :middle.shape[1] // 4 * 4].reshape(middle.shape[0] // 4, 4, -1, 4).mean((1, 3))
+    fine, coarse = np.diff(reduced, axis=1), reduced[:, 8:] - reduced[:, :-8]
+    return float(np.mean(fine**2) / max(np.mean(coarse**2), 1e-12))
+
+
+def _next_blur(trail):
+    """Blur [px] to expect in the next frame of a bracket from those behind it."""
+    last = trail[-1].coc
+    ahead = last if len(trail) < 2 else 2 * last - trail[-2].coc
+    return float(np.clip(ahead, max(0.7 * last, 1.0), max(2 * last, last + 6)))
+
+
+def _tell(progress):
+    if progress is not None:
+        progress()

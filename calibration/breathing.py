@@ -11,14 +11,15 @@ Board and camera must stand still: a moving pupil (internal focusing) is part of
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from calibration.board import Board
-from calibration.bracket import Bracket
-from calibration.detection import find_board, follow_board
+from calibration.bracket import follow
+from calibration.focus_sweep import FocusSweep
 from dfd.io.frames import read_luminance
 from dfd.lensfile import section
 from dfd.prepare import align, at_centre, pyramid
@@ -30,8 +31,6 @@ FLOOR = 1e-5
 
 _WORTH = 9.0
 """Drop of chi2, in units of chi2 per degree of freedom, that proves the second degree."""
-
-_FIRST_COC, _GUESSES = 4.0, (1.0, 2.0, 0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,54 +72,44 @@ class Breathing:
         return found
 
 
-def measure_board(bracket: Bracket, board: Board, *, progress=None) -> Breathing:
-    """Breathing from frames of the board, which stands square to the axis and still.
+def measure_board(sweep: FocusSweep, board: Board, *, progress=None) -> Breathing:
+    """Breathing from frames of the board, which stands square to the axis and still; relative to the sharpest frame.
 
+    progress   called with (stage, done, total)
     Raises OSError for files; ValueError where the board is in no frame, or in too few.
     """
-    order = np.argsort(bracket.coordinates, kind="stable")
-    start, first = _sharp_frame(bracket, board, progress)
-    views, notes, place = {start: first}, [], int(np.flatnonzero(order == start)[0])
-    done = len(order)
-    for way in (order[place + 1:], order[:place][::-1]):
-        near, before = first, None
-        for index in way:
-            image = read_luminance(bracket.frames[index]).image
-            guess = max(_FIRST_COC, near.coc + (near.coc - before.coc if before is not None else _FIRST_COC))
-            found, reason = _followed(image, board, near, guess)
-            done += 1
-            if progress is not None:
-                progress("find the board", done, 2 * len(order))
-            if found is None:
-                notes.append(f"{bracket.frames[index].name}: {reason}; it is left out")
-                continue
-            views[int(index)], before, near = found, near, found
-    kept = [int(index) for index in order if int(index) in views]
+    order = np.argsort(sweep.coordinates, kind="stable")
+    total, steps = 2 * len(order) - 1, itertools.count(1)
+    told = None if progress is None else lambda: progress("find the board", next(steps), total)
+    found = follow([sweep.frames[index].path for index in order], board, progress=told)
+    notes = tuple(f"{reason}; it is left out" for reason in found.reasons if reason)
+    kept = np.flatnonzero([view is not None for view in found.views])
     _enough(len(kept), notes)
-    compared = [_compared(first, views[index]) for index in kept]
+    compared = [_compared(found.views[found.sharpest], found.views[index]) for index in kept]
     scale, sigma, radial = (np.array(column) for column in zip(*compared, strict=True))
-    sigma[kept.index(start)] = np.median(sigma)
-    return fit(Breathing(bracket.coordinates[kept], scale, np.hypot(sigma, FLOOR), radial,
-                         np.array([views[index].coc for index in kept]), float(bracket.coordinates[start]), "board",
-                         left_out=tuple(notes)))
+    sigma[kept == found.sharpest] = np.median(sigma)
+    coordinates = sweep.coordinates[order]
+    return fit(Breathing(coordinates[kept], scale, np.hypot(sigma, FLOOR), radial,
+                         np.array([found.views[index].coc for index in kept]), float(coordinates[found.sharpest]), "board",
+                         left_out=notes))
 
 
-def measure_scene(bracket: Bracket, *, progress=None) -> Breathing:
+def measure_scene(sweep: FocusSweep, *, progress=None) -> Breathing:
     """Breathing from frames of any textured scene that stands still, best a flat one.
 
     Raises OSError for files; ValueError for frames that cannot be aligned.
     """
-    order = np.argsort(bracket.coordinates, kind="stable")
+    order = np.argsort(sweep.coordinates, kind="stable")
     reference = int(order[len(order) // 2])
     pyramids = []
-    for done, frame in enumerate(bracket.frames):
-        pyramids.append(pyramid(read_luminance(frame).image, frames=len(bracket.frames)))
+    for done, frame in enumerate(sweep.frames):
+        pyramids.append(pyramid(read_luminance(frame).image, frames=len(sweep.frames)))
         if progress is not None:
-            progress("read", done + 1, len(bracket.frames))
+            progress("read", done + 1, len(sweep.frames))
     found = align(pyramids, reference=reference, order=order)
     shape = pyramids[0].shape
     kept = [int(index) for index in order if found.aligned[index]]
-    notes = [f"{bracket.frames[index].name}: could not be aligned; it is left out" for index in order
+    notes = [f"{sweep.frames[index].name}: could not be aligned; it is left out" for index in order
              if not found.aligned[index]]
     _enough(len(kept), notes)
     scale = np.array([math.sqrt(np.linalg.det(at_centre(found.matrices[index], shape)[1])) for index in kept])
@@ -129,8 +118,8 @@ def measure_scene(bracket: Bracket, *, progress=None) -> Breathing:
     still = found.applied[kept] | (np.array(kept) == reference)
     sigma = np.where(still, sigma, np.hypot(sigma, found.corner_shift_px[kept] / radius))
     sigma[kept.index(reference)] = np.nanmedian(sigma)
-    return fit(Breathing(bracket.coordinates[kept], scale, np.hypot(sigma, FLOOR), np.zeros(len(kept)),
-                         np.full(len(kept), np.nan), float(bracket.coordinates[reference]), "scene", left_out=tuple(notes)))
+    return fit(Breathing(sweep.coordinates[kept], scale, np.hypot(sigma, FLOOR), np.zeros(len(kept)),
+                         np.full(len(kept), np.nan), float(sweep.coordinates[reference]), "scene", left_out=tuple(notes)))
 
 
 def fit(found: Breathing) -> Breathing:
@@ -174,35 +163,6 @@ def _enough(count, notes):
     if count < LEAST_FRAMES:
         reasons = f"; {'; '.join(notes)}" if notes else ""
         raise ValueError(f"frames that tell the scale: {count}, at least {LEAST_FRAMES} are needed (13 are good){reasons}")
-
-
-def _sharp_frame(bracket, board, progress):
-    """(index, view) of the sharpest frame in which the board is found."""
-    contrast = []
-    for index, frame in enumerate(bracket.frames):
-        image = read_luminance(frame).image
-        steps = np.nanmean(np.diff(image, axis=1) ** 2) + np.nanmean(np.diff(image, axis=0) ** 2)
-        contrast.append(float(steps / np.nanmean(image) ** 2))
-        if progress is not None:
-            progress("find the board", index + 1, 2 * len(bracket.frames))
-    reason = None
-    for index in map(int, np.argsort(contrast)[::-1][:3]):
-        try:
-            return index, find_board(read_luminance(bracket.frames[index]).image, board)
-        except ValueError as error:
-            reason = reason or f"{bracket.frames[index].name}: {error}"
-    raise ValueError(f"the board is found in none of the three sharpest frames; {reason}")
-
-
-def _followed(image, board, near, guess):
-    """(view, None) or (None, why not): several guesses of the blur, each right to a factor of two."""
-    reason = None
-    for factor in _GUESSES:
-        try:
-            return follow_board(image, board, near, coc=factor * guess), None
-        except ValueError as error:
-            reason = reason or str(error)
-    return None, reason
 
 
 def _compared(reference, view):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -23,7 +21,6 @@ MOST_STOPPED_DOWN = 0.1 / 768
 """Largest disparity that a stopped-down capture may have, in widths of the picture."""
 
 _LEAST_TEXTURED = 0.25
-_COLUMNS = ("folder", "distance_m")
 _OPTIONS = {"focal_length_mm": "--focal-length MM", "f_number": "--f-number N", "pixel_pitch_um": "--pixel-pitch UM",
             "focus_distance_m": "--focus-distance M"}
 """Key of capture.toml -> the option that serves as well."""
@@ -89,73 +86,6 @@ class StoppedDown:
     def passed(self) -> bool:
         """No tile is beyond the limit, and beyond 3 sigma."""
         return not (np.abs(self.tiles.disparity) > np.maximum(self.limit, 3 * self.tiles.sigma)).any()
-
-
-def find_targets(inputs) -> list[tuple[Path, float]]:
-    """(folder or file, distance [m]) of `0.6=folder` words, or of one CSV file with columns folder and distance_m.
-
-    Folders in a CSV are relative to it.  Raises OSError for what is missing, ValueError for what is no distance.
-    """
-    inputs = [str(item) for item in inputs]
-    tables = [item for item in inputs if "=" not in item]
-    if tables and (len(inputs) > 1 or Path(tables[0]).suffix.lower() != ".csv"):
-        raise ValueError(f"{tables[0]}: has no distance; write DISTANCE=FOLDER with the distance in metres, such as "
-                         "0.6=flat/near, or give one CSV file with the columns folder,distance_m")
-    if not inputs:
-        raise ValueError("no flats given; give two or more DISTANCE=FOLDER with distances in metres, such as 0.6=near "
-                         "1.5=far, or one CSV file with the columns folder,distance_m")
-    rows = _rows(Path(tables[0])) if tables else [(item, *reversed(item.split("=", 1))) for item in inputs]
-    return [(_existing(where, folder), _distance(where, text)) for where, folder, text in rows]
-
-
-def _rows(path):
-    """(place, folder, distance as text) of every line of a CSV."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, skipinitialspace=True)
-            names = [name.strip() for name in table.fieldnames or ()]
-            if sorted(names) != sorted(_COLUMNS):
-                raise ValueError(f"{path}: columns are {', '.join(names) or 'none'}, they must be {', '.join(_COLUMNS)}; "
-                                 "its first line names them")
-            table.fieldnames = names
-            rows = [_row(f"{path} line {table.line_num}", row) for row in table]
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such file; check the path") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise OSError(f"{path}: not a CSV file ({error}); write it as UTF-8 text with the columns {','.join(_COLUMNS)}") \
-            from error
-    if not rows:
-        raise ValueError(f"{path}: no distances below the names of the columns; add a line per flat, such as near,0.6")
-    return [(place, path.parent / folder, text) for place, folder, text in rows]
-
-
-def _row(place, row):
-    """(place, folder, distance as text) of one line."""
-    if None in row:  # what csv calls the values beyond the columns
-        raise ValueError(f"{place}: {len(row[None]) + len(_COLUMNS)} values for the columns folder,distance_m; write the "
-                         'distance with a point, such as 0.6, and a folder with a comma in its name as "a,b"')
-    folder = (row["folder"] or "").strip()
-    if not folder:
-        raise ValueError(f"{place}: no folder; write folder,distance_m, such as near,0.6")
-    return place, folder, row["distance_m"] or ""
-
-
-def _existing(where, folder):
-    folder = Path(folder)
-    if not folder.exists():
-        raise OSError(f"{where}: no folder or file {folder}; check the path")
-    return folder
-
-
-def _distance(where, text):
-    try:
-        distance = float(text)
-    except ValueError:
-        raise ValueError(f"{where}: the distance ({text.strip()!r}) must be a number of metres, such as 0.6") from None
-    if not (math.isfinite(distance) and distance > 0):
-        raise ValueError(f"{where}: the distance ({distance:g} m) must be positive; measure it from the entrance pupil, or "
-                         "from the sensor mark with --origin sensor")
-    return distance
 
 
 def read_flat(folder, distance, *, profile=None, optics: Optics | None = None, origin=None, sigma=0.001, grid=None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -49,3 +49,16 @@ class FocusData:
     def arrays(self) -> dict[str, np.ndarray]:
         """Every column by name, as they are kept beside a profile."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def without_station(self, station: int) -> FocusData:
+        """The measurements of all stations but one."""
+        frames = np.flatnonzero(self.station != station)
+        number = np.full(len(self.station), -1)
+        number[frames] = np.arange(len(frames))
+        edges = np.flatnonzero(number[self.frame] >= 0)
+        return replace(
+            self, distance=np.delete(self.distance, station), distance_sigma=np.delete(self.distance_sigma, station),
+            station=self.station[frames] - (self.station[frames] > station), coordinate=self.coordinate[frames],
+            f_number=self.f_number[frames], scale=self.scale[frames], scale_sigma=self.scale_sigma[frames],
+            tilt=self.tilt[frames], frame=number[self.frame[edges]], channel=self.channel[edges], place=self.place[edges],
+            board=self.board[edges], coc=self.coc[edges], coc_sigma=self.coc_sigma[edges])

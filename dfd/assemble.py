@@ -16,6 +16,8 @@ from dfd.fuse import sharpness_around
 from dfd.io import frames as reader
 from dfd.io.folders import read_json
 from dfd.io.sources import Source
+from dfd.lensfile import section
+from dfd.lensmap import LensMap
 from dfd.noise import Noise
 from dfd.psf import IDEAL_KAPPA
 from dfd.threads import worker_count
@@ -140,7 +142,8 @@ def prepare_capture(source: Source, *, align="auto", preview=False, workers=None
     notes += cautions.other_field(source, lenses, shape)
     around = sharpness_around(small) if source.kind == "focal-stack" else None
     clock.stop("register")
-    return Prepared(source, _capture(source, images, views), tuple(kept), matrices, gains, transforms, reduction, around,
+    capture = _capture(source, images, views, _lens_map(source, kept, reduction))
+    return Prepared(source, capture, tuple(kept), matrices, gains, transforms, reduction, around,
                     decoded.noise_from, notes, clock.stages, ratio)
 
 
@@ -151,7 +154,8 @@ def outline(source: Source, reduction: int = 1) -> Capture:
     lenses = [_lens(source, frame, reduction) for frame in source.frames] if source.scale == "metric" else None
     views = _views(source, lenses, [Noise(1e4, 0.0)] * len(source.frames), reduction, range(len(source.frames)))
     shape = tuple(length // reduction for length in reader.image_size(source.frames[0].path))
-    return _capture(source, np.broadcast_to(np.float32(0), (len(views), *shape)), views)
+    lens_map = _lens_map(source, range(len(source.frames)), reduction)
+    return _capture(source, np.broadcast_to(np.float32(0), (len(views), *shape)), views, lens_map)
 
 
 def reduction_of(source: Source, preview: bool) -> int:
@@ -254,14 +258,25 @@ def _coordinate(source, lenses, index):
     return float(index)
 
 
-def _capture(source, images, views) -> Capture:
+def _lens_map(source, kept, reduction):
+    """The LensMap of the frames kept; None where their focus does not come from a measured law."""
+    if source.scale != "metric":
+        return None
+    frames, grid = source.frames, section(source.profile.data, "dual_pixel").get("focus_dpt_grid")
+    return LensMap.of(source.profile, [frames[k].settings for k in kept], frames[source.reference].settings,
+                      size=reader.image_size(frames[0].path), reduction=reduction, field=source.field is None or not grid,
+                      mosaic=all(reader.is_raw(frame.path) for frame in frames))
+
+
+def _capture(source, images, views, lens_map) -> Capture:
+    more = {"lens_map": lens_map}
     if source.kind == "focal-stack":
-        return FocalStack(images, views, source.scale)
+        return FocalStack(images, views, source.scale, **more)
     if source.kind == "aperture-pair":
-        return AperturePair(images, views, source.scale, side=source.side)
+        return AperturePair(images, views, source.scale, side=source.side, **more)
     if source.kind == "dual-pixel":
         measured = source.field is not None and source.scale == "metric"
         field = source.field(views[0].lens.focus, images.shape[1:]) if measured else None
         return DualPixelPair(images, views, source.scale, source.kappa, field, source.axis, source.y_scale,
-                             source.frames[source.reference].orientation)
-    return (DifferentialQuad if source.kind == "differential-quad" else Capture)(images, views, source.scale)
+                             source.frames[source.reference].orientation, **more)
+    return (DifferentialQuad if source.kind == "differential-quad" else Capture)(images, views, source.scale, **more)

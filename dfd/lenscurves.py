@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -46,11 +47,13 @@ class LensCurves:
 
     data   the content of the file (schema 1, see dfd.lensfile); copied, unknown keys kept
     name   for reports; default: make and model of the lens
+    folder where the file lies, beside it its arrays; None for content that was read from no file
     Raises ValueError, naming the key, when `data` does not follow the schema.
     """
 
     data: dict = field(repr=False)
     name: str = ""
+    folder: Path | None = field(default=None, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "data", lensfile.check(copy.deepcopy(self.data)))
@@ -63,6 +66,11 @@ class LensCurves:
         """True when the file holds a focus law and fx, so that distances from EXIF are not needed."""
         law = lensfile.section(self.data, "focus")
         return bool(law.get("a_per_mm") or law.get("b_per_mm_per_unit")) and bool(self._fx_poly)
+
+    @property
+    def grade(self) -> str | None:
+        """"A measured", "B partial" or "C nominal (EXIF)"; None when the file does not say."""
+        return lensfile.section(self.data, "provenance").get("grade")
 
     @property
     def coordinate(self) -> str:
@@ -87,13 +95,20 @@ class LensCurves:
         if limits and not limits[0] <= coordinate <= limits[1]:
             raise ValueError(f"focus coordinate ({coordinate:g} {self.coordinate}) is outside what profile {self.name} "
                              f"measured ({limits[0]:g} to {limits[1]:g}), and nothing is extrapolated; calibrate it")
-        law = lensfile.section(self.data, "focus")
-        above = (law.get("a_per_mm") or 0.0) + (law.get("b_per_mm_per_unit") or 0.0) * coordinate
-        below = 1.0 + (law.get("d_per_unit") or 0.0) * coordinate
-        if below <= 0:
+        a, b, d = self._law
+        if 1.0 + d * coordinate <= 0:
             raise ValueError(f"focus coordinate ({coordinate:g} {self.coordinate}) lies at or beyond the pole of the "
-                             f"focus law of profile {self.name} ({-1 / law['d_per_unit']:g}); check focus.d_per_unit")
-        return 1000.0 * above / below * (1.0 + self._ripple(coordinate))
+                             f"focus law of profile {self.name} ({-1 / d:g}); check focus.d_per_unit")
+        return 1000.0 * (a + b * coordinate) / (1.0 + d * coordinate) * (1.0 + self._ripple(coordinate))
+
+    def focus_slopes(self, coordinate: float) -> dict[str, float]:
+        """Derivatives of `focus_curve`: by "a", "b", "d" [dioptre per unit of that key] and by the coordinate, "s"."""
+        a, b, d = self._law
+        below, ripple = 1.0 + d * coordinate, 1.0 + self._ripple(coordinate)
+        plain = 1000.0 * (a + b * coordinate) / below
+        by_a = 1000.0 * ripple / below
+        return {"a": by_a, "b": by_a * coordinate, "d": -plain * ripple * coordinate / below,
+                "s": 1000.0 * (b - a * d) / below**2 * ripple + plain * self._ripple(coordinate, 1)}
 
     def fx(self, coordinate: float) -> float:
         """Image distance in pixels at a focus coordinate.  Raises ValueError when the file has no fx polynomial."""
@@ -124,18 +139,30 @@ class LensCurves:
         The nearest measured stop when within 3 %, else pupil_scale interpolated in log f-number.  Raises ValueError
         outside the table.
         """
-        table = self._stops
-        if not table:
-            return None
-        nearest = min(table, key=lambda stop: abs(math.log(stop[0] / f_number)))
-        if abs(nearest[0] / f_number - 1) <= _SAME_STOP:
-            return nearest[1]
-        if not table[0][0] < f_number < table[-1][0]:
+        weights = self.stop_weights(f_number)
+        diameters = dict(self._stops)
+        return sum(weight * diameters[number] for number, weight in weights.items()) if weights else None
+
+    def stop_weights(self, f_number: float) -> dict[float, float]:
+        """Marked f-number -> weight of its diameter in the pupil at `f_number`; {} when the file has no aperture table.
+
+        Raises ValueError as `pupil_diameter` does.
+        """
+        numbers = [stop[0] for stop in self._stops]
+        if not numbers:
+            return {}
+        told = lensfile.section(self.data, "validity").get("f_numbers") or numbers
+        least, most = max(numbers[0], min(told)), min(numbers[-1], max(told))
+        if not least / (1 + _SAME_STOP) <= f_number <= most / (1 - _SAME_STOP):
             raise ValueError(f"f_number ({f_number:g}) is outside the stops that profile {self.name} measured "
-                             f"(f/{table[0][0]:g} to f/{table[-1][0]:g}); use one of them or calibrate this stop")
-        numbers = [stop[0] for stop in table]
-        times = np.interp(math.log(f_number), np.log(numbers), [number * diameter for number, diameter in table])
-        return float(times) / f_number
+                             f"(f/{least:g} to f/{most:g}); use one of them or calibrate this stop")
+        nearest = min(numbers, key=lambda number: abs(math.log(number / f_number)))
+        if abs(nearest / f_number - 1) <= _SAME_STOP or not numbers[0] < f_number < numbers[-1]:
+            return {nearest: 1.0}
+        above = next(k for k, number in enumerate(numbers) if number > f_number)
+        low, high = numbers[above - 1], numbers[above]
+        share = math.log(f_number / low) / math.log(high / low)
+        return {low: (1 - share) * low / f_number, high: share * high / f_number}
 
     def pupil_scale(self, f_number: float) -> float | None:
         """Effective pupil over the engraved one, focal_nominal / f_number; None when the file lacks either."""
@@ -250,14 +277,20 @@ class LensCurves:
         known = [(stop.get("f_number_marked"), stop.get("diameter_eff_mm")) for stop in entries]
         return tuple(sorted((number, diameter * 1e-3) for number, diameter in known if number and diameter))
 
-    def _ripple(self, coordinate):
-        """The natural cubic spline of the focus law, relative; 0 where the file has none."""
+    @property
+    def _law(self):
+        """(a, b, d) of the Moebius law in the units of the file."""
+        law = lensfile.section(self.data, "focus")
+        return tuple(law.get(key) or 0.0 for key in ("a_per_mm", "b_per_mm_per_unit", "d_per_unit"))
+
+    def _ripple(self, coordinate, derivative=0):
+        """The natural cubic spline of the focus law, relative, or its derivative; 0 where the file has none."""
         spline = lensfile.section(self.data, "focus", "spline")
         if not spline.get("knots"):
             return 0.0
         from scipy.interpolate import CubicSpline
 
-        return float(CubicSpline(spline["knots"], spline["rel"], bc_type="natural")(coordinate))
+        return float(CubicSpline(spline["knots"], spline["rel"], bc_type="natural")(coordinate, derivative))
 
 
 def _polynomial(coefficients, at):

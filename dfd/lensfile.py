@@ -1,21 +1,26 @@
 """The LensProfile file: schema 1 of the JSON that calibration writes and everything else reads, checked key by key.
 
 Keys spell their unit (mm, um, px, dpt); conversion to SI happens in dfd.profile.  Unknown keys are kept, an unknown
-major version is refused, null means "not measured".  This page is the contract between `calibration` and `dfd`.
+major version is refused, null means "not measured".  This page and dfd.lensrules are the contract between `calibration`
+and `dfd`; arrays lie in a file beside it, see dfd.lensarrays.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
 from pathlib import Path
 
+import numpy as np
+
+from dfd.lensrules import RULES
+
 SCHEMA = "dfd-lensprofile"
 SCHEMA_VERSION = "1.0.0"
-COORDINATES = ("encoder_step", "bracket_index", "exif_distance_mm", "rail_mm")
-"""What focus.coordinate may be: which number of a frame the focus law is a function of."""
+
+_ROUNDING = 1e-6
+"""Share by which a covariance may miss its laws: numbers are written with few digits."""
 
 _LEAST_KAPPA, _MOST_KAPPA = 0.001, 1.0
 """kappa beyond which a unit was wrong when it was measured."""
@@ -63,11 +68,13 @@ def check(data) -> dict:
     if major != SCHEMA_VERSION.split(".")[0]:
         raise ValueError(f"schema_version ({data.get('schema_version')!r}) is not readable by this dfd, which knows "
                          f"{SCHEMA_VERSION}; update dfd or write the profile again")
-    for key, (test, wanted) in _RULES.items():
+    for key, (test, wanted) in RULES.items():
         for place, value in _find(data, key.split("."), ""):
             if value is not None and not test(value):
                 raise ValueError(f"{place} ({_short(value)}) must be {wanted}")
     _check_spline(section(data, "focus", "spline"))
+    _check_offset(section(data, "field", "focus_offset_dpt"))
+    _check_matrix(section(data, "covariance"))
     _check_grids(section(data, "dual_pixel"))
     _check_warp(section(data, "power_warp"))
     return data
@@ -78,6 +85,40 @@ def section(data: dict, *keys) -> dict:
     for key in keys:
         data = data.get(key) or {}
     return data
+
+
+def is_newer(data: dict) -> bool:
+    """True when a later dfd wrote the file, in a version that only adds keys: those are kept, and not used."""
+    def minor(version):
+        second = str(version).split(".")[1:2]
+        return int(second[0]) if second and second[0].isdigit() else 0
+
+    return minor(data.get("schema_version")) > minor(SCHEMA_VERSION)
+
+
+def check_covariance(names, matrix) -> np.ndarray:
+    """(n, n) float64 covariance of n named numbers; ValueError unless it is symmetric and positive semi-definite.
+
+    Rounding is forgiven: entries to 1e-6 of their standard deviations, eigenvalues of the correlation down to -1e-6.
+    """
+    found = np.asarray(matrix, dtype=float)
+    if found.shape != (len(names), len(names)):
+        raise ValueError(f"covariance.matrix ({' x '.join(map(str, found.shape))}) must have a row and a column for each of "
+                         f"the {len(names)} covariance.names; calibrate again")
+    variance = np.diag(found)
+    if not np.isfinite(found).all() or (variance < 0).any():
+        raise ValueError("covariance.matrix must hold finite numbers with variances of zero or more on its diagonal; "
+                         "calibrate again")
+    scale = np.sqrt(np.where(variance > 0, variance, 1.0))
+    correlation = found / scale / scale[:, None]
+    if np.abs(correlation - correlation.T).max(initial=0) > _ROUNDING:
+        raise ValueError(f"covariance.matrix must be symmetric (entries differ by up to "
+                         f"{np.abs(correlation - correlation.T).max():.2g} of their standard deviations); calibrate again")
+    least = np.linalg.eigvalsh((correlation + correlation.T) / 2).min(initial=0)
+    if least < -_ROUNDING:
+        raise ValueError(f"covariance.matrix must be positive semi-definite (least eigenvalue of the correlation "
+                         f"{least:.2g}); calibrate again")
+    return (found + found.T) / 2
 
 
 def _find(node, keys, place):
@@ -106,103 +147,26 @@ def _short(value) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _positive(value) -> bool:
-    return _number(value) and value > 0
-
-
-def _not_negative(value) -> bool:
-    return _number(value) and value >= 0
-
-
-def _numbers(value) -> bool:
-    return isinstance(value, list) and all(_number(item) for item in value)
-
-
-def _range(value) -> bool:
-    return _numbers(value) and len(value) == 2 and value[0] <= value[1]
-
-
-def _size(value) -> bool:
-    return _numbers(value) and len(value) == 2 and min(value) > 0
-
-
-def _grid(value) -> bool:
-    return (isinstance(value, list) and bool(value) and all(_numbers(row) and row for row in value)
-            and len({len(row) for row in value}) == 1)
-
-
-def _affine(value) -> bool:
-    return _grid(value) and (len(value), len(value[0])) == (2, 3)
-
-
-def _object(value) -> bool:
-    return isinstance(value, dict)
-
-
-def _text(value) -> bool:
-    return isinstance(value, str)
-
-
-_RULES = {
-    **{name: (_object, "an object or null") for name in (
-        "camera", "lens", "validity", "reference", "focus", "projection", "field", "psf", "radiometry", "covariance",
-        "quality", "provenance", "dual_pixel", "dual_pixel.validity", "power_warp")},
-    "camera.make": (_text, "text"),
-    "camera.model": (_text, "text"),
-    "camera.pixel_pitch_um": (_positive, "a positive number [um]"),
-    "lens.make": (_text, "text"),
-    "lens.model": (_text, "text"),
-    "lens.focal_nominal_mm": (_positive, "a positive number [mm]"),
-    "validity.focus_coordinate": (_range, "two numbers, low and high"),
-    "validity.z_from_ep_mm": (_range, "two numbers, near and far [mm]"),
-    "validity.f_numbers": (_numbers, "a list of numbers"),
-    "reference.depth_origin": (lambda value: value == "entrance_pupil", '"entrance_pupil"'),
-    "reference.z_ep_from_sensor_mm": (_object, "an object or null"),
-    "reference.z_ep_from_sensor_mm.poly": (_numbers, "a list of numbers [mm], constant term first"),
-    "focus.coordinate": (lambda value: value in COORDINATES, f"one of {', '.join(COORDINATES)}"),
-    "focus.law": (lambda value: value == "moebius_spline", '"moebius_spline"'),
-    "focus.a_per_mm": (_number, "a number [1/mm]"),
-    "focus.b_per_mm_per_unit": (_number, "a number [1/mm per unit of the coordinate]"),
-    "focus.d_per_unit": (_number, "a number [1 per unit of the coordinate]"),
-    "focus.spline": (_object, "an object or null"),
-    "focus.spline.knots": (_numbers, "a list of numbers [unit of the coordinate]"),
-    "focus.spline.rel": (_numbers, "a list of numbers, relative to the Moebius law"),
-    "projection.fx_px_poly": (_numbers, "a list of numbers [px], constant term first"),
-    "aperture[].f_number_marked": (_positive, "a positive number"),
-    "aperture[].diameter_eff_mm": (_positive, "a positive number [mm]"),
-    "aperture[].diameter_sigma_mm": (_not_negative, "zero or a positive number [mm]"),
-    "radiometry.iso[].iso": (_positive, "a positive number"),
-    "radiometry.iso[].gain_e_per_dn": (_not_negative, "zero or a positive number [e-/DN]"),
-    "radiometry.iso[].read_noise_e": (_not_negative, "zero or a positive number [e-]"),
-    "radiometry.vignetting[].f_number": (_positive, "a positive number"),
-    "radiometry.vignetting[].focus": (_number, "a number [unit of the coordinate]"),
-    "radiometry.vignetting[].poly_r2": (_numbers, "a list of numbers, constant term first"),
-    "power_warp.reference_power_dpt": (_positive, "a positive number [dpt]"),
-    "power_warp.affine": (_affine, "2 rows of 3 numbers [1, 1, px]"),
-    "power_warp.affine_per_dpt": (_affine, "2 rows of 3 numbers [1/dpt, 1/dpt, px/dpt]"),
-    "dual_pixel.kappa_grid": (_grid, "rows of numbers, all of one length (disparity / coc)"),
-    "dual_pixel.focus_dpt_grid": (_grid, "rows of numbers, all of one length [dioptre]"),
-    "dual_pixel.kappa_sigma_grid": (_grid, "rows of numbers, all of one length (disparity / coc)"),
-    "dual_pixel.focus_sigma_dpt_grid": (_grid, "rows of numbers, all of one length [dioptre]"),
-    "dual_pixel.focus_setting_dpt": (_number, "a number [dioptre]"),
-    "dual_pixel.validity.f_number": (_positive, "a positive number"),
-    "dual_pixel.validity.z_from_ep_mm": (_range, "two numbers, near and far [mm]"),
-    "dual_pixel.validity.axis": (lambda value: value in ("x", "y"), '"x" or "y"'),
-    "dual_pixel.validity.pixel_pitch_um": (_positive, "a positive number [um]"),
-    "dual_pixel.validity.size_px": (_size, "two positive numbers, width and height [px]"),
-}
-"""Key -> (test, what a value must be); checked where the key is present and not null."""
-
-
 def _check_spline(spline):
     knots, rel = spline.get("knots") or [], spline.get("rel") or []
     if len(knots) != len(rel) or len(knots) == 1 or any(b <= a for a, b in itertools.pairwise(knots)):
         raise ValueError(f"focus.spline has {len(knots)} knots and {len(rel)} values; it needs none, or two or more "
                          "rising knots with one value each")
+
+
+def _check_offset(offset):
+    terms, coefficients = offset.get("terms") or [], offset.get("coef") or []
+    if len(terms) != len(coefficients):
+        raise ValueError(f"field.focus_offset_dpt has {len(terms)} terms and {len(coefficients)} coefficients; it needs one "
+                         "[dioptre] for each")
+
+
+def _check_matrix(covariance):
+    names, matrix = covariance.get("names"), covariance.get("matrix")
+    if (names is None) != (matrix is None):
+        raise ValueError("covariance needs both names and matrix, or neither; calibrate again")
+    if isinstance(matrix, list):
+        check_covariance(names, matrix)
 
 
 def _check_grids(dual_pixel):

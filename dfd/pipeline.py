@@ -80,10 +80,15 @@ def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None,
     fit, TypeError for a solver that does not take this kind.
     """
     limits = None if near is None and far is None else _limits(capture.scale, near, far, 0.0)
-    row = choose(capture, solver, limits)
-    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=limits,
+    lens, searched = capture.lens_map, _searched(capture, limits)
+    row = choose(capture, solver, searched)
+    result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=searched,
                          progress=None if progress is None else lambda *at: progress("solve", *at))
-    for text in row.remarks(capture, result):
+    told, solved = row.remarks(capture, result), result
+    if lens is not None:
+        result = lens(solved)
+        told += lens.remarks(solved, result)
+    for text in told:
         warnings.warn(text, stacklevel=2)
     return result if limits is None else _within(result, limits)
 
@@ -108,8 +113,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
                          swap=swap, axis=axis, y_scale=y_scale)
     offset = _offset(source, origin)
     limits = None if near is None and far is None else _limits(source.result_scale, near, far, offset)
-    bounds = limits if source.scale == "metric" else None  # what the solver may know of them
     planned = outline(source, reduction_of(source, preview))
+    bounds = _searched(planned, limits)
     row = choose(planned, solver, bounds)
     used = _check_options(source, folder, row.halo(planned, bounds), min_confidence, device, tile, workers, smoothing)
     _check_room(folder, forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=bounds))
@@ -121,13 +126,13 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     prepared = prepare_capture(source, align=align, preview=preview, workers=workers, progress=progress)
     clock.stages |= prepared.timings
     clock.stop()
-    capture, views = prepared.capture, views_of(prepared)
+    capture, views, lens = prepared.capture, views_of(prepared), prepared.capture.lens_map
     result = solve_tiled(capture, row, tile=tile, workers=workers, device=device, limits=bounds,
                          progress=None if progress is None else lambda *at: progress("solve", *at)).numpy()
     remarks, picture = row.remarks(capture, result), result.picture
-    result, told = _held_to_known(source, result, prepared.reduction)
-    confidence = result.trust
-    result = result.keep(confidence >= min_confidence)
+    finished, told = _held_to_known(source, result if lens is None else lens(result, origin=origin), prepared.reduction)
+    confidence = finished.trust
+    result = (finished if lens is None else result).keep(confidence >= min_confidence)  # pictures are as the lens saw them
     clock.stop("solve")
     coordinates = capture.coordinates if isinstance(capture, FocalStack) else None
     intrinsics = _intrinsics(prepared)
@@ -140,6 +145,11 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
         result = _smoothed(result, all_in_focus, smoothing)
     if fill_unknown:
         result = replace(result, values=fill(result.values))
+    solved = result
+    if lens is not None:
+        result = lens(solved, origin=origin)
+        told += lens.remarks(solved, result)
+    measured = None if lens is None else lens.figures(solved, result, origin=origin)
     if limits is not None:
         result = _within(result, limits)
     if keep is not None:
@@ -155,7 +165,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
                     "reduction": prepared.reduction, "tile_px": tile, "workers": workers},
         kept=prepared.kept, gains=tuple(float(gain) for gain in prepared.gains),
         noises=tuple(view.noise for view in views),
-        noise_from=prepared.noise_from,
+        noise_from=prepared.noise_from, lens_map=measured,
         warnings=prepared.warnings + remarks + told + _emptiness(result, 0.0 if row.sparse else _HARDLY), inputs=inputs,
     )
     record = write_results(folder, outcome, force=force, extras=extras)
@@ -173,8 +183,8 @@ def foresee(inputs, folder, *, kind="auto", solver="auto", lens=None, focus_dist
     source = open_source(inputs, kind=kind, lens=lens, focus_distances=focus_distances, reference=reference, side=side,
                          swap=swap, axis=axis, y_scale=y_scale)
     limits = None if near is None and far is None else _limits(source.result_scale, near, far, _offset(source, origin))
-    bounds = limits if source.scale == "metric" else None
     planned = outline(source, reduction_of(source, preview))
+    bounds = _searched(planned, limits)
     row = choose(planned, solver, bounds)
     _check_options(source, folder, row.halo(planned, bounds), 0.0, "cpu", tile, workers, smoothing)
     expected = forecast(source, row, align=align, preview=preview, tile=tile, workers=workers, limits=bounds)
@@ -231,6 +241,13 @@ def _limits(scale, near, far, offset):
         raise ValueError(f"near and far are metres, but this capture has scale {scale}; leave them out, or give the "
                          f"focus distances and the optics{more}")
     return limits_of(near, far, offset)
+
+
+def _searched(capture, limits):
+    """The limits that a solver of a capture may know of: none of a capture that is not metric."""
+    if capture.scale != "metric":
+        return None
+    return limits if capture.lens_map is None else capture.lens_map.searched(limits)
 
 
 def _within(result, limits):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from dfd import lensfile
 from dfd.lenscurves import LensCurves
@@ -51,7 +52,7 @@ class LensProfile(LensCurves):
     @classmethod
     def load(cls, path) -> LensProfile:
         """Read a file.  Raises OSError when missing or broken, ValueError naming file and key when it is wrong."""
-        return cls(lensfile.read(path))
+        return cls(lensfile.read(path), folder=Path(path).parent)
 
     def save(self, path) -> None:
         """Write the profile, unknown keys included; the file is complete or not there.  Raises OSError."""
@@ -70,11 +71,13 @@ class LensProfile(LensCurves):
         try:
             if _variable_power(settings):
                 return self._fixed_sensor(settings)
-            if self.calibrated and self._coordinate(settings) is not None:
-                return self._measured(settings)
-            return self._nominal(settings)
+            return self._nominal(settings) if self.law_coordinate(settings) is None else self._measured(settings)
         except ValueError as error:
             raise ValueError(_named(settings, error)) from error
+
+    def law_coordinate(self, settings: CameraSettings) -> float | None:
+        """The focus coordinate at which `thin_lens` uses the measured focus law; None where it does not."""
+        return None if _variable_power(settings) or not self.calibrated else self._coordinate(settings)
 
     def missing(self, settings: CameraSettings) -> tuple[str, ...]:
         """The capture.toml lines that `thin_lens` still needs, each with its table as a comment; () when it has all."""

@@ -306,4 +306,4 @@ def test_a_wrong_call_is_exit_code_2_and_one_line(call, shoot, tmp_path, monkeyp
 def test_a_csv_is_relative_to_itself(tmp_path):
     (tmp_path / "near").mkdir()
     (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfdistance_m ,folder \r\n0.75 , near \r\n\r\n")  # as spreadsheets write
-    assert find_targets([tmp_path / "t.csv"]) == [(tmp_path / "near", 0.75)]
+    assert find_targets([tmp_path / "t.csv"]) == [Target(tmp_path / "near", 0.75)]

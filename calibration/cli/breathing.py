@@ -48,14 +48,14 @@ def breathing(
 ):
     """Measure breathing, the image scale against the focus coordinate, from a bracket of one still scene."""
     from calibration.board import BOARDS
-    from calibration.bracket import read_bracket
     from calibration.breathing import into_profile, measure_board, measure_scene, profile_scale
+    from calibration.focus_sweep import read_sweep
     from calibration.profiles import new_profile
     from dfd.lensfile import section
     from dfd.profile import LensProfile
 
     target, data = profile_target(output, into)
-    frames = read_bracket(bracket)
+    frames = read_sweep(bracket)
     with Progress() as progress:
         found = measure_scene(frames, progress=progress) if scene else \
             measure_board(frames, BOARDS[board.value], progress=progress)

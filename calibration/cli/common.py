@@ -19,6 +19,22 @@ class Axis(StrEnum):
     Y = "y"
 
 
+class Coordinate(StrEnum):
+    """What a focus coordinate is."""
+
+    ENCODER_STEP = "encoder_step"
+    BRACKET_INDEX = "bracket_index"
+    EXIF_DISTANCE_MM = "exif_distance_mm"
+
+
+class Sheet(StrEnum):
+    """Formats of the target."""
+
+    A4 = "a4"
+    A3 = "a3"
+    LETTER = "letter"
+
+
 _MANY = ("--dark", "--check")
 """Options that take everything up to the next option, as a shell writes it for a pattern of file names."""
 

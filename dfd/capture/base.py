@@ -6,7 +6,8 @@ no data after registration.  Everything is checked here, once, so that solvers m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,12 +49,14 @@ class Capture:
     images   (K, H, W) float32, NumPy or CuPy; kept as a read-only view, never written to
     views    K View
     scale    "metric" (dioptres), "stage" (m along a rail), "steps" (frame index) or "affine" (px)
+    lens_map what a measured lens makes of the finished map, a `dfd.lensmap.LensMap`; None: nothing
     Raises TypeError for another array type or dtype, ValueError for shapes, counts or a scale that do not fit.
     """
 
     images: np.ndarray
     views: tuple[View, ...]
     scale: str = "metric"
+    lens_map: Callable | None = field(default=None, kw_only=True)
 
     kind = "views"
 

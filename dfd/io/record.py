@@ -5,7 +5,10 @@ Schema "dfd-result 1".  A key that has no value is null; infinity is the string 
     schema, created (UTC, ISO 8601), kind, scale {name, unit, quantity, missing: toml lines that make it metric}
     size_px {width, height}, orientation_exif 1..8 of the reference frame (the maps are stored unrotated)
     origin {from: pupil | sensor, offset_m: added to the depth from the entrance pupil}
-    intrinsics_px {fx, fy, cx, cy}; lens {profile, calibrated}; psf {model, core_px};
+    intrinsics_px {fx, fy, cx, cy}; psf {model, core_px};
+    lens {profile, calibrated, grade, valid_depth_m: [near, far] from the pupil, outside_share: of the depths, left unknown,
+    field_dpt {term: coefficient}, axial_dpt: added to inverse depth}; null where the focus law is not in use
+    lens_sigma {median_dpt, variance_share: median share of the lens in sigma^2}, null where the lens states none
     noise {gain_e_per_dn, read_noise_e (as stated), from, used [{gain_e_at_white, read_noise_e, taps} of each used frame]}
     solver {name, parameters}, device, reference_frame (index into frames), side, kappa,
     views {swap, axis, y_scale (height of a pixel over its width), known_depths} of a dual-pixel pair, else null
@@ -53,6 +56,9 @@ VALUE_KEYS = {
 }
 """Field of CameraSettings -> its key, unit included."""
 
+_OF_LENS = ("valid_depth_m", "outside_share", "field_dpt", "axial_dpt")
+"""Figures of a lens map that stand beside its profile's name."""
+
 _STATISTICS = {"stage": ("stage_position_m", "sigma_stage_m"), "steps": ("frame_number", "sigma_frames"),
                "affine": ("value_px", "sigma_px")}
 _PERCENTILES = {"min": 0, "p01": 1, "p05": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "p99": 99, "max": 100}
@@ -76,7 +82,9 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
         "orientation_exif": source.frames[source.reference].orientation,
         "origin": {"from": outcome.origin, "offset_m": outcome.origin_offset},
         "intrinsics_px": intrinsics,
-        "lens": {"profile": source.profile.name, "calibrated": source.profile.calibrated},
+        "lens": {"profile": source.profile.name, "calibrated": source.profile.calibrated, "grade": source.profile.grade,
+                 **{name: (outcome.lens_map or {}).get(name) for name in _OF_LENS}},
+        "lens_sigma": (outcome.lens_map or {}).get("sigma"),
         "psf": {"model": source.psf.model, "core_px": source.psf.core},
         "noise": {"gain_e_per_dn": source.gain_e_per_dn, "read_noise_e": source.read_noise_e, "from": outcome.noise_from,
                   "used": [{"gain_e_at_white": noise.gain, "read_noise_e": noise.read_noise, "taps": noise.taps}

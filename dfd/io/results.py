@@ -65,6 +65,7 @@ class Outcome:
     gains            factor that each frame's brightness was multiplied by; noises: the Noise of each used frame after that,
                      noise_from in words where it comes from
     inputs           (path, sha256) of every file read
+    lens_map         what the measured lens made of the map, `dfd.lensmap.LensMap.figures`; None: nothing
     timings          seconds per stage, in order
     """
 
@@ -88,6 +89,7 @@ class Outcome:
     kept: tuple[int, ...] | None = None
     warnings: tuple[str, ...] = ()
     inputs: tuple[tuple[str, str], ...] = ()
+    lens_map: dict | None = None
 
     def __post_init__(self):
         if self.origin not in ORIGINS:

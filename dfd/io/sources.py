@@ -19,6 +19,7 @@ from dfd.io.mixture import check_alike, check_sizes, check_together, turned_fram
 from dfd.io.names import natural_key
 from dfd.io.scale import decide
 from dfd.io.sidecar import SidecarFrame
+from dfd.lensmap import profile_remarks
 from dfd.profile import LensProfile
 from dfd.psf import Psf
 
@@ -142,7 +143,7 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
         warnings=(*found.warnings, *together, *pair.warnings, *turned_frames(files, order[chosen]),
                   *_not_linear(sidecar, files), *told_profiles([item.path for item in files], linear),
                   *gathered.warnings, *_warnings(merged[:1] if frames[0].half else merged, scale.settings, profile),
-                  *scale.warnings, *noise_warnings),
+                  *scale.warnings, *noise_warnings, *profile_remarks(profile)),
         order=scale.order, field=None if sidecar and sidecar.kappa else profile.dual_pixel_field,
     )
 

@@ -50,8 +50,20 @@ def camera_tables(record) -> list[Html]:
         rows.append(("focus counted from", " or ".join(origins), ""))
     lens = record["lens"]
     rows.append(("lens profile", lens["profile"], "calibrated" if lens["calibrated"] else "not calibrated"))
+    rows += _measured_rows(record)
     rows += [(name, f"{value:.2f} px", "from the optics") for name, value in (record["intrinsics_px"] or {}).items()]
     return [table(rows, head=("in every frame", "value", "source")), _frame_table(record, own)]
+
+
+def _measured_rows(record):
+    """What the measured lens says of sigma and of the depths that it knows; none where it says nothing."""
+    lens, part = record["lens"], record["lens_sigma"]
+    if part:
+        share = f"{part['variance_share']:.0%} of sigma squared"
+        yield "1-sigma of the lens", f"{part['median_dpt']:.2g} dioptre", share
+    if lens["valid_depth_m"]:
+        near, far = (float(limit) for limit in lens["valid_depth_m"])
+        yield "lens measured at", f"{near:.3g} to {far:.3g} m", f"{lens['outside_share']:.1%} of the depths lay outside"
 
 
 _NOISE = (("gain_e_per_dn", "gain", "e\N{MINUS SIGN}/DN"), ("read_noise_e", "read noise", "e\N{MINUS SIGN}"))
