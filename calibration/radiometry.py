@@ -239,5 +239,13 @@ def _entry(result, raw):
         "iso": result.iso, "gain_e_per_dn": transfer.gain_e_per_dn, "read_noise_e": transfer.read_noise_e, "prnu_pct": None,
         "sigma": {"gain_e_per_dn": transfer.gain_sigma, "read_noise_e": transfer.read_noise_sigma},
         "file_format": "raw" if raw else "tiff", "chi2_dof": round(transfer.chi2_dof, 3),
+        "photon_transfer": _points(result),
         "pairs": {"flat": len(result.flats), "dark": len(result.darks), "rejected": len(result.rejected)},
     }
+
+
+def _points(result):
+    """Brightness and variance of every plane of every pair, six digits each; darks lie at zero."""
+    pairs = (*result.flats, *result.darks)
+    return {name: [float(f"{value:.6g}") for pair in pairs for value in values(pair)]
+            for name, values in (("level_dn", lambda pair: pair.level), ("variance_dn2", lambda pair: pair.variance))}

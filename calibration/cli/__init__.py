@@ -11,6 +11,7 @@ from calibration.cli.breathing import breathing
 from calibration.cli.common import spread
 from calibration.cli.dual_pixel import dual_pixel
 from calibration.cli.noise import noise
+from calibration.cli.report import report
 from dfd.console import say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -18,6 +19,7 @@ app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=Tr
 app.command()(noise)
 app.command("dual-pixel")(dual_pixel)
 app.command()(breathing)
+app.command()(report)
 
 
 def _version(wanted: bool):
