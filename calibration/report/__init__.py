@@ -5,7 +5,8 @@
     gates          what makes a profile good enough, and the sentences where it is not
     numbers        the table
     plots          curves of the focus calibration;   pictures   fields, kernels, photon transfer, vignetting
-    sections       which plots and tables stand under which heading;   document   HTML and PDF
+    sections       which plots and tables stand under which heading;   summary   what stands above them
+    document       the file: HTML;   paper   PDF
 """
 
 from calibration.report.document import write_report

@@ -10,6 +10,9 @@ from calibration.report.profile_data import ProfileData
 from calibration.stack_noise import METHOD
 
 _MINUS, _PLUS_MINUS = "\N{MINUS SIGN}", "\N{PLUS-MINUS SIGN}"
+HEAD = ("", "value", "1-sigma", "unit")
+"""What the columns of the table are."""
+
 _UNITS = {"encoder_step": "step", "bracket_index": "frame", "exif_distance_mm": "mm", "rail_mm": "mm"}
 _TERMS = {"x": "tilt, right less left edge (x)", "y": "tilt, bottom less top (y)", "r2": "curvature (r\N{SUPERSCRIPT TWO})",
           "r4": "curvature (r\N{SUPERSCRIPT FOUR})"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -14,6 +15,7 @@ _FONT = 9.0
 _NODES = 81
 _MOST_KERNELS = 24
 _DASHES = ("-", "--", "-.", ":")
+_COLOURS = (LINE, ACCENT, "#2f8f5b", "#8a4fa3")
 
 
 def draw_field(figure, report: ProfileData):
@@ -24,12 +26,13 @@ def draw_field(figure, report: ProfileData):
     axes = dress(figure.add_axes((0.12, 0.15, 0.7, 0.8)), "x from the middle [px]", "y from the middle, down [px]")
     reach = max(float(np.abs(offset).max()), 1e-3)
     shown = axes.pcolormesh(x, y, offset, cmap="RdBu_r", vmin=-reach, vmax=reach, shading="gouraud", rasterized=True)
-    lines = axes.contour(x, y, offset, levels=7, colors=INK, linewidths=0.6, alpha=0.6)
+    lines = axes.contour(x, y, offset, levels=6, colors=INK, linewidths=0.6, alpha=0.6)
     axes.clabel(lines, fontsize=7.5, fmt="%.3g")
     data = report.focus_data
     if data is not None:
-        places = np.unique(np.round(data.place / 40) * 40, axis=0)
-        axes.plot(*places.T, ".", color=INK, markersize=1.2, alpha=0.45)
+        cell = report.half_diagonal / 24
+        places = cell * np.unique(np.round(data.place / cell), axis=0)
+        axes.plot(*places.T, ".", color=INK, markersize=1.6, alpha=0.4)
     axes.set_xlim(-width / 2, width / 2)
     axes.set_ylim(height / 2, -height / 2)
     axes.set_aspect("equal")
@@ -61,12 +64,12 @@ def draw_photon_transfer(figure, report: ProfileData):
     axes = dress(figure.add_axes((0.13, 0.15, 0.83, 0.8)), "brightness above black [DN]",
                  "variance of a pixel [DN\N{SUPERSCRIPT TWO}]")
     entries = [entry for entry in report.section("radiometry").get("iso") or [] if entry.get("photon_transfer")]
-    for entry, dash, colour in zip(entries, _DASHES, (LINE, ACCENT, "#2f8f5b", "#8a4fa3"), strict=False):
+    for entry, dash, colour in zip(entries, itertools.cycle(_DASHES), itertools.cycle(_COLOURS), strict=False):
         points = entry["photon_transfer"]
         level, variance = np.array(points["level_dn"]), np.array(points["variance_dn2"])
         bright = level > 0
         axes.loglog(level[bright], variance[bright], "o", color=colour, markersize=3, alpha=0.7)
-        dense = np.geomspace(max(level[bright].min() / 3, 0.3), level.max() * 1.2, 129)
+        dense = np.geomspace(level[bright].min() / 100, level.max() * 1.2, 129)
         gain, read = entry["gain_e_per_dn"], entry["read_noise_e"]
         axes.loglog(dense, dense / gain + (read / gain) ** 2, dash, color=colour, linewidth=1.5,
                     label=f"ISO {entry['iso']:g}: {gain:.3g} e\N{MINUS SIGN}/DN, {read:.3g} e\N{MINUS SIGN}")
@@ -81,10 +84,11 @@ def draw_vignetting(figure, report: ProfileData):
     """Brightness against the distance from the middle, one curve per stop and focus."""
     axes = dress(figure.add_axes((0.12, 0.15, 0.84, 0.8)), "distance from the middle, 1 = corner", "brightness, middle = 1")
     radius = np.linspace(0, 1, 65)
-    for entry, dash in zip(report.section("radiometry").get("vignetting") or [], _DASHES * 8, strict=False):
+    curves = report.section("radiometry").get("vignetting") or []
+    for entry, dash, colour in zip(curves, itertools.cycle(_DASHES), itertools.cycle(_COLOURS), strict=False):
         at = "" if entry.get("focus") is None else f", focus {entry['focus']:.4g}"
-        axes.plot(radius, np.polynomial.polynomial.polyval(radius**2, entry["poly_r2"]), dash, linewidth=1.6,
-                  label=f"f/{entry['f_number']:g}{at}")
+        axes.plot(radius, np.polynomial.polynomial.polyval(radius**2, entry["poly_r2"]), dash, color=colour,
+                  linewidth=1.6, label=f"f/{entry['f_number']:g}{at}")
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     told(axes)
@@ -101,7 +105,7 @@ def draw_kernels(figure, report: ProfileData):
         row, column = divmod(place, columns)
         for part, values in enumerate((kernels[index],) if fitted is None else (kernels[index], fitted[index])):
             top = 1 - (row + (part + 1) * 0.86 / parts + 0.02) / rows
-            axes = figure.add_axes((0.02 + 0.96 * column / columns, top, 0.9 / columns, 0.82 / parts / rows))
+            axes = figure.add_axes((0.04 + 0.96 * column / columns, top, 0.84 / columns, 0.82 / parts / rows))
             axes.imshow(values, cmap="magma", vmin=0, vmax=float(np.max(kernels[index])) or 1.0)
             axes.set_xticks([])
             axes.set_yticks([])
@@ -117,7 +121,7 @@ def _kernel_names(report, count):
     parts = [[] for _ in range(count)]
     for index in range(count):
         if place is not None:
-            parts[index].append(f"{place[index][0]:+.0f}, {place[index][1]:+.0f} px")
+            parts[index].append(f"{place[index][0]:+.0f}, {place[index][1]:+.0f}")
         if coc is not None:
-            parts[index].append(f"coc {coc[index]:+.3g} px")
+            parts[index].append(f"coc {coc[index]:+.1f}")
     return ["\n".join(words).replace("-", "\N{MINUS SIGN}") for words in parts]

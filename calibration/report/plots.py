@@ -100,7 +100,7 @@ def draw_law(figure, report: ProfileData):
 
 def _about_zero(axes, values):
     """Limits that hold 98 % of the values and a margin."""
-    reach = 1.4 * float(np.percentile(np.abs(values), 98)) if len(values) else 1.0
+    reach = 1.9 * float(np.percentile(np.abs(values), 98)) if len(values) else 1.0
     axes.set_ylim(-max(reach, 1e-6), max(reach, 1e-6))
 
 
@@ -136,15 +136,21 @@ def draw_pupils(figure, report: ProfileData):
     axes = dress(figure.add_axes((0.12, 0.15, 0.84, 0.8)), "marked f-number", "entrance pupil [mm]")
     axes.errorbar(number, diameter, sigma, fmt="o", color=ACCENT, markersize=5, capsize=3, label="measured, 1-sigma")
     focal = report.profile.focal_nominal
-    low, high = number.min() / 1.12, number.max() * 1.12
+    low, high = number.min() / 1.12, number.max() * 1.5
     if focal:
         dense = np.geomspace(low, high, 65)
         axes.plot(dense, 1e3 * focal / dense, color=LINE, linewidth=1.4, label=f"{1e3 * focal:g} mm / f-number")
+    for stop, width, spread in stops:
+        off = ""
+        if focal:
+            off = f", {100 * (width * stop / (1e3 * focal) - 1):+.1f} \N{PLUS-MINUS SIGN} {100 * spread / width:.1f} %"
+        axes.annotate(f"{width:.2f} mm{off}".replace("-", "\N{MINUS SIGN}"), (stop, width), (6, 6),
+                      textcoords="offset points", fontsize=_FONT - 1, color=INK)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
     axes.set_xticks(number, [f"{value:g}" for value in number])
     axes.set_xticks([], minor=True)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.25 * diameter.max())
     told(axes)
 
 

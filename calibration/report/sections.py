@@ -9,6 +9,9 @@ from calibration.report import numbers, pictures, plots
 from calibration.report.expected import BLUR_ERROR, DEPTHS, expect
 from calibration.report.profile_data import ProfileData
 
+WIDTH, DENSITY = 620, 2
+"""px that a plot is wide, and of the picture for each of them."""
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -62,7 +65,8 @@ def _sigma_table(report, near, far):
     if found is None:
         return ()
     rows = [(f"{depth:g} m", "unknown" if found.lens is None else f"{1e3 * found.lens[k]:.2g}",
-             f"{1e3 * found.image[k]:.2g}", f"{1e3 * found.total[k]:.2g}", numbers.percent(found.total[k], depth)) for k, depth in enumerate(inside)]
+             f"{1e3 * found.image[k]:.2g}", f"{1e3 * found.total[k]:.2g}",
+             numbers.percent(found.total[k], depth)) for k, depth in enumerate(inside)]
     return head, *rows
 
 
@@ -117,12 +121,12 @@ def _field(report):
     title, drawn, missing = "Focus over the picture and colour", [], []
     if report.section("field", "focus_offset_dpt").get("coef"):
         drawn.append(Plot(lambda figure: pictures.draw_field(figure, report), "Focus over the picture,",
-                          "less that in the middle; positive = nearer. Dots: where edges were measured.", 0.66))
+                          "less that in the middle; positive = nearer. Dots: where edges were measured.", 0.6))
     else:
         missing.append(_missing("Field curvature", "focus"))
     if report.section("field", "axial_colour_dpt").get("R") is not None:
         drawn.append(Plot(lambda figure: pictures.draw_colour(figure, report), "Axial colour:",
-                          "where red and blue focus, relative to green.", 0.66))
+                          "where red and blue focus, relative to green.", 0.6))
     else:
         missing.append(_missing("Axial colour", "focus (with RAW or colour files)"))
     return Part(title, tuple(drawn), missing=tuple(missing))
@@ -134,8 +138,8 @@ def _psf(report):
         return Part(title, missing=(_missing("The PSF", "psf"),))
     count = len(report.arrays["psf/kernels"])
     said = "measured above, fitted below, on one scale" if "psf/fitted" in report.arrays else "measured"
-    return Part(title, (Plot(lambda figure: pictures.draw_kernels(figure, report), "Kernels",
-                             f"of {count} places and blurs: {said}.", 0.62),))
+    caption = f"of {count} places [px from the middle] and blurs [px, + = nearer than focus]: {said}."
+    return Part(title, (Plot(lambda figure: pictures.draw_kernels(figure, report), "Kernels", caption, 0.62),))
 
 
 def _radiometry(report):
