@@ -88,7 +88,7 @@ def profile() -> dict:
         "camera": {"make": "Acme", "model": "M1", "pixel_pitch_um": 6.0, "raw_size_px": list(SIZE)},
         "lens": {"make": "Acme", "model": "50 mm f/1.8", "focal_nominal_mm": 50},
         "validity": {"z_from_ep_mm": [650.0, 2500.0], "f_numbers": list(PUPILS), "c_abs_px": [0, 45],
-                     "focus_coordinate": [min(steps) - 110, max(steps) + 110]},
+                     "focus_coordinate": [min(steps) - 150, max(steps) + 150]},
         "reference": {"depth_origin": "entrance_pupil", "z_ep_from_sensor_mm": {"poly": [1e3 * HEIGHT], "sigma": 0.7},
                       "channel": "G"},
         "focus": {"coordinate": "encoder_step", "law": "moebius_spline", "a_per_mm": LAW["a"], "b_per_mm_per_unit": LAW["b"],

@@ -1,4 +1,4 @@
-"""The report as a file: one HTML page, header with grade and gates, the parts, the table of every number; or a PDF of them."""
+"""The report as a file: one HTML page, header with grade and gates, the parts, the table of every number; or a PDF."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def draw_law(figure, report: ProfileData):
     if jitter:
         band = 1e3 * jitter * np.abs(np.gradient(report.law, report.coordinates))
         lower.fill_between(report.coordinates, -band, band, color=LINE, alpha=0.18, linewidth=0, label="jitter, 1-sigma")
-        told(lower, loc="upper right", ncols=2, borderpad=0.1)
+        told(lower, loc="lower right", bbox_to_anchor=(1.0, 0.98), borderpad=0.0)
     lower.axhline(0, color=LINE, linewidth=1)
     told(upper)
 

@@ -121,7 +121,7 @@ def _points(report: ProfileData, data: FocusData) -> Points:
         there = depth[frame] + data.board[edges] @ data.tilt[frame]
         offset = report.offset(data.place[edges], report.half_diagonal)
         away = 1 / there - law[frame] - offset
-        signed = np.where(away >= 0, 1, -1) * data.coc[edges]
+        signed = np.sign(away) * data.coc[edges]  # NaN beyond the ends of the law
         middle = signed + rate * (1 / depth[frame] - 1 / there + offset)
         centre, spread = _median(middle)
         rows.append((centre, spread, 1 / depth[frame] - centre / rate))

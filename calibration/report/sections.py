@@ -59,14 +59,15 @@ def _expected(report):
 
 
 def _sigma_table(report, near, far):
-    inside = [depth for depth in DEPTHS if near <= depth <= far]
-    found = expect(report, inside) if inside else None
-    head = ("depth", "lens [mm]", "image [mm]", "both [mm]", "of depth")
-    if found is None:
-        return ()
-    rows = [(f"{depth:g} m", "unknown" if found.lens is None else f"{1e3 * found.lens[k]:.2g}",
-             f"{1e3 * found.image[k]:.2g}", f"{1e3 * found.total[k]:.2g}",
-             numbers.percent(found.total[k], depth)) for k, depth in enumerate(inside)]
+    head, rows = ("depth", "lens [mm]", "image [mm]", "both [mm]", "of depth"), []
+    for depth in DEPTHS:
+        if not near <= depth <= far:
+            rows.append((f"{depth:g} m", "", "", "", "not measured"))
+            continue
+        found = expect(report, [depth])
+        lens = "unknown" if found.lens is None else f"{1e3 * found.lens[0]:.2g}"
+        rows.append((f"{depth:g} m", lens, f"{1e3 * found.image[0]:.2g}", f"{1e3 * found.total[0]:.2g}",
+                     numbers.percent(found.total[0], depth)))
     return head, *rows
 
 
