@@ -6,6 +6,7 @@ lost is left out and named.  A second pass measures blur with the core that the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.board import Board
+from calibration.core import FAR, FIRST, MOST, Bracket
 from calibration.detection import find_board, follow_board
 from calibration.edges import EdgeFits, measure_edges, measure_widths
 from calibration.measurements import CHANNELS
@@ -24,8 +26,8 @@ from dfd.io.raw import read_mosaic
 _TRIED = 3
 """Sharpest frames in which the board's ids are looked for."""
 
-_SHARP = 3.0
-"""Blur [px] below which a frame tells the core."""
+_BESIDE = 6
+"""Frames about best focus, blurred by some px, that tell where focus is."""
 
 _LUMINANCE = np.array([0.25, 0.5, 0.25], np.float32)
 
@@ -102,21 +104,28 @@ def follow(paths, board: Board, *, read: Callable = read_planes, progress=None) 
     return Followed(tuple(views), tuple(why), first)
 
 
-def widths(planes: Planes, view: BoardView, board: Board) -> EdgeFits:
-    """Widths of the edges of a sharp frame's green pixels, as one Gaussian each."""
-    image, mask = planes.channels[1]
-    return measure_widths(image, view, board, width=max(0.5, np.hypot(0.6, view.coc / 4)), mask=mask)
+def sharp_edges(paths, coordinates, followed: Followed, board: Board) -> Bracket:
+    """What a bracket tells of the core: widths of the edges in its sharp frames, blur in the next ones on both sides."""
+    count = len(board.edges)
+    coc, width, sigma = (np.full((len(paths), count), np.nan) for _ in range(3))
+    blur = np.array([np.nan if view is None else view.coc for view in followed.views])
+    far = [index for index in np.argsort(blur) if FAR[0] <= blur[index] <= FAR[1]][:_BESIDE]
+    for index in (*np.flatnonzero(blur < MOST + 1), *far):
+        image, mask = read_planes(paths[index]).channels[1]
+        view, sharp = followed.views[index], blur[index] < MOST + 1
+        fits = measure_widths(image, view, board, width=math.hypot(FIRST, blur[index] / 4), mask=mask) if sharp else \
+            measure_edges(image, view, board, core=FIRST, coc=blur[index], mask=mask)
+        if sharp:
+            width[index], sigma[index] = (np.where(fits.ok, values / 4, np.nan) for values in (fits.coc, fits.sigma))
+        else:
+            coc[index] = np.where(fits.ok, fits.coc, np.nan)
+    return Bracket(np.asarray(coordinates, float), coc, width, sigma)
 
 
 def blurs(planes: Planes, view: BoardView, board: Board, *, core: float) -> dict[int, EdgeFits]:
     """Channel -> blur of the edges of one frame."""
     return {channel: measure_edges(image, view, board, core=core, coc=max(view.coc, 0.5), mask=mask)
             for channel, (image, mask) in planes.channels.items()}
-
-
-def is_sharp(view: BoardView | None) -> bool:
-    """The board is sharp enough in a frame to tell the core of the PSF."""
-    return view is not None and view.coc < _SHARP
 
 
 def _of_mosaic(values, pattern):

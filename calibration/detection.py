@@ -29,7 +29,7 @@ _FLOOR = 0.004
 """px: what a place is never known better than, for the weights."""
 
 _OUTLIER = 4.0  # times the expected error
-_LEAST_SHARE, _LEAST_POINTS = 0.4, 12
+_LEAST_SHARE, _LEAST_POINTS = 0.4, 8
 _LEAST_GAIN = 0.3  # of the median
 _LOST_RMS = 0.02  # squares: above, what was matched is not the board
 
@@ -181,12 +181,19 @@ def _view(board, mapping, points, matches, coc):
 
 def _enough(good, board, mapping, coc):
     """Refuse a board of which too little is seen."""
-    every, square = len(board.corners) + len(board.dots), board.square * mapping.density
+    square = board.square * mapping.density
+    every = _inside(mapping, np.concatenate([board.corners, board.dots]), square / 4)
     least = max(_LEAST_POINTS, math.ceil(_LEAST_SHARE * every))
     if int(good.sum()) < least:
         raise ValueError(f"board lost: {int(good.sum())} of {every} corners and dots agree with where it is expected, at least "
                          f"{least} are needed; a blur of {coc:.0f} px on squares of {square:.0f} px is too wide, or the board "
                          "moved or left the picture")
+
+
+def _inside(mapping, points, margin):
+    """How many places of the board lie in the picture, `margin` px and more from its rim."""
+    away = np.abs(mapping.project(points) - mapping.centre)
+    return int((away <= np.array(mapping.centre) + 0.5 - margin).all(axis=1).sum())
 
 
 def _better_coc(matches, coc, square):

@@ -54,6 +54,10 @@ def _markers(picture, factor, board):
 
     settings = cv2.aruco.DetectorParameters()
     settings.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
+    settings.minMarkerPerimeterRate = 0.01  # modules of 3 px, as a far board has them
+    settings.adaptiveThreshWinSizeMax, settings.adaptiveThreshWinSizeStep = 45, 6
+    settings.perspectiveRemovePixelPerCell = 8
+    settings.errorCorrectionRate = 1.0  # a marker read wrongly does not lie where its id belongs
     detector = cv2.aruco.ArucoDetector(cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50), settings)
     corners, ids, _ = detector.detectMarkers(picture)
     if ids is None:

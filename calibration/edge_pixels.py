@@ -45,27 +45,28 @@ def project(view_matrix, points):
     return moved[:, :2] / moved[:, 2:]
 
 
-def board_edges(view_matrix, board: Board) -> BoardEdges:
-    """Every edge of `board.edges` through the (3, 3) `view_matrix`, board m -> px.
+def board_edges(view, board: Board) -> BoardEdges:
+    """Every edge of `board.edges` through a view: a (3, 3) matrix board m -> px, or a Mapping or BoardView with distortion.
 
     Raises ValueError for a matrix of another shape, that is not finite, or that mirrors the board.
     """
-    matrix = np.asarray(view_matrix, float)
+    matrix = np.asarray(getattr(view, "matrix", view), float)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-        raise ValueError(f"view_matrix (shape {matrix.shape}) must be a finite 3 x 3 matrix from board metres to px; was "
+        raise ValueError(f"view (matrix of shape {matrix.shape}) must be a finite 3 x 3 matrix from board metres to px; was "
                          "the board found?")
     if np.linalg.det(matrix) * matrix[2, 2] <= 0:
-        raise ValueError(f"view_matrix (determinant {np.linalg.det(matrix):.3g}) shows the board mirrored, it must be "
+        raise ValueError(f"view (determinant {np.linalg.det(matrix):.3g}) shows the board mirrored, it must be "
                          "positive; x runs right and y down on the board and in the image")
     ends = board.edges
     centre = ends.mean(axis=1)
     along = ends[:, 1] - ends[:, 0]
     aside = np.stack([along[:, 1], -along[:, 0]], axis=1) * CLEAR  # to the white: y points down
-    first, second, middle = (project(matrix, points) for points in (ends[:, 0], ends[:, 1], centre))
+    seen = view.project if hasattr(view, "project") else lambda points: project(matrix, points)
+    first, second, middle = (seen(points) for points in (ends[:, 0], ends[:, 1], centre))
     way = second - first
     way /= np.hypot(*way.T)[:, None]
     white = np.stack([way[:, 1], -way[:, 0]], axis=1)
-    room = [np.abs(_dot(project(matrix, centre + side * aside) - middle, white)) for side in (-1, 1)]
+    room = [np.abs(_dot(seen(centre + side * aside) - middle, white)) for side in (-1, 1)]
     reach = [np.abs(_dot(end - middle, way)) for end in (first, second)]
     return BoardEdges(middle, centre, way, white, np.minimum(*reach), np.minimum(*room))
 

@@ -56,26 +56,26 @@ class EdgeFits:
     noise: Noise
 
 
-def measure_edges(image, view_matrix, board: Board, *, core: float, coc, mask=None, noise: Noise | None = None) -> EdgeFits:
+def measure_edges(image, view, board: Board, *, core: float, coc, mask=None, noise: Noise | None = None) -> EdgeFits:
     """Measure the blur of every edge of `board.edges`.
 
     image         (H, W) float32, linear, 0 = black, 1 = white, NaN where unknown; of a RAW file the mosaic itself
-    view_matrix   (3, 3) homogeneous, board m -> px of the image, good to about 1 px
+    view          BoardView or Mapping, or (3, 3) homogeneous, board m -> px of the image, good to about 1 px
     core          std [px] of the Gaussian core of the profile
     coc           first guess of the blur's diameter [px], a number or (n,); 5 px or a third off is good enough
     mask          (2, 2) bool, which pixels of every 2 x 2 cell belong to the channel; None = all
     noise         of a pixel; None: estimated from what the fits leave over
     Raises ValueError for an image that is not (H, W), a mask without pixels, and guesses that are not positive numbers.
     """
-    return _measure(image, board_edges(view_matrix, board), core, coc, mask, noise, "disc")
+    return _measure(image, board_edges(view, board), core, coc, mask, noise, "disc")
 
 
-def measure_widths(image, view_matrix, board: Board, *, width: float, mask=None, noise: Noise | None = None) -> EdgeFits:
+def measure_widths(image, view, board: Board, *, width: float, mask=None, noise: Noise | None = None) -> EdgeFits:
     """As `measure_edges` with a Gaussian alone: coc and sigma are FOUR times its std [px], coc^2 / 16 its variance.
 
     width   first guess of the std [px].  Fit for sharp frames only: a disc of 4 px and more is no Gaussian.
     """
-    return _measure(image, board_edges(view_matrix, board), 0.0, 4 * width, mask, noise, "gaussian")
+    return _measure(image, board_edges(view, board), 0.0, 4 * width, mask, noise, "gaussian")
 
 
 def _measure(image, edges: BoardEdges, core, coc, mask, noise, blur) -> EdgeFits:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.board import Board
-from calibration.bracket import blurs, follow, is_sharp, read_planes, widths
-from calibration.edges import measure_core
+from calibration.bracket import blurs, follow, read_planes, sharp_edges
+from calibration.core import measure_core
 from calibration.focus_fit import FocusFit, Priors, fit_focus
 from calibration.holdout import HoldOut, hold_out
 from calibration.measurements import FocusData
@@ -103,13 +103,12 @@ def _follow_all(shoot, board, workers, progress):
         for indices in _brackets(shoot, station):
             paths = [shoot.shots[index].path for index in indices]
             views = follow(paths, board, progress=told)
-            sharp = [(shoot.shots[index].coordinate, widths(read_planes(shoot.shots[index].path), view, board))
-                     for index, view in zip(indices, views.views, strict=True) if is_sharp(view)]
-            found.append((indices, views, sharp))
+            coordinates = np.array([shoot.shots[index].coordinate for index in indices])
+            found.append((indices, views, sharp_edges(paths, coordinates, views, board)))
         return found
 
     results = [item for station in _stations(one, len(shoot.stations), workers) for item in station]
-    return [(indices, views) for indices, views, _ in results], _core([sharp for _, _, sharp in results])
+    return [(indices, views) for indices, views, _ in results], measure_core([bracket for _, _, bracket in results])
 
 
 def _brackets(shoot, station):
@@ -123,23 +122,6 @@ def _brackets(shoot, station):
             raise ValueError(f"{shot.path.parent}: {len(members)} frames at f/{shot.f_number:g}, at least {_LEAST_FRAMES} are "
                              "needed around best focus (13 are good)")
     return lists
-
-
-def _core(brackets):
-    """(core, sigma) [px]: the median over brackets of the width at best focus."""
-    found = []
-    for sharp in brackets:
-        if len(sharp) < 3:
-            continue
-        core = measure_core([coordinate for coordinate, _ in sharp], [fits for _, fits in sharp])
-        if core is not None:
-            found.append(core)
-    if not found:
-        raise ValueError("no bracket has three frames within 3 px of best focus, so the sharpness of the lens is unknown; take "
-                         "focus steps of at most 2 px of blur near the sharpest frame")
-    values = np.array([value for value, _ in found])
-    spread = 1.4826 * np.median(np.abs(values - np.median(values))) / math.sqrt(len(values))
-    return float(np.median(values)), float(max(spread, np.median([sigma for _, sigma in found]) / math.sqrt(len(values))))
 
 
 def _measure_all(shoot, board, followed, core, workers, progress):

@@ -10,12 +10,14 @@ import typer
 from calibration.cli.breathing import breathing
 from calibration.cli.common import spread
 from calibration.cli.dual_pixel import dual_pixel
+from calibration.cli.focus import focus
 from calibration.cli.noise import noise
 from calibration.cli.report import report
 from dfd.console import say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Measure a lens and a camera for metric depth from defocus; writes a LensProfile (JSON).")
+app.command()(focus)
 app.command()(noise)
 app.command("dual-pixel")(dual_pixel)
 app.command()(breathing)
