@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,9 @@ from calibration.noise import (
     measure_pair,
 )
 from calibration.patches import ROI, Patch, file_black, find_files, pair_up, read_patch
-from dfd import __version__
+from calibration.profiles import new_profile
 from dfd.io.integrity import sha256
-from dfd.lensfile import SCHEMA, SCHEMA_VERSION, section
+from dfd.lensfile import section
 
 LEAST_PAIRS = 3
 LEAST_SPAN = 2.0
@@ -214,7 +213,7 @@ def into_profile(shoot: NoiseShoot, data: dict | None = None) -> dict:
 
     Entries of the same ISO are replaced, everything else is kept.  Raises ValueError for a profile of another camera.
     """
-    data = new_profile(shoot) if data is None else copy.deepcopy(data)
+    data = new_profile(shoot, shoot.size) if data is None else copy.deepcopy(data)
     other = section(data, "camera").get("model")
     if other and shoot.model and other != shoot.model:
         raise ValueError(f"the profile is of camera {other}, the flats are of {shoot.model}; write another file with -o")
@@ -234,22 +233,19 @@ def into_profile(shoot: NoiseShoot, data: dict | None = None) -> dict:
     return data
 
 
-def new_profile(shoot) -> dict:
-    """A LensProfile file that holds nothing but its camera: make, model and size (H, W) [px] of `shoot`."""
-    return {
-        "schema": SCHEMA, "schema_version": SCHEMA_VERSION,
-        "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "tool": {"name": "dfd-calibrate", "version": __version__},
-        "camera": {"make": shoot.make, "model": shoot.model, "raw_size_px": [shoot.size[1], shoot.size[0]]},
-        "provenance": {"grade": "C nominal (EXIF)"},
-    }
-
-
 def _entry(result, raw):
     transfer = result.transfer
     return {
         "iso": result.iso, "gain_e_per_dn": transfer.gain_e_per_dn, "read_noise_e": transfer.read_noise_e, "prnu_pct": None,
         "sigma": {"gain_e_per_dn": transfer.gain_sigma, "read_noise_e": transfer.read_noise_sigma},
         "file_format": "raw" if raw else "tiff", "chi2_dof": round(transfer.chi2_dof, 3),
+        "photon_transfer": _points(result),
         "pairs": {"flat": len(result.flats), "dark": len(result.darks), "rejected": len(result.rejected)},
     }
+
+
+def _points(result):
+    """Brightness and variance of every plane of every pair, six digits each; darks lie at zero."""
+    pairs = (*result.flats, *result.darks)
+    return {name: [float(f"{value:.6g}") for pair in pairs for value in values(pair)]
+            for name, values in (("level_dn", lambda pair: pair.level), ("variance_dn2", lambda pair: pair.variance))}

@@ -29,7 +29,7 @@ OWNERS = {
     "exifread": ("dfd/io/exif.py",),
     "tifffile": ("dfd/io/images.py", "dfd/io/dng.py"),
     "cv2": ("dfd/imaging.py", "dfd/io/images.py", "dfd/prepare.py", "dfd/prepare/", "calibration/"),
-    "matplotlib": ("dfd/report/", "calibration/report.py", "calibration/targets.py"),
+    "matplotlib": ("dfd/report/", "calibration/report/", "calibration/targets.py"),
     "trimesh": ("dfd/io/points.py",),
     "h5py": ("dfd/io/lightfield.py",),
     "dask": ("dfd/cluster.py",),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from calibration.cli.breathing import breathing
 from calibration.cli.common import spread
 from calibration.cli.dual_pixel import dual_pixel
 from calibration.cli.focus import focus
@@ -14,6 +15,7 @@ from calibration.cli.noise import noise
 from calibration.cli.target import target
 from calibration.cli.simulate import simulate
 from calibration.cli.psf import psf
+from calibration.cli.report import report
 from dfd.console import say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
@@ -24,6 +26,8 @@ app.command()(target)
 app.command()(simulate)
 app.command("dual-pixel")(dual_pixel)
 app.command()(psf)
+app.command()(breathing)
+app.command()(report)
 
 
 def _version(wanted: bool):
