@@ -12,10 +12,10 @@ from calibration.cli.common import spread
 from calibration.cli.dual_pixel import dual_pixel
 from calibration.cli.focus import focus
 from calibration.cli.noise import noise
-from calibration.cli.target import target
-from calibration.cli.simulate import simulate
 from calibration.cli.psf import psf
 from calibration.cli.report import report
+from calibration.cli.simulate import simulate
+from calibration.cli.target import target
 from dfd.console import say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
