@@ -153,7 +153,7 @@ def _sheet_legend(figure, board, sheet):
     left, right, bottom = _EDGE + 4, width - _EDGE - 4 - BAR, height - _EDGE
     _bar(figure, sheet, np.array([right, bottom - 3.2]), np.array([1.0, 0.0]))
     _bar(figure, sheet, np.array([left, height / 2 + BAR / 2 - 12]), np.array([0.0, -1.0]))
-    for index, text in enumerate(("both bars must measure 100.0 mm from tick to tick;", "else pass --print-scale MEASURED/100")):
+    for index, text in enumerate(("both bars must measure 100.0 mm, tick to tick;", "else pass --print-scale MEASURED/100")):
         _write(figure, sheet, (right + BAR / 2, bottom - 6.3 - _LINE * (1 - index)), text, ha="center")
     top = bottom - _LINE * (len(PROTOCOL) - 1)
     _write(figure, sheet, (left, top - 1.4 * _LINE), _title(board), fontsize=_TEXT + 1, fontweight="bold")
