@@ -21,7 +21,6 @@ BAR = 100.0
 
 _EDGE = 6.0  # mm of a sheet that printers leave white
 _TEXT, _LINE = 5.8, 2.65  # pt, mm
-_BLOCK = 129.0  # mm: width of the protocol
 _SCREEN_TEXT = 3  # lines below the grid on a screen
 _SCREEN_SQUARES = (120, 60, 40, 24)
 """Squares of a screen are a multiple of one of these in px: cells, or at least modules, of whole pixels."""
@@ -77,7 +76,7 @@ def write_target(path, board: Board, *, dpi: float = 600.0) -> None:
         known = "a screen shows .png" if screen else "the formats are .pdf, .svg and .png"
         raise ValueError(f"{path}: no target is written as {kind or 'a file without suffix'}; {known}")
     settings = {"path.simplify": False, "path.snap": False, "pdf.fonttype": 42, "svg.hashsalt": "dfd",
-                "svg.fonttype": "path", "font.family": ["DejaVu Sans"], "font.size": _TEXT}
+                "svg.fonttype": "path"}
     stamp = {".pdf": {"CreationDate": None, "Creator": "dfd-calibrate"}, ".svg": {"Date": None}, ".png": {}}[kind]
     with matplotlib.rc_context(settings):
         figure = Figure(figsize=[1e3 * side / 25.4 + 1e-9 for side in board.sheet], dpi=dpi)
@@ -149,17 +148,17 @@ def black_rectangles(cells) -> list[tuple[int, int, int, int]]:
 
 
 def _sheet_legend(figure, board, sheet):
-    """Bars along both edges, the name and the protocol below the grid."""
+    """Bars along two edges, the name and the protocol below the grid, at the left, where its slant leaves more room."""
     width, height = (1e3 * side for side in board.sheet)
-    left, bottom = _EDGE + 4, height - _EDGE
-    top = bottom - _LINE * (len(PROTOCOL) - 1)
-    _bar(figure, sheet, np.array([left, bottom - 3.2]), np.array([1.0, 0.0]))
+    left, right, bottom = _EDGE + 4, width - _EDGE - 4 - BAR, height - _EDGE
+    _bar(figure, sheet, np.array([right, bottom - 3.2]), np.array([1.0, 0.0]))
     _bar(figure, sheet, np.array([left, height / 2 + BAR / 2 - 12]), np.array([0.0, -1.0]))
-    figure.text(left, top, _title(board), transform=sheet, fontsize=_TEXT + 1, fontweight="bold", va="baseline")
-    for index, text in enumerate(("each bar must measure 100.0 mm, tick to tick;", "else pass --print-scale MEASURED/100")):
-        figure.text(left, top + _LINE * (index + 1.3), text, transform=sheet, va="baseline")
+    for index, text in enumerate(("both bars must measure 100.0 mm, tick to tick;", "else pass --print-scale MEASURED/100")):
+        _write(figure, sheet, (right + BAR / 2, bottom - 6.3 - _LINE * (1 - index)), text, ha="center")
+    top = bottom - _LINE * (len(PROTOCOL) - 1)
+    _write(figure, sheet, (left, top - 1.4 * _LINE), _title(board), fontsize=_TEXT + 1, fontweight="bold")
     for index, text in enumerate(PROTOCOL):
-        figure.text(width - _EDGE - _BLOCK, top + _LINE * index, text, transform=sheet, va="baseline")
+        _write(figure, sheet, (left, top + _LINE * index), text)
 
 
 def _bar(figure, sheet, start, along):
@@ -173,8 +172,8 @@ def _bar(figure, sheet, start, along):
     figure.add_artist(LineCollection(lines, colors="black", linewidths=0.5, transform=sheet, capstyle="butt"))
     angle = math.degrees(math.atan2(-along[1], along[0]))
     for at, text in ((0, "0"), (BAR, "100 mm")):
-        place = start + at * along - aside * 0.6
-        figure.text(*place, text, transform=sheet, rotation=angle, rotation_mode="anchor", ha="center", va="top")
+        _write(figure, sheet, start + at * along - aside * 0.6, text, rotation=angle, rotation_mode="anchor", ha="center",
+               va="top")
 
 
 def _screen_legend(figure, board, sheet):
@@ -185,7 +184,12 @@ def _screen_legend(figure, board, sheet):
              "MEASURED/EXPECTED; turn the camera about its axis by some 6 degrees",
              "full brightness, no dimming, exposure of 1/15 s or longer; distances and focus steps as for a printed board")
     for index, text in enumerate(lines):
-        figure.text(_middle(board)[0], low + _LINE * (index + 1), text, transform=sheet, ha="center", va="baseline")
+        _write(figure, sheet, (_middle(board)[0], low + _LINE * (index + 1.2)), text, ha="center")
+
+
+def _write(figure, sheet, place, text, **style):
+    """Text at a place [mm] of the sheet, its baseline there."""
+    figure.text(*place, text, transform=sheet, **{"fontsize": _TEXT, "fontfamily": "DejaVu Sans", "va": "baseline", **style})
 
 
 def _screen_strip(pitch):

@@ -32,7 +32,7 @@ def target(
     from calibration.board import BOARDS
     from calibration.targets import screen_board, write_target
 
-    if (size is Size.SCREEN) != (pixels is not None and pitch is not None):
+    if [pixels is not None, pitch is not None] != [size is Size.SCREEN] * 2:
         raise ValueError("--size screen needs --pixels WxH [px] and --pitch UM [um], and paper takes neither; see the data "
                          "sheet of the screen")
     if output.exists() and not force:
