@@ -35,7 +35,7 @@ def simulate_shoot(folder, *, lens: TrueLens | str = "small", distances=8, steps
     board          name in board.BOARDS;   print_scale   true length over drawn length of the print
     tape_sigma, tape_blunder, jitter, tilt_sigma, drop, swap   see simulate_plan.Errors
     noise          electrons at white; 0: no noise at all, None: that of the lens
-    format         one of SUFFIXES: dng (RGGB, 14 bit, EXIF with a coarse focus distance, 4 % short), tiff (16-bit linear RGB)
+    format         one of SUFFIXES: dng (RGGB, 14 bit, EXIF with a coarse focus distance), tiff (16-bit linear RGB)
     flats          also folders flats and darks as `dfd-calibrate noise` reads them, DNG whatever the format
     scene          name in dfd.simulate.SCENES: also a folder scene, a focal stack of it through the same lens at the first
                    f-number, and with a second f-number a folder pair, an aperture pair; both with capture.toml (the

@@ -28,7 +28,7 @@ _EXPOSURE = 0.01  # s at f/1.8
 
 
 def said(lens: TrueLens, s: float | None, f_number: float, *, file="", exposure=None) -> CameraSettings:
-    """What the camera says of a frame: nominal numbers, and the focus distance coarse and a little short, from the sensor mark."""
+    """What the camera says of a frame: nominal numbers, and a coarse focus distance from the sensor mark."""
     focus = None if s is None else Value(focus_bucket(lens, s), source="simulator")
 
     def value(number):
