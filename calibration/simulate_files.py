@@ -23,11 +23,12 @@ SUFFIXES = {"dng": ".dng", "tiff": ".tiff"}
 
 ISO = 100.0
 _TIFF_WHITE = 65535
+_SAID = 0.96  # focus distance that the camera tells over the true one
 _EXPOSURE = 0.01  # s at f/1.8
 
 
 def said(lens: TrueLens, s: float | None, f_number: float, *, file="", exposure=None) -> CameraSettings:
-    """What the camera says of a frame: nominal numbers, and the focus distance as a coarse bucket from the sensor mark."""
+    """What the camera says of a frame: nominal numbers, and a coarse focus distance from the sensor mark."""
     focus = None if s is None else Value(focus_bucket(lens, s), source="simulator")
 
     def value(number):
@@ -41,8 +42,8 @@ def said(lens: TrueLens, s: float | None, f_number: float, *, file="", exposure=
 
 
 def focus_bucket(lens: TrueLens, s: float) -> float:
-    """The focus distance [m from the sensor mark] as EXIF would have it: two digits."""
-    return float(f"{1 / float(lens.law(s)) + lens.pupil_height:.2g}")
+    """The focus distance [m from the sensor mark] as EXIF would have it: what a worn encoder says, in two digits."""
+    return float(f"{_SAID * (1 / float(lens.law(s)) + lens.pupil_height):.2g}")
 
 
 def write_frame(path, drawn: Station, frame, rng):

@@ -6,15 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from calibration.cli import app
 from calibration.radiometry import calibrate_noise
 from calibration.simulate import simulate_shoot
 from calibration.simulate_plan import bracket, spread_distances
+from calibration.simulate_scene import through
 from calibration.truelens import PRESETS
+from dfd import read_capture
 from dfd.console.run import call as run_command
-from dfd.io.images import read_image
+from dfd.io.images import read_image, read_values
 from dfd.io.raw import read_mosaic
+from dfd.simulate import make_scene, render
 
 LENS = replace(PRESETS["small"], size=(150, 220))
 TINY = {"lens": LENS, "distances": (0.6, 1.1), "steps": 3}
@@ -116,6 +120,46 @@ def test_flats_and_darks_are_what_noise_reads(tmp_path):
     assert result.transfer.read_noise_e == pytest.approx(lens.read_noise, rel=0.04)
     assert np.abs(result.black - lens.black).max() < 0.1  # DN
     assert result.linearity_pct < 0.5 and not result.rejected
+
+
+@pytest.mark.filterwarnings("ignore:frames are")  # three frames are far apart
+def test_a_scene_comes_with_its_exact_depth_and_what_a_profile_and_a_camera_say(tmp_path):
+    lens = replace(LENS, size=(64, 96))
+    made = simulate_shoot(tmp_path / "shoot", lens=lens, distances=(0.6, 1.5), steps=2, f_numbers=(1.8, 4.0), scene="slant",
+                          scene_frames=3)
+    told = truth(made / "scene")
+    depth = read_values(made / "scene" / "truth.tiff")
+    assert depth.shape == lens.size and told["nearest_m"] * 0.99 < depth.min() < depth.max() < told["farthest_m"] * 1.01
+    assert 0.6 - lens.pupil_height < told["nearest_m"] < told["farthest_m"] < 1.5 - lens.pupil_height
+    profile = tmp_path / "lens.json"
+    profile.write_text(json.dumps({
+        "schema": "dfd-lensprofile", "schema_version": "1.0.0", "camera": {"pixel_pitch_um": lens.pixel_pitch * 1e6},
+        "projection": {"fx_px_poly": list(lens.fx_poly)}, "aperture": [
+            {"f_number_marked": stop.f_number, "diameter_eff_mm": stop.diameter * 1e3} for stop in lens.stops],
+        "focus": {"coordinate": "encoder_step", "a_per_mm": lens.a_per_mm, "b_per_mm_per_unit": lens.b_per_mm_per_unit,
+                  "d_per_unit": lens.d_per_unit}}))
+    for name in ("scene", "pair"):
+        capture = read_capture(made / name, lens=profile, align="none")
+        coordinates = truth(made / name)["true_focus_coordinate"]
+        for view, s in zip(capture.views, coordinates, strict=True):
+            assert view.lens.focus == pytest.approx(lens.law(s), abs=3e-3)  # dioptre, the jitter
+        nominal = read_capture(made / name, align="none").views[0].lens
+        assert abs(nominal.focus / lens.law(coordinates[0]) - 1) > 0.02
+    assert truth(made / "pair")["kind"] == "aperture-pair" and coordinates[0] == coordinates[1]
+
+
+def test_a_scene_without_field_and_colour_is_the_thin_lens_with_its_core():
+    lens = replace(LENS, size=(64, 96), field=(0, 0, 0, 0), axial=(0, 0), channel_gain=(1, 1, 1),
+                   stops=(replace(LENS.stops[0], vignetting=(1.0,)),))
+    world = make_scene("demo", seed=0, nearest=0.7, farthest=1.2, shape=lens.size, fx=lens.fx(600.0))
+    plain = render(world, [lens.thin_lens(600.0, 1.8)], lens.size)[0]
+    found = through(lens, world, 600.0, 1.8)
+    np.testing.assert_allclose(found, gaussian_filter(plain, (lens.core, lens.core, 0), mode="nearest"), rtol=0, atol=1e-6)
+    moved = through(replace(lens, axial=(-0.02, 0.02)), world, 600.0, 1.8)
+    np.testing.assert_allclose(moved[..., 1], found[..., 1], rtol=0, atol=1e-6)
+    red = replace(lens, a_per_mm=lens.a_per_mm - 0.02e-3 * (1 + lens.d_per_unit * 600.0))  # focus less by .02 dioptre
+    expected = through(red, world, 600.0, 1.8)[..., 0]
+    assert np.abs(moved[..., 0] - expected).mean() < 0.1 * np.abs(found[..., 0] - expected).mean()
 
 
 def test_brackets_span_the_blur_that_is_asked_for_or_what_the_lens_reaches():

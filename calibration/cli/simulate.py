@@ -49,6 +49,8 @@ def simulate(
         "--ripple-pct", metavar="PCT", help="amplitude of the focus law's deviation from Moebius [%]")] = 0.0,
     curvature: Annotated[float | None, typer.Option(
         "--curvature-dpt", metavar="DPT", help="field curvature in the corner [dioptre; default: the preset's]")] = None,
+    spherical: Annotated[float, typer.Option(
+        metavar="Q", help="light over the pupil 1 + Q sign(coc) (rho^2 - 1/2), -2 to 2, no unit")] = 0.0,
     noise: Annotated[float | None, typer.Option(
         metavar="E", min=0, help="electrons at white, 0 = none [e-; default: the preset's 38 000]")] = None,
     frames: Annotated[Format, typer.Option(
@@ -63,7 +65,7 @@ def simulate(
     from calibration.simulate import simulate_shoot
     from calibration.truelens import PRESETS
 
-    lens = replace(PRESETS[preset.value], ripple=ripple / 100)
+    lens = replace(PRESETS[preset.value], ripple=ripple / 100, spherical=spherical)
     if curvature is not None:
         lens = replace(lens, field=(*lens.field[:2], curvature, 0.0))
     apart = _numbers(distances, "--distances", "m")
