@@ -20,7 +20,7 @@ from dfd.threads import worker_count
 _SIGNED = 1.5
 """Blur [px] below which its sign is not certain."""
 
-_DISAGREE = (1.0, 0.15)
+_DISAGREE = (2.0, 0.15)
 """px, share: difference of the law's blur and the edges' beyond which one of them is wrong."""
 
 
