@@ -5,6 +5,9 @@
     radiometry   the job of `dfd-calibrate noise`: files -> noise per ISO -> LensProfile
     dual_pixel   the job of `dfd-calibrate dual-pixel`: flats at known distances -> kappa and focus over the picture;
                  _flats reads and measures them, _tiles finds disparities, _field is the field, _report the table
+    psf          the job of `dfd-calibrate psf`: frames of the target -> kernels over field and defocus; _sights finds where
+                 and how blurred, _fit and _solve measure kernels pixel by pixel, _model is their parametric form
+    vignetting   fall-off of brightness from evenly lit frames
     cli          the command line
 
 The contract with `dfd` is the LensProfile JSON (schema 1, `dfd.lensfile`) and nothing else: this package may use dfd's
