@@ -7,6 +7,9 @@
                  _flats reads and measures them, _tiles finds disparities, _field is the field, _report the table
     edges        blur of the board's edges in one image; edge_fit is the fit of one, edge_pixels its pixels, esf the profile,
                  illumination what all edges tell of the light, edge_core the core of the profile from a bracket
+    psf          the job of `dfd-calibrate psf`: frames of the target -> kernels over field and defocus; _sights finds where
+                 and how blurred, _fit and _solve measure kernels pixel by pixel, _model is their parametric form
+    vignetting   fall-off of brightness from evenly lit frames
     cli          the command line
 
 The contract with `dfd` is the LensProfile JSON (schema 1, `dfd.lensfile`) and nothing else: this package may use dfd's

@@ -20,7 +20,7 @@ from dfd.threads import worker_count
 _SIGNED = 1.5
 """Blur [px] below which its sign is not certain."""
 
-_DISAGREE = (1.0, 0.15)
+_DISAGREE = (2.0, 0.15)
 """px, share: difference of the law's blur and the edges' beyond which one of them is wrong."""
 
 
@@ -49,7 +49,7 @@ def find_sights(shoot: Shoot, board: Board, *, profile: LensProfile | None = Non
 
     profile   with a focus law it tells coc; else the bracket tells its sign, from two or more distances
     origin    where distances count from: "sensor" or "pupil", as in `dfd-calibrate focus`
-    Raises OSError for files; ValueError where no board is found or nothing tells the sign.
+    Raises OSError for files; ValueError where no board is found, nothing tells the sign, or most frames contradict the law.
     """
     brackets = [(station, number) for station in range(len(shoot.stations))
                 for number in sorted({shoot.shots[index].f_number for index in shoot.of(station)})]
@@ -66,6 +66,7 @@ def find_sights(shoot: Shoot, board: Board, *, profile: LensProfile | None = Non
         followed = list(pool.map(one, range(len(brackets))))
     law = profile is not None and profile.calibrated
     rising = None if law else _rising(shoot, followed)
+    doubts, seen = [], sum(view is not None for _, found in followed for view in found.views)
     sights, told = [], [reason for _, found in followed for reason in found.reasons if reason]
     for members, found in followed:
         sharpest = shoot.shots[members[found.sharpest]].coordinate
@@ -75,13 +76,15 @@ def find_sights(shoot: Shoot, board: Board, *, profile: LensProfile | None = Non
                 continue
             if law:
                 some, doubt = _by_law(shoot, shot, view, board, profile, origin)
-                told += doubt
+                doubts += doubt
             else:
                 sign = math.copysign(1.0, sharpest - shot.coordinate) * (1 if rising else -1)
                 some = [] if view.coc < _SIGNED or shot.coordinate == sharpest else [
                     _sight(shot, view, board, square, sign * view.coc, False) for square in range(len(board.noise_squares))]
             sights += some
-    return sights, told
+    if 2 * len(doubts) > seen:
+        raise ValueError(f"{len(doubts)} of {seen} frames contradict profile {profile.name}, at most half may: {doubts[0]}")
+    return sights, [*told, *doubts]
 
 
 def local_matrix(view: BoardView, board: Board, square: int) -> np.ndarray:
