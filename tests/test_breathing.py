@@ -203,9 +203,9 @@ def test_the_command_writes_it_and_compares_it_with_fx(call, bracket, tmp_path):
     assert (code, err) == (0, "")
     assert "relative to encoder_step 300" in out and "by fx of the profile" in out and "--update-fx" in out
     assert len(json.loads(lens.read_text())["projection"]["breathing"]["scale_poly"]) == 3
-    code, out, _ = call("breathing", bracket, "-o", tmp_path / "new.json", "--coordinate", "rail_mm", "--json")
+    code, out, _ = call("breathing", bracket, "-o", tmp_path / "new.json", "--coordinate", "bracket_index", "--json")
     found = json.loads(out)
-    assert code == 0 and found["coordinate"] == "rail_mm" and len(found["frames"]) == 7
+    assert code == 0 and found["coordinate"] == "bracket_index" and len(found["frames"]) == 7
 
 
 @pytest.mark.parametrize(("table", "said"), [

@@ -12,6 +12,7 @@ from calibration.cli.common import spread
 from calibration.cli.dual_pixel import dual_pixel
 from calibration.cli.focus import focus
 from calibration.cli.noise import noise
+from calibration.cli.psf import psf
 from calibration.cli.report import report
 from dfd.console import say, start
 
@@ -22,6 +23,7 @@ app.command()(noise)
 app.command("dual-pixel")(dual_pixel)
 app.command()(breathing)
 app.command()(report)
+app.command()(psf)
 
 
 def _version(wanted: bool):

@@ -35,7 +35,7 @@ class Sheet(StrEnum):
     LETTER = "letter"
 
 
-_MANY = ("--dark", "--check")
+_MANY = ("--dark", "--check", "--vignetting")
 """Options that take everything up to the next option, as a shell writes it for a pattern of file names."""
 
 
