@@ -8,14 +8,18 @@ smoothed so that a board some tenths of a square away is caught, then at the cor
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from calibration.board import DOT, Board
-from calibration.detection_markers import read_board
+from calibration.detection_grid import grid_mappings, shows_markers
+from calibration.detection_markers import NEEDED, SIDES, mapping_of_markers, read_markers, unread
 from calibration.detection_match import CORE, Matches, lighting, match
 from calibration.pose import BoardView, Mapping, fit_mapping
+
+_SHARP, _BLURRED = 0.03, 0.2
+"""Blur over the square that is expected where markers are read, and where only the grid is."""
 
 _COARSE_SQUARE = 16  # px that a square has in the picture where the board is caught
 _COARSE = (0.22, 0.16, 0.1, 0.1, 0.1)
@@ -23,8 +27,10 @@ _COARSE = (0.22, 0.16, 0.1, 0.1, 0.1)
 
 _CAUGHT = 0.03  # squares that a coarse pass may still move the board by when it is the last
 _PASSES = 6
-_SETTLED_SHIFT, _SETTLED_COC = 0.3, 0.03  # px; of the blur: changes after which one more pass changes nothing
-_WINDOW = 13  # px: half width above which a window is reduced
+_SETTLED_SHIFT, _SETTLED_COC = 0.2, 0.01  # px; of the blur: changes after which one more pass changes nothing
+_WINDOW, _LEAST_WINDOW, _COARSE_COC = 13, 8, 6
+"""px in the reduced picture: most half width of a window, and the least that a wide blur is reduced to, and that blur."""
+
 _FLOOR = 0.004
 """px: what a place is never known better than, for the weights."""
 
@@ -34,24 +40,34 @@ _LEAST_GAIN = 0.3  # of the median
 _LOST_RMS = 0.02  # squares: above, what was matched is not the board
 
 
-@dataclass(frozen=True)
-class _Places:
-    """What is matched in a pass: places of the board, half width of their windows [px], reduction of the picture."""
-
-    points: np.ndarray
-    half: float
-    factor: int
-
-
 def find_board(image, board: Board) -> BoardView:
-    """The board in a sharp frame.
+    """The board in a frame whose markers can be read (blur up to about .06 squares), or else its grid (about .4 squares).
 
     image   (H, W) float32, linear luminance, 0 = black, 1 = white, NaN = unknown
-    Raises ValueError where fewer than four markers are read (with the likely cause), or corners and dots do not agree.
+    Raises ValueError where nothing is found (markers read and needed, the likely cause), or corners and dots do not agree.
     """
-    image = _checked(image)
-    start = read_board(image, board)
-    return _refined(image, board, start, coc=0.03 * board.square * start.density)
+    image, most = _checked(image), 0
+    for side in SIDES[:1] + tuple(side for side in SIDES[1:] if side <= 2 * max(image.shape)):
+        found = read_markers(image, board, side)
+        if len(found) >= NEEDED:
+            start = mapping_of_markers(found, board, image.shape)
+            return _refined(image, board, start, coc=_SHARP * board.square * start.density)
+        most = max(most, len(found))
+        if side == SIDES[0] and (view := _found_by_grid(image, board)) is not None:
+            return view
+    raise ValueError(unread(image, board, most))
+
+
+def _found_by_grid(image, board):
+    """The view of a frame too blurred for markers, None where the grid is not seen or may be mirrored."""
+    views = []
+    for start in grid_mappings(image, board):
+        try:
+            views.append(_refined(image, board, start, coc=_BLURRED * board.square * start.density))
+        except ValueError:  # the other way round
+            continue
+    right = [view for view in views if shows_markers(image, board, view.mapping, view.coc)]
+    return min(right, key=lambda view: view.rms, default=None)
 
 
 def follow_board(image, board: Board, start: BoardView | np.ndarray, *, coc: float) -> BoardView:
@@ -80,19 +96,16 @@ def _refined(image, board, mapping, *, coc):
     """Coarse passes, then fine ones with the blur and the light fitted."""
     mapping, coc = _caught(image, board, mapping, coc)
     light = None
-    for last in range(_PASSES):
-        groups = _fine_places(board, board.square * mapping.density, coc)
-        matches = [_matched(image, board, mapping, group, coc, light) for group in groups]
-        points = np.concatenate([group.points for group in groups])
-        joined = Matches(*(np.concatenate(parts) for parts in zip(*(vars(one).values() for one in matches), strict=True)))
-        view = _view(board, mapping, points, joined, coc)
-        better = _better_coc(joined, coc, board.square * mapping.density)
-        settled = abs(better - coc) < max(_SETTLED_COC * coc, 0.3) \
-            and np.abs(view.project(board.corners) - mapping.project(board.corners)).max() < _SETTLED_SHIFT
-        if settled and last > 0:
+    for _ in range(_PASSES):
+        points, matches = _all_matches(image, board, mapping, coc, light, fine=1)
+        view, better = _view(board, mapping, points, matches, coc), _better_coc(matches, coc, board.square * mapping.density)
+        moved = np.abs(view.project(board.corners) - mapping.project(board.corners)).max()
+        settled = abs(better - coc) < max(_SETTLED_COC * coc, 0.1) and moved < _SETTLED_SHIFT
+        light, coc, mapping = lighting(matches, mapping, points, light), better, view.mapping
+        if settled:
             break
-        light, coc, mapping = lighting(joined, mapping, points), better, view.mapping
-    return view
+    points, matches = _all_matches(image, board, mapping, coc, light, fine=2)
+    return _view(board, mapping, points, matches, _better_coc(matches, coc, board.square * mapping.density))
 
 
 def _caught(image, board, mapping, coc):
@@ -107,7 +120,8 @@ def _caught(image, board, mapping, coc):
         core = smooth * square / factor
         shown = cv2.GaussianBlur(small, (0, 0), core, borderType=cv2.BORDER_REPLICATE)
         rough = mapping.reduced(factor)
-        found = match(shown, board, rough, points, half=0.5 * square / factor, coc=coc / factor, core=math.hypot(core, CORE))
+        found = match(shown, board, rough, points, half=0.5 * square / factor, coc=coc / factor,
+                      core=math.hypot(core, CORE), fine=1)
         far = np.linalg.norm(found.shift, axis=1) * factor
         good = (found.gain > _LEAST_GAIN * np.nanmedian(found.gain)) & (far < 0.35 * square) \
             & (found.gain > 4 * found.gain_sigma)
@@ -134,21 +148,25 @@ def _robust(points, found, sigma, mapping):
     return mapping, used
 
 
-def _fine_places(board, square, coc):
-    """Corners and dots, each with a window that holds its blurred edges and as little else as may be."""
-    corner = min(8 + 0.6 * coc, 0.5 * square)
-    dot = min(DOT / 2 * square + 0.5 * coc + 3, 0.5 * square)
-    return [_Places(points, half, max(1, int(half / _WINDOW))) for points, half in ((board.corners, corner), (board.dots, dot))]
+def _all_matches(image, board, mapping, coc, light, *, fine):
+    """(places, matches in px of the whole picture) of the corners and of the dots."""
+    square = board.square * mapping.density
+    corner, dot = min(8 + 0.6 * coc, 0.5 * square), min(DOT / 2 * square + 0.5 * coc + 3, 0.5 * square)
+    found = [_matched(image, board, mapping, places, half, coc, light, fine)
+             for places, half in ((board.corners, corner), (board.dots, dot))]
+    return (np.concatenate([board.corners, board.dots]),
+            Matches(*(np.concatenate(parts) for parts in zip(*(vars(one).values() for one in found), strict=True))))
 
 
-def _matched(image, board, mapping, group, coc, light):
-    """Matches of a group in the picture reduced by its factor, in px of the whole picture."""
-    if group.factor == 1:
-        return match(image, board, mapping, group.points, half=group.half, coc=coc, light=light)
-    found = match(_reduced(image, group.factor), board, mapping.reduced(group.factor), group.points,
-                  half=group.half / group.factor, coc=coc / group.factor, core=CORE / group.factor, light=light)
-    return replace(found, shift=found.shift * group.factor, sigma=found.sigma * group.factor,
-                   dcoc=found.dcoc * group.factor, dcoc_sigma=found.dcoc_sigma * group.factor)
+def _matched(image, board, mapping, places, half, coc, light, fine):
+    """Matches in windows of +-`half` px, in a picture reduced where they are wide."""
+    factor = max(1, int(min(half / _LEAST_WINDOW, max(half / _WINDOW, coc / _COARSE_COC))))
+    if factor == 1:
+        return match(image, board, mapping, places, half=half, coc=coc, light=light, fine=fine)
+    found = match(_reduced(image, factor), board, mapping.reduced(factor), places, half=half / factor,
+                  coc=coc / factor, core=CORE / factor, light=light, fine=fine)
+    return replace(found, shift=found.shift * factor, sigma=found.sigma * factor, dcoc=found.dcoc * factor,
+                   dcoc_sigma=found.dcoc_sigma * factor)
 
 
 def _reduced(image, factor):
@@ -185,9 +203,9 @@ def _enough(good, board, mapping, coc):
     every = _inside(mapping, np.concatenate([board.corners, board.dots]), square / 4)
     least = max(_LEAST_POINTS, math.ceil(_LEAST_SHARE * every))
     if int(good.sum()) < least:
-        raise ValueError(f"board lost: {int(good.sum())} of {every} corners and dots agree with where it is expected, at least "
-                         f"{least} are needed; a blur of {coc:.0f} px on squares of {square:.0f} px is too wide, or the board "
-                         "moved or left the picture")
+        raise ValueError(f"board lost: {int(good.sum())} of {every} corners and dots agree with where it is expected, at "
+                         f"least {least} are needed; a blur of {coc:.0f} px on squares of {square:.0f} px is too wide, or "
+                         "the board moved or left the picture")
 
 
 def _inside(mapping, points, margin):

@@ -10,33 +10,28 @@ from calibration.pose import Mapping, homography
 NEEDED = 4
 """Markers that must be read."""
 
-_SIDES = (1200, 2400, 4800, 9600)
+SIDES = (1200, 2400, 4800)
 """Longer sides [px] of the pictures in which markers are looked for, one after the other."""
 
-_ENOUGH = 0.6  # of the markers: no larger picture is tried
 _MISS = 0.15  # squares that a marker's corner may lie off its place
 
 
-def read_board(image, board: Board) -> Mapping:
-    """The mapping that the markers of `board` give, right to a few px; raises ValueError where too few are read."""
-    found = _most(image, board)
-    if len(found) < NEEDED:
-        raise ValueError(f"board not found: {len(found)} of {len(board.markers)} markers read, {NEEDED} needed; "
-                         f"{_cause(image, board)}")
-    return _agreed(found, board, image.shape)
+def read_markers(image, board: Board, side: int) -> dict[int, np.ndarray]:
+    """Marker id -> (4, 2) px of its corners, clockwise from the upper left, in the picture scaled to `side`."""
+    factor = side / max(image.shape)
+    return _markers(_rendered(image, factor), factor, board)
 
 
-def _most(image, board):
-    """Marker id -> (4, 2) px, of the smallest picture that shows most of them, else of the one that shows the most."""
-    best = {}
-    longest = max(image.shape)
-    for side in sorted({*(side for side in _SIDES if side < longest), min(2 * longest, max(longest, _SIDES[1]))}):
-        found = _markers(_rendered(image, side / longest), side / longest, board)
-        if len(found) > len(best):
-            best = found
-        if len(best) >= _ENOUGH * len(board.markers):
-            break
-    return best
+def unread(image, board: Board, count: int) -> str:
+    """The error of a frame in which `count` markers are read: why, as far as the picture tells."""
+    high = float(np.nanpercentile(image[::4, ::4], 99))
+    if len(read_markers(image[:, ::-1], board, SIDES[0])) >= NEEDED:
+        cause = "the picture is mirrored: turn it over, markers cannot be read from behind"
+    elif high < 0.02:
+        cause = f"the picture is too dark (99 % of it below {high:.3f} of white): expose it longer"
+    else:
+        cause = "it is too blurred for them, too small, or not wholly in the picture: give the sharpest frame"
+    return f"board not found: {count} of {len(board.markers)} markers read, {NEEDED} needed; {cause}"
 
 
 def _rendered(image, factor):
@@ -66,15 +61,15 @@ def _markers(picture, factor, board):
             if int(number) in board.markers}
 
 
-def _agreed(found, board, shape):
-    """The homography that most corners agree on; ids read wrongly do not."""
+def mapping_of_markers(found, board: Board, shape) -> Mapping:
+    """The mapping that most corners agree on, right to a few px; ids read wrongly do not.  Raises ValueError for too few."""
     import cv2
 
     numbers = sorted(found)
     points = np.concatenate([_marker_corners(board, number) for number in numbers])
     pixels = np.concatenate([found[number] for number in numbers]).astype(float)
-    side = np.median([np.linalg.norm(corner - np.roll(corner, 1, axis=0), axis=1).mean() for corner in found.values()]) / MARKER
-    matrix, used = cv2.findHomography(points, pixels, cv2.RANSAC, _MISS * side)
+    sides = [np.linalg.norm(corner - np.roll(corner, 1, axis=0), axis=1).mean() for corner in found.values()]
+    matrix, used = cv2.findHomography(points, pixels, cv2.RANSAC, _MISS * float(np.median(sides)) / MARKER)
     used = np.zeros(len(points), bool) if used is None else used.ravel() > 0
     markers = int(used.reshape(-1, 4).all(axis=1).sum())
     if matrix is None or markers < NEEDED:
@@ -89,13 +84,3 @@ def _marker_corners(board, number):
     row, column = board.markers[number]
     middle = np.array([column + 0.5 - board.columns / 2, row + 0.5 - board.rows / 2])
     return board.square * (middle + MARKER / 2 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]))
-
-
-def _cause(image, board):
-    """Why markers are not read, as far as the picture tells."""
-    if len(_most(image[:, ::-1], board)) >= NEEDED:
-        return "the picture is mirrored: turn it over, markers cannot be read from behind"
-    high = float(np.nanpercentile(image[::4, ::4], 99))
-    if high < 0.02:
-        return f"the picture is too dark (99 % of it below {high:.3f} of white): expose it longer"
-    return "it is too blurred for them, too small, or not wholly in the picture: give the sharpest frame, focused on the board"

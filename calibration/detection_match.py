@@ -40,10 +40,11 @@ class Matches:
     dcoc_sigma: np.ndarray
 
 
-def match(image, board: Board, mapping: Mapping, points, *, half: float, coc: float, core: float = CORE, light=None) -> Matches:
-    """Match the windows of +-`half` px about `points` (n, 2) m of the board, blurred by `coc` px and a Gaussian of `core` px.
+def match(image, board: Board, mapping: Mapping, points, *, half: float, coc: float, core: float = CORE, light=None,
+          fine: int = 2) -> Matches:
+    """Match the windows of +-`half` px about `points` (n, 2) m of the board, blurred by `coc` px and a Gaussian of `core`.
 
-    `light` (6,) as `lighting` gives it is divided out.
+    `light` (6,) as `lighting` gives it is divided out; the board is rendered `fine` times per px, 1 where a tenth will do.
     """
     count = 2 * max(3, math.ceil(half)) + 1
     first = np.rint(mapping.project(points)).astype(int) - count // 2
@@ -54,25 +55,30 @@ def match(image, board: Board, mapping: Mapping, points, *, half: float, coc: fl
         if light is not None:
             windows /= _polynomial(_pixels(first[inside], np.arange(count)), mapping) @ light
         with np.errstate(invalid="ignore"):
-            found[inside] = _least_squares(windows, _columns(board, mapping, first[inside], count, coc, core))
+            found[inside] = _least_squares(windows, _columns(board, mapping, first[inside], count, coc, core, fine),
+                                           _taper(mapping.project(points[inside]) - first[inside], count))
     return Matches(found[:, :2], found[:, 2], found[:, 3], found[:, 4], found[:, 5], found[:, 6])
 
 
-def lighting(matches: Matches, mapping: Mapping, points) -> np.ndarray | None:
-    """(6,) polynomial of degree 2 over the picture through the gains of the windows; None where they do not tell one.
+def lighting(matches: Matches, mapping: Mapping, points, before=None) -> np.ndarray | None:
+    """(6,) polynomial of degree 2 over the picture through the gains of the windows, from which `before` was divided out;
+    None where they do not tell one.
 
     A light that falls off across a dot pulls the dot's middle: by its slope times the square of the blur, roughly.
     """
     good = matches.gain > 5 * matches.gain_sigma
     if good.sum() < 20:
         return None
-    places = _polynomial(mapping.project(points[good]), mapping)
-    weight, gain = 1 / np.hypot(matches.gain_sigma[good], 0.01 * matches.gain[good]), matches.gain[good]
+    every = _polynomial(mapping.project(points), mapping)
+    places, gain = every[good], matches.gain[good]
+    weight = 1 / np.hypot(matches.gain_sigma[good], 0.01 * gain)
+    if before is not None:
+        gain, weight = gain * (places @ before), weight / (places @ before)
     for _ in range(3):
         light = np.linalg.lstsq(places * weight[:, None], gain * weight, rcond=None)[0]
         weight = weight / (1 + (weight * (gain - places @ light) / 3) ** 2)
-    every = _polynomial(mapping.project(points), mapping) @ light
-    return light / every.mean() if every.min() > 0.3 * every.max() else None
+    shown = every @ light
+    return light / shown.mean() if shown.min() > 0.3 * shown.max() else None
 
 
 def _polynomial(pixels, mapping):
@@ -86,10 +92,9 @@ def _pixels(first, grid):
     return np.stack(np.broadcast_arrays(first[:, 0, None, None] + grid, first[:, 1, None, None] + grid[:, None]), axis=-1)
 
 
-def _columns(board, mapping, first, count, coc, core):
+def _columns(board, mapping, first, count, coc, core, fine):
     """(n, 5, count, count): 1, M, dM/dx, dM/dy, dM/dc."""
     coc = max(coc, _LEAST_COC)
-    fine = 2 if coc < 4 and core < 2 else 1  # below, once per pixel would alias
     margin = math.ceil(coc / 2 + 3 * core) + 2
     size = _fast_size((count + 2 * margin) * fine)
     x, y = np.moveaxis(mapping.unproject(_pixels(first, np.arange(size) / fine - margin)), -1, 0)
@@ -103,22 +108,31 @@ def _columns(board, mapping, first, count, coc, core):
     return np.stack([np.ones_like(shown[0]), *shown], axis=1)
 
 
-def _least_squares(windows, columns):
+def _taper(middles, count):
+    """(n, count, count) weights that fall smoothly to zero at the rim, about the exact middle of each window: a model that
+    is symmetric but wrong then pulls nothing to where the rounded window reaches further."""
+    x, y = (1 - ((np.arange(count) - middles[:, axis, None]) / (count / 2 + 0.5)) ** 2 for axis in (0, 1))
+    return np.clip(x, 0, 1)[:, None, :] * np.clip(y, 0, 1)[:, :, None]
+
+
+def _least_squares(windows, columns, weights):
     """(n, 7): shift x and y, its sigma, gain and its sigma, dc and its sigma."""
     number, unknowns = columns.shape[:2]
-    columns, windows = columns.reshape(number, unknowns, -1), windows.reshape(number, -1)
+    columns = columns.reshape(number, unknowns, -1)
+    windows, weights = windows.reshape(number, -1), weights.reshape(number, -1)
     scale = np.sqrt((columns**2).mean(axis=2))
     columns = columns / scale[..., None]
-    normal = np.einsum("nip,njp->nij", columns, columns)
-    right = np.einsum("nip,np->ni", columns, windows)
-    inverse = np.linalg.pinv(normal, rcond=1e-10, hermitian=True)
-    values = np.einsum("nij,nj->ni", inverse, right)
+    weighted = columns * weights[:, None]
+    inverse = np.linalg.pinv(weighted @ columns.swapaxes(1, 2), rcond=1e-10, hermitian=True)
+    values = np.einsum("nij,nj->ni", inverse, np.einsum("nip,np->ni", weighted, windows))
     left = windows - np.einsum("ni,nip->np", values, columns)
-    variance = (left**2).sum(axis=1) / (windows.shape[1] - unknowns)
-    values, sigma = values / scale, np.sqrt(np.einsum("nii,n->ni", inverse, variance)) / scale
+    variance = (weights * left**2).sum(axis=1) / (weights.sum(axis=1) * (1 - unknowns / windows.shape[1]))
+    spread = np.einsum("nij,njk,nki->ni", inverse, weighted @ weighted.swapaxes(1, 2), inverse) * variance[:, None]
+    values, sigma = values / scale, np.sqrt(spread) / scale
     gain = values[:, 1]
-    return np.column_stack([-values[:, 2:4] / gain[:, None], np.hypot(sigma[:, 2], sigma[:, 3]) / math.sqrt(2) / np.abs(gain),
-                            gain, sigma[:, 1], values[:, 4] / gain, sigma[:, 4] / np.abs(gain)])
+    across = np.hypot(sigma[:, 2], sigma[:, 3]) / math.sqrt(2) / np.abs(gain)
+    return np.column_stack([-values[:, 2:4] / gain[:, None], across, gain, sigma[:, 1],
+                            values[:, 4] / gain, sigma[:, 4] / np.abs(gain)])
 
 
 def _fast_size(least):

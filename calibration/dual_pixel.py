@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from calibration.distances import find_targets
 from calibration.dual_pixel_checks import check_alike, check_distances, check_kappa, check_sign, doubts
 from calibration.dual_pixel_field import Surface, smooth
-from calibration.distances import find_targets
 from calibration.dual_pixel_flats import Flat, Optics, StoppedDown, read_flat, read_stopped_down
 from dfd import __version__
 from dfd.io.integrity import sha256

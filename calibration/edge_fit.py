@@ -1,6 +1,6 @@
 """One edge: disc (or Gaussian) * core * pixel fitted to all its pixels, with the scatter that photons and read-out give.
 
-    I(u, v) = (1 + along v / V + across u / U) (dark + (bright - dark) ESF(u - line(v); c))
+    I(u, v) = (1 + along v / V + across u / U) (dark + (bright - dark) ESF((u - line(v)) cos(slope); c))
     line(v) = offset + turn v / V + bow ((v / V)^2 - 1/3)                      |v| <= V along the edge, |u| <= U across it
 
 Newton-Gauss with Levenberg's damping on (offset, turn, bow, t(c), bright, dark, along, across), weights 1 / variance of
@@ -23,7 +23,7 @@ MOST_FALL = 5e-4
 
 _OFFSET, _TURN, _BOW, _BLUR, _BRIGHT, _DARK, _ALONG, _ACROSS = range(8)
 _COUNT = 8
-_ROUNDS, _COARSE = 40, 1200
+_ROUNDS, _COARSE = 16, 1200
 _DONE = 0.02  # of its own sigma: a smaller step of c ends the fit
 _DONE_PX = 1e-4
 _LARGEST_STEP = 4.0  # px of line and c
@@ -82,14 +82,14 @@ class Fall:
     sigma: float = MOST_FALL
 
 
-def find_edge(pixels: EdgePixels, starts, *, core: float, noise: Noise, blur: str = "disc") -> EdgeFit:
+def find_edge(pixels: EdgePixels, starts, *, most: float, core: float, noise: Noise, blur: str = "disc") -> EdgeFit:
     """Fit about 1200 of the pixels from `starts`, guesses of coc [px]; the next is tried where those before it fit badly.
 
-    core, blur   of the profile;   noise   of a pixel
+    most   largest coc that is looked for [px];   core, blur   of the profile;   noise   of a pixel
     Raises numpy.linalg.LinAlgError where the pixels do not determine the edge.
     """
     few = pixels.some(max(1, pixels.values.size // _COARSE))
-    search = _Search(few, EdgeProfile(core, blur, pixels.angle), noise, Fall())
+    search = _Search(few, EdgeProfile(core, blur, pixels.angle), noise, Fall(), most)
     best = None
     for start in starts:
         found = search.run(search.begin(start))
@@ -159,8 +159,9 @@ def _outer(t):
 class _Search:
     """The damped Newton-Gauss iteration on one set of pixels."""
 
-    def __init__(self, pixels: EdgePixels, profile: EdgeProfile, noise: Noise | None, fall: Fall):
-        self.pixels, self.profile, self.noise = pixels, profile, noise
+    def __init__(self, pixels: EdgePixels, profile: EdgeProfile, noise: Noise | None, fall: Fall,
+                 most: float = math.inf):
+        self.pixels, self.profile, self.noise, self.most = pixels, profile, noise, most
         self.v = pixels.along / pixels.length
         self.u = pixels.across / pixels.half
         self.bow = self.v**2 - 1 / 3
@@ -185,7 +186,8 @@ class _Search:
 
     def _profile(self, p):
         line = p[_OFFSET] + p[_TURN] * self.v + p[_BOW] * self.bow
-        return self.profile.table(_outer(p[_BLUR])).at(self.pixels.across - line)
+        tilt = 1 / math.hypot(1.0, p[_TURN] / self.pixels.length)  # distances are square to the edge as it lies
+        return self.profile.table(_outer(p[_BLUR])).at(tilt * (self.pixels.across - line))
 
     def _linearise(self, p):
         """(residual, rows of derivatives, weights) at p."""
@@ -212,7 +214,7 @@ class _Search:
             step = np.linalg.solve(hessian + damping * np.diag(scale), gradient)
             step *= min(1.0, _LARGEST_STEP / max(1e-9, float(np.abs(step[:4]).max())))
             trial = p + step
-            trial[_BLUR] = max(trial[_BLUR], 0.5)
+            trial[_BLUR] = min(max(trial[_BLUR], 0.5), self.most)
             moved = abs(_outer(trial[_BLUR]) - _outer(p[_BLUR])) + abs(step[_OFFSET])
             new = self._linearise(trial)
             if self._cost(new[0], weight, trial) <= cost * (1 + 1e-9):

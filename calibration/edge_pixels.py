@@ -77,16 +77,17 @@ def most_coc(edges: BoardEdges, index: int, core: float) -> float:
     return min(edges.room[index] - tail - _SLACK, 2 * (edges.reach[index] - tail - _LEAST_LENGTH))
 
 
-def cut_out(image, mask, edges: BoardEdges, index: int, *, coc: float, core: float):
+def cut_out(image, mask, edges: BoardEdges, index: int, *, coc: float, core: float, shift: float = 0.0):
     """(EdgePixels, share of the region that lies inside the image) of one edge blurred by about `coc` [px].
 
-    At most MOST_PIXELS, as whole rows (columns) of the region drawn at random.  None instead of pixels where fewer than 200
-    are left.
+    At most MOST_PIXELS, as whole rows (columns) of the region drawn at random, about the expected edge moved by `shift` px
+    to the white side.  None instead of pixels where fewer than 200 are left.
     """
     tail = _tail(core)
     half = min(coc / 2 + _FLAT, edges.room[index] - coc / 2 - tail)
     length = edges.reach[index] - coc / 2 - tail
-    way, white, middle = edges.way[index], edges.white[index], edges.middle[index]
+    way, white = edges.way[index], edges.white[index]
+    middle = edges.middle[index] + shift * white
     lead = int(abs(way[1]) >= abs(way[0]))  # the axis that is nearer the edge: rows of a steep one
     reach = length * abs(way[lead]) + half * abs(white[lead])
     rows = np.arange(math.ceil(middle[lead] - reach), math.floor(middle[lead] + reach) + 1)

@@ -24,7 +24,11 @@ SATURATED = 0.98
 _LEAST_CONTRAST = 0.02
 _LEAST_SNR = 2.0  # contrast over the noise of a pixel at white
 _MOST_CHI2 = 4.0  # of chi2 / dof, and of its ratio to the median of the frame
+_WORST_CHI2 = 100.0  # whatever the others say
+_GUESS = (1.4, 6.0)  # a guess of blur may be wrong by this factor and so many px
 _WIDEST_SIGMA = 1.0  # of coc over itself plus 1 px
+_REGIONS = 4  # that are tried
+_MOST_SHIFT = 1.5  # px that a region may lie beside its edge
 _FIRST_NOISE = Noise(20000.0, 5.0)
 
 
@@ -104,12 +108,14 @@ def _check(image, mask, guesses):
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """One edge on its way: its number, pixels and fit, the share of its region inside the image, or why there is none."""
+    """One edge on its way: its number, pixels about the expected edge moved by `shift` px, its fit, the share of its region
+    inside the image, or why there is none."""
 
     index: int
     pixels: EdgePixels | None = None
     fit: EdgeFit | None = None
     share: float = 0.0
+    shift: float = 0.0
     reason: str = ""
 
 
@@ -128,22 +134,27 @@ class _Job:
         most = most_coc(self.edges, index, self.core)
         if most < 0:
             return _Found(index, reason=f"no room (the neighbours are {self.edges.room[index]:.0f} px away)")
-        size, fit = min(guess, most), None
+        widest = _GUESS[0] * most + _GUESS[1]
+        if guess > widest:
+            return _Found(index, reason=f"no room (expected blur of {guess:.0f} px, at most {most:.0f} px)")
+        size, moved, fit = min(guess, most), 0.0, None
         starts = [size, 0.6 * size, 1.5 * size + 2, max(size - 6, 0.5), size + 6]
-        for _ in range(4):
-            pixels, share = cut_out(self.image, self.mask, self.edges, index, coc=size, core=self.core)
+        for _ in range(_REGIONS):
+            shift = moved
+            pixels, share = cut_out(self.image, self.mask, self.edges, index, coc=size, core=self.core, shift=shift)
             if pixels is None or share < 0.5:
                 return _Found(index, reason="outside the image")
             try:
-                fit = find_edge(pixels, [fit.coc, *starts] if fit else starts, core=self.core, noise=noise, blur=self.blur)
+                fit = find_edge(pixels, [fit.coc] if fit else starts, most=widest, core=self.core, noise=noise,
+                                blur=self.blur)
             except np.linalg.LinAlgError:
                 return _Found(index, reason="not determined by its pixels")
-            if abs(min(fit.coc, most) - size) <= max(1.5, 0.1 * size):
+            if abs(min(fit.coc, most) - size) <= max(1.5, 0.1 * size) and abs(fit.offset) < _MOST_SHIFT:
                 break
-            size = min(fit.coc, most)
+            size, moved = min(fit.coc, most), shift + fit.offset
         if fit.coc > most + 0.5:
             return _Found(index, reason=f"no room (blur of about {fit.coc:.0f} px, at most {most:.0f} px)")
-        return _Found(index, pixels, fit, share)
+        return _Found(index, pixels, fit, share, shift)
 
     def fit(self, found: _Found, noise, fall: Fall) -> _Found:
         """All pixels, with the noise and the illumination that all edges together tell."""
@@ -153,7 +164,7 @@ class _Job:
             fit = fit_edge(found.pixels, found.fit, core=self.core, noise=noise, blur=self.blur, fall=fall)
         except np.linalg.LinAlgError:
             return _Found(found.index, reason="not determined by its pixels")
-        return _Found(found.index, found.pixels, fit, found.share)
+        return _Found(found.index, found.pixels, fit, found.share, found.shift)
 
 
 def _left_over(sides: list[Sides | None]) -> Noise:
@@ -176,8 +187,8 @@ def _table(edges: BoardEdges, found, noise: Noise) -> EdgeFits:
             continue
         fit, row = one.fit, one.index
         wider = spread * math.sqrt(max(1.0, fit.chi2_dof))
-        values = (fit.coc, max(fit.sigma * wider, FLOOR), fit.offset, fit.offset_sigma * wider, fit.bright - fit.dark,
-                  fit.chi2_dof)
+        values = (fit.coc, max(fit.sigma * wider, FLOOR), one.shift + fit.offset, fit.offset_sigma * wider,
+                  fit.bright - fit.dark, fit.chi2_dof)
         for name, value in zip(columns, values, strict=True):
             columns[name][row] = value
     chi2 = columns["chi2_dof"]
@@ -194,15 +205,16 @@ def _flaw(one: _Found, noise, usual) -> str:
     contrast = fit.bright - fit.dark
     least = max(_LEAST_CONTRAST, _LEAST_SNR * math.sqrt(float(noise.variance(np.float64(max(fit.bright, 0))))))
     clipped = float(np.mean(one.pixels.values > SATURATED))
-    limit = max(_MOST_CHI2, _MOST_CHI2 * usual)
+    limit = min(max(_MOST_CHI2, _MOST_CHI2 * usual), _WORST_CHI2)
+    offset = one.shift + fit.offset
     if one.share < 1:
         return f"at the rim of the image ({one.share:.0%} of its region inside)"
     if clipped > 0.01:
         return f"saturated ({clipped:.0%} of its pixels above {SATURATED}, at most 1 %)"
     if contrast < least:
         return f"low contrast ({contrast:.3f}, at least {least:.3f})"
-    if abs(fit.offset) > one.pixels.half / 2:
-        return f"astray ({fit.offset:+.1f} px from where it was expected, at most {one.pixels.half / 2:.1f} px)"
+    if abs(offset) > one.pixels.half / 2:
+        return f"astray ({offset:+.1f} px from where it was expected, at most {one.pixels.half / 2:.1f} px)"
     if fit.chi2_dof > limit:
         return f"bad fit (chi2 {fit.chi2_dof:.1f} per degree of freedom, at most {limit:.1f})"
     if fit.sigma > _WIDEST_SIGMA * (fit.coc + 1):

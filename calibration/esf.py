@@ -38,7 +38,7 @@ class EdgeTable:
         """(ESF, dESF/du, dESF/d(c^2)) at distances `across` [px] of any shape; 0 or 1 beyond the blur."""
         place = np.asarray(across) * (1 / STEP) + len(self.values) // 2
         place = np.clip(place, 0, len(self.values) - 1.001)
-        index = place.astype(np.int32)
+        index = place.astype(np.intp)
         part = place - index
         left, right = self.values[index], self.values[index + 1]
         slope_left, slope_right = self.line[index], self.line[index + 1]

@@ -1,13 +1,14 @@
 """Fit the focus model to its measurements: damped Gauss-Newton, robust weights, covariance of what a profile states.
 
 Residuals are in sigma: blur of edges (|coc| > 2 px; nearer to focus the core hides it), image scales, tape readings, the
-print scale, the jitter of every frame.  Wrong edges get no weight (Tukey's biweight), a wrong tape reading little (Cauchy).
+print scale, the jitter of every frame.  Wrong edges get no weight (Tukey's biweight), a wrong tape reading none.
 The size of the jitter is estimated with the rest; whether a spline is needed is decided by what is smooth in it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -22,14 +23,19 @@ LEAST_COC = 2.0
 MOST_CHI2 = 1.5
 """Residuals of the law over what its frames scatter, beyond which a spline is added."""
 
+SHARED = 0.03
+"""Error [px] that the edges of a frame may have in common (flatness, the PSF's true shape): added to the 1-sigma of each, so
+that a thousand of them do not outvote the tape.  It costs the pupil 3 % of its sigma, the jitter of frames limits that."""
+
 _TUKEY = 5.0
+_TAPE_LIMIT, _FREE_TAPE = 5.0, 1.0  # sigma, m
 _ASYMMETRY_SIGMA = 0.05
 _REL_SIGMA = 0.05
 _FIELD_SIGMA = 1.0
 _AXIAL_SIGMA = 0.2
 _ROUNDS, _STEPS = 8, 12
 _SCALE_FLOOR = 1e-5
-_LEAST_JITTER, _FIRST_JITTER = 1e-6, 0.01  # of the half range
+_LEAST_JITTER = 1e-6  # of the half range
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +45,7 @@ class FocusFit:
     model, vector   FocusModel and its parameters;   covariance   (count, count) of the vector
     jitter          1-sigma [unit of the coordinate] of the lens about the stated coordinate
     edge_factor     what the sigmas of the edges were multiplied by, >= 1 (chi2 of their scatter within frames)
-    edge_weight     (E,) 0..1 robust weight;   tape_weight (S,) 0..1
+    edge_weight     (E,) 0..1 robust weight;   tape_weight (S,) 1, or 0 of a blunder
     law_chi2        what the law leaves over the scatter of frames; about 1 where it is enough
     moebius_chi2    the same of a Moebius law without a spline
     """
@@ -127,16 +133,16 @@ def _bent_to(fit, model):
 
 def _fit(model, vector, priors):
     data = model.data
-    jitter = max(priors.jitter / model.coordinate.half, _FIRST_JITTER)  # wide: no frame is held to a law that is not found yet
+    jitter = max(priors.jitter / model.coordinate.half, _LEAST_JITTER)  # small: a wide one would take over the slope of blur
     factor, weight, tape = 1.0, np.ones(len(data.coc)), np.ones(len(data.distance))
     for round_ in range(_ROUNDS):
         blurred = np.abs(model.coc(vector)) > LEAST_COC
         system = _System(model, priors, jitter, factor, weight, tape, blurred)
         vector, covariance, moved = _minimise(system, vector)
         residual = system.edges(vector) - system.common(vector)
-        factor = _edge_factor(residual * factor, blurred & (weight > 0.1))
+        factor = _edge_factor(residual * system.sigma / data.coc_sigma, blurred & (weight > 0.1))
         weight = np.where(blurred, _tukey(residual) if round_ else _huber(residual), 0.0)
-        tape = 1 / (1 + (model.part(vector, "dz") / data.distance_sigma / 3) ** 2)
+        tape = _trusted(model, vector, covariance, tape) if round_ else tape
         before, jitter = jitter, _jitter(model, vector, covariance)
         if round_ > 2 and moved < 0.02 and abs(np.log(before / jitter)) < 0.02:
             break
@@ -159,12 +165,17 @@ class _System:
     def edges(self, vector):
         """(E,) residuals in sigma of the edges."""
         data = self.model.data
-        return (np.abs(self.model.coc(vector)) - data.coc) / (data.coc_sigma * self.factor)
+        return (np.abs(self.model.coc(vector)) - data.coc) / self.sigma
+
+    @cached_property
+    def sigma(self):
+        """(E,) px, of the edges."""
+        return np.hypot(self.model.data.coc_sigma * self.factor, SHARED)
 
     def common(self, vector):
         """(E,) what the edges of a frame have in common: a frame off the law is no reason to distrust its edges."""
         data, model, residual = self.model.data, self.model, self.edges(vector)
-        steep = np.sign(model.coc(vector)) * model.jitter_slope(vector) / (data.coc_sigma * self.factor)
+        steep = np.sign(model.coc(vector)) * model.jitter_slope(vector) / self.sigma
         found = np.zeros(len(residual))
         for frame in range(len(data.station)):
             rows = np.flatnonzero(self.blurred & (data.frame == frame))
@@ -177,7 +188,7 @@ class _System:
         coc, used = model.coc(vector), np.flatnonzero(self.blurred & (self.weight > 0))
         root = np.sqrt(self.weight[used])
         spread = np.hypot(data.scale_sigma, _SCALE_FLOOR * data.scale)
-        steep = (np.sign(coc[used]) * root / (data.coc_sigma[used] * self.factor))[:, None]
+        steep = (np.sign(coc[used]) * root / self.sigma[used])[:, None]
         prior = self._prior()
         residual = np.concatenate([self.edges(vector)[used] * root, (model.scale(vector) - data.scale) / spread, vector * prior])
         jacobian = np.concatenate([model.coc_jacobian(vector)[used] * steep,
@@ -188,7 +199,7 @@ class _System:
     def _prior(self):
         """(count,) one over the 1-sigma of every parameter that is known to be near zero."""
         found = np.zeros(self.model.count)
-        for name, sigma in (("dz", self.model.data.distance_sigma / np.sqrt(np.maximum(self.tape, 1e-6))),
+        for name, sigma in (("dz", np.where(self.tape > 0, self.model.data.distance_sigma, _FREE_TAPE)),
                             ("print_scale", self.priors.print_sigma), ("asymmetry", _ASYMMETRY_SIGMA), ("rel", _REL_SIGMA),
                             ("jitter", self.jitter), ("field", _FIELD_SIGMA), ("axial", _AXIAL_SIGMA), ("shift", _AXIAL_SIGMA)):
             found[self.model.slices[name]] = 1 / np.maximum(sigma, 1e-12)
@@ -223,6 +234,17 @@ def _minimise(system, vector):
     covariance = np.linalg.pinv(scaled.T @ scaled, hermitian=True) / np.outer(scale, scale)
     moved = float(np.max(np.abs(step) / np.sqrt(np.maximum(np.diag(covariance), 1e-300))))
     return vector, covariance, moved
+
+
+def _trusted(model, vector, covariance, tape):
+    """(S,) 1 for tape readings that agree, 0 for the worst one more that does not (studentised), at most one in four."""
+    sigma = model.data.distance_sigma
+    spread = np.sqrt(np.maximum(sigma**2 - np.diag(covariance)[model.slices["dz"]], (0.05 * sigma) ** 2))
+    off = np.where(tape > 0, np.abs(model.part(vector, "dz")) / spread, 0.0)
+    worst = int(np.argmax(off))
+    if off[worst] <= _TAPE_LIMIT or (tape == 0).sum() >= len(tape) // 4:
+        return tape
+    return np.where(np.arange(len(tape)) == worst, 0.0, tape)
 
 
 def _huber(residual):

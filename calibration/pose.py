@@ -1,9 +1,10 @@
 """Where a board stands: the homography from board to image with radial distortion, its fit, and what it says of the pose.
 
-A place (X, Y) [m] of the board goes to d = (n1, n2) / n3 with n = matrix (X, Y, 1), and to the pixel d + k1 |e|^2 (d - centre),
-e = (d - centre) / radius.  With a focal length fx [px] and the middle of the image as principal point, matrix is in
-proportion to K [r1 r2 t]: its third row tells the tilt, the length of its columns the scale (Zhang 2000).  Column lengths
-of their own (paper is not printed square to better than .1 %) do not pull the tilt, and the scale is their geometric mean.
+A place (X, Y) [m] of the board goes to d = (n1, n2) / n3 with n = matrix (X, Y, 1), and to the pixel
+d + k1 |e|^2 (d - centre), e = (d - centre) / radius.  With a focal length fx [px] and the middle of the image as principal
+point, matrix is in proportion to K [r1 r2 t]: its third row tells the tilt, the length of its columns the scale (Zhang
+2000).  Column lengths of their own (paper is not printed square to better than .1 %) do not pull the tilt, and the scale
+is their geometric mean.
 """
 
 from __future__ import annotations

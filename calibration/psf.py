@@ -38,6 +38,7 @@ MOST_FRAMES = 4
 _NEAR_LEVEL = (0.5, 0.17)  # px, share: how far from a level a frame may lie
 _ALIKE = (0.12, 0.025)  # px, share: blurs that share a kernel
 _SAME_PLACE = 0.15  # of the half diagonal
+_SIGNED = 1.8  # px; the field is curved, so best focus of the target is not that of every square
 _LEAST_SPAN = 3.0  # sides of a square over |coc|
 
 
@@ -203,6 +204,9 @@ def _node(group, patches, board):
     fit = fit_kernel(estimate.kernel)
     place = tuple(float(value) for value in np.mean([sight.place for sight in group], axis=0))
     if not group[0].by_law:
+        if fit.diameter < _SIGNED:
+            raise ValueError(f"blurred by {fit.diameter:.1f} px here, at least {_SIGNED:g} px are needed to tell its "
+                             "sign; a profile with a focus law tells it")
         coc = math.copysign(fit.diameter, coc)
     return PsfNode(place, group[0].f_number, coc, group[0].square, tuple(group), estimate, fit)
 

@@ -29,6 +29,10 @@ LEAST_CORE = 0.2
 """Least std of the core [px]; a pixel cannot tell it from none."""
 
 _LEAST_AXIS = 0.05
+_KNOWN = 0.01
+"""How well a measured kernel is known, over its norm: the intensities, which are of order one, may not follow less.  Where a
+kernel is small, rim, diameter and core are one and the same to it."""
+
 _SPACING = 1.2  # of the nodes, over the hypotenuse of core and a third of a pixel: next to no error
 _TURNS = 60
 _CONVERGED = 1e-9
@@ -148,8 +152,12 @@ def _descend(params, measured, root, turns):
 
 
 def _residual(params, measured, root):
+    """Weighted differences, and below them the intensities times what they are held with; and the slopes of both."""
     model, slopes = _rendered(params, len(measured), derivatives=True)
-    return (root * (measured - model)).ravel(), (root * slopes).reshape(len(slopes), -1).T
+    held = np.zeros((5, len(params)))
+    held[:, 5:10] = _KNOWN * np.linalg.norm(root * measured) * np.eye(5)
+    return (np.append(root * (measured - model), -held @ params),
+            np.concatenate([(root * slopes).reshape(len(slopes), -1).T, held]))
 
 
 def _bounded(params):

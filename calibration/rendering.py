@@ -9,19 +9,20 @@ those of `series` and of cubic splines at twice the pixels' rate.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from calibration.board import Board
-from calibration.rendering_blur import ROWS, chebyshev, series, spline_gain, spline_weights, transfer
+from calibration.rendering_blur import ROWS, chebyshev, series, spline_gain, spline_weights
 from calibration.rendering_pose import Paint, Pose, reflectance
 from calibration.truelens import TrueLens
 from dfd.noise import Noise
 
-SUPERSAMPLING = 4
+SUPERSAMPLING = 3
 """Cells per pixel and axis of the sharp drawing."""
 
-TILE = 1200
+TILE = 1024
 """Longest side of a tile [px]."""
 
 EXPOSURE = 0.85
@@ -32,18 +33,20 @@ _SITES = (("R", 0, 0), ("G", 0, 1), ("G", 1, 0), ("B", 1, 1))
 """RGGB: channel, first row, first column."""
 
 _SPARE = 8  # px about a tile, beside the blur
-_STRIP = 2**20  # cells that are drawn at once
+_STRIP = 2**15  # cells that are drawn at once
 
 
 @dataclass(frozen=True, eq=False)
 class _Tile:
     """A piece of the picture: rows and columns [px] of the frame, the first sample of its spectrum [px from the middle,
-    y and x, at the station's scale] and the spectrum of the sharp picture, two samples per px."""
+    y and x, at the station's scale] and the spectrum of the sharp picture, two samples per px; None where the picture shows
+    nothing but one reflectance, `even`."""
 
     rows: slice
     columns: slice
     start: tuple[float, float]
-    spectrum: np.ndarray
+    spectrum: np.ndarray | None
+    even: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +120,8 @@ class Station:
         """(h, w) light of a tile, each pixel with its own coc [px]."""
         from scipy.fft import irfft2
 
+        if tile.spectrum is None:
+            return np.full(coc.shape, tile.even, np.float32)
         ratio = self._fx / self.lens.fx(s)
         shape = tile.spectrum.shape[0], 2 * (tile.spectrum.shape[1] - 1)
         entry, share, rows, columns = self._grid(shape, ratio)
@@ -125,21 +130,24 @@ class Station:
         terms = series(frequency, least, most, core=self.lens.core, spherical=self.lens.spherical)
         down, across = self._resampling(tile, shape, ratio)
         boxed = tile.spectrum * rows * columns
+        filtered = np.empty_like(boxed)
         place = (coc - np.float32((least + most) / 2)) / np.float32(max((most - least) / 2, 1e-9))
         total = np.zeros(coc.shape, np.float32)
         for term, weight in zip(terms, chebyshev(place), strict=False):
             values = term[entry]
-            values += share * (term[entry + 1] - values)
-            image = irfft2(boxed * values, shape, overwrite_x=True)
+            values += share * (np.diff(term)[entry])
+            np.multiply(boxed[:len(values)], values, out=filtered[:len(values)])
+            np.multiply(boxed[len(values):], values[-2:0:-1], out=filtered[len(values):])  # rows of negative frequency
+            image = irfft2(filtered, shape)
             total += weight * (across @ (down @ image).T).T
         return total
 
     def _grid(self, shape, ratio):
-        """Where each frequency of a spectrum falls in the radial tables, and its pixel box over the spline's gain."""
+        """Where the frequencies of the upper half of a spectrum fall in the radial tables; pixel box over spline's gain."""
         if shape not in self._grids:
             self._grids.clear()
             wy, wx = _frequencies(shape)
-            place = np.hypot(wy[:, None], wx[None]) * (ROWS / _HIGHEST)
+            place = np.hypot(wy[:shape[0] // 2 + 1, None], wx[None]) * (ROWS / _HIGHEST)
             entry = place.astype(np.int32)
             self._grids[shape] = entry, (place - entry).astype(np.float32)
         factors = [np.sinc(w * ratio / (2 * np.pi)) / spline_gain(w / 2) for w in _frequencies(shape)]
@@ -163,6 +171,8 @@ class Station:
         y, x = (start + (np.arange(count * fine) + 0.5) / fine for start, count in zip(starts, counts, strict=True))
         strips = np.array_split(np.arange(len(y)), max(1, len(y) * len(x) // _STRIP))
         sharp = np.concatenate([self._cells(x, y[strip]) for strip in strips])
+        if sharp.min() == sharp.max():
+            return _Tile(rows, columns, tuple(starts), None, float(sharp[0, 0]))
         whole, half = counts[0], counts[1] + 1
         spectrum = rfft2(sharp)
         spectrum = np.concatenate([spectrum[:whole], spectrum[-whole:]])[:, :half] * np.float32(4 / fine**2)
@@ -198,7 +208,7 @@ def _centred(part, length):
 def _pieces(length, most):
     """Slices of even length that cover `length` px, none longer than `most`."""
     ends = np.linspace(0, length / 2, -(-length // most) + 1).round().astype(int) * 2
-    return [slice(int(start), int(stop)) for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+    return [slice(int(start), int(stop)) for start, stop in pairwise(ends)]
 
 
 def _frequencies(shape):

@@ -10,8 +10,10 @@ import numpy as np
 
 from calibration.board import BOARDS
 from calibration.rendering import Station
-from calibration.simulate_files import SCHEMA, SUFFIXES, Truth, errors_record, write_frame, write_json, write_list
+from calibration.simulate_files import SUFFIXES, Truth, errors_record, write_frame, write_json, write_list, write_marker
+from calibration.simulate_noise import write_flats
 from calibration.simulate_plan import SPANS, Errors, plan_shoot, spread_distances
+from calibration.simulate_scene import plan_scenes, write_scene
 from calibration.truelens import PRESETS, TrueLens
 from dfd.io.folders import new_folder
 
@@ -21,7 +23,8 @@ _NOISE = 4  # stream of random numbers
 def simulate_shoot(folder, *, lens: TrueLens | str = "small", distances=8, steps: int = 13, f_numbers=(1.8,), span=None,
                    board: str = "a4", seed: int = 0, tape_sigma: float = 1e-3, tape_blunder=None, print_scale: float = 1.0,
                    jitter: float = 0.3, tilt_sigma: float = 0.003, drop=None, swap=None, noise: float | None = None,
-                   format: str = "dng", force: bool = False, progress=None) -> Path:
+                   format: str = "dng", flats: bool = False, scene: str | None = None, scene_frames: int = 16,
+                   force: bool = False, progress=None) -> Path:
     """Write a shoot of the target into a new `folder`: one folder per distance (d0550/frame_00.dng ...), shoot.csv (file,
     distance_m as read from the tape, focus_coordinate, f_number) and truth.json; return its path.
 
@@ -33,7 +36,11 @@ def simulate_shoot(folder, *, lens: TrueLens | str = "small", distances=8, steps
     tape_sigma, tape_blunder, jitter, tilt_sigma, drop, swap   see simulate_plan.Errors
     noise          electrons at white; 0: no noise at all, None: that of the lens
     format         one of SUFFIXES: dng (RGGB, 14 bit, EXIF with a coarse focus distance), tiff (16-bit linear RGB)
-    progress       called as progress(done, total) after every frame
+    flats          also folders flats and darks as `dfd-calibrate noise` reads them, DNG whatever the format
+    scene          name in dfd.simulate.SCENES: also a folder scene, a focal stack of it through the same lens at the first
+                   f-number, and with a second f-number a folder pair, an aperture pair; both with capture.toml (the
+                   focus coordinate, and what EXIF says) and truth.tiff [m from the entrance pupil]
+    progress       called as progress(stage, done, total) after every frame
     The folder appears whole or not at all.  Raises ValueError for numbers that do not fit, OSError for the folder.
     """
     lens = _lens(lens, noise)
@@ -49,12 +56,18 @@ def simulate_shoot(folder, *, lens: TrueLens | str = "small", distances=8, steps
     stations = plan_shoot(lens, printed, distances, steps, tuple(f_numbers), span=span or SPANS.get(lens.name, 12.0),
                           errors=errors, seed=seed, suffix=SUFFIXES[format])
     noisy = noise is None or noise > 0
+    scenes = () if scene is None else plan_scenes(lens, scene, distances, tuple(f_numbers), frames=scene_frames)
     truth = Truth(lens, printed, print_scale, stations, errors_record(errors, seed=seed, noisy=noisy))
     with new_folder(folder, force=force, marker="truth.json") as temporary:
-        names = [*(station.folder for station in stations), "shoot.csv", "truth.json"]
         _write_stations(temporary, truth, noisy, seed, progress)
         write_list(temporary / "shoot.csv", stations)
-        write_json(temporary / "truth.json", truth.record(names))
+        if flats:
+            write_flats(temporary, lens, seed=seed, progress=progress)
+        for plan in scenes:
+            write_scene(temporary / plan.folder, lens, plan, jitter=jitter, seed=seed, noisy=noisy, suffix=SUFFIXES[format],
+                        progress=progress)
+        names = [path.name for path in sorted(temporary.iterdir())]
+        write_json(temporary / "truth.json", truth.record([*names, "truth.json"]))
     return Path(folder)
 
 
@@ -80,10 +93,9 @@ def _write_stations(folder, truth, noisy, seed, progress):
         drawn = Station(truth.board, truth.lens, station.pose, tuple(frame.true_coordinate for frame in station.frames),
                         tuple({frame.f_number for frame in station.frames}))
         for number, frame in enumerate(station.frames):
-            rng = np.random.default_rng([seed, _NOISE, index, number])
-            write_frame(place / frame.file, drawn, frame, noisy=noisy, rng=rng)
+            rng = np.random.default_rng([seed, _NOISE, index, number]) if noisy else None
+            write_frame(place / frame.file, drawn, frame, rng)
             done += 1
             if progress is not None:
-                progress(done, total)
-        write_json(place / "truth.json", {"schema": SCHEMA, "kind": "station",
-                                          "files": [*(frame.file for frame in station.frames), "truth.json"]})
+                progress("target", done, total)
+        write_marker(place, "station", [frame.file for frame in station.frames])

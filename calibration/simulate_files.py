@@ -23,7 +23,6 @@ SUFFIXES = {"dng": ".dng", "tiff": ".tiff"}
 
 ISO = 100.0
 _TIFF_WHITE = 65535
-_BUCKETS = 12  # focus distances per factor of ten that the camera tells apart
 _EXPOSURE = 0.01  # s at f/1.8
 
 
@@ -37,27 +36,38 @@ def said(lens: TrueLens, s: float | None, f_number: float, *, file="", exposure=
     return CameraSettings(
         file=file, make="dfd", model=f"simulated {lens.name}", lens_model=f"{lens.focal_nominal * 1e3:g} mm simulated",
         focal_length=value(lens.focal_nominal), f_number=value(f_number), pixel_pitch=value(lens.pixel_pitch),
-        exposure=value(exposure or _EXPOSURE * (f_number / lens.stops[0].f_number) ** 2), iso=value(ISO), focus_distance=focus,
-        distance_from="sensor")
+        exposure=value(exposure or _EXPOSURE * (f_number / lens.stops[0].f_number) ** 2), iso=value(ISO),
+        focus_distance=focus, distance_from="sensor")
 
 
 def focus_bucket(lens: TrueLens, s: float) -> float:
-    """The focus distance [m from the sensor mark] as EXIF would have it: two digits of the nearest of a few buckets."""
-    distance = 1 / float(lens.law(s)) + lens.pupil_height
-    return float(f"{10 ** (round(np.log10(distance) * _BUCKETS) / _BUCKETS):.2g}")
+    """The focus distance [m from the sensor mark] as EXIF would have it: two digits."""
+    return float(f"{1 / float(lens.law(s)) + lens.pupil_height:.2g}")
 
 
-def write_frame(path, drawn: Station, frame, *, noisy: bool, rng):
-    """Render one frame of a station and write it in the format of its suffix."""
+def write_frame(path, drawn: Station, frame, rng):
+    """Render one frame of a station and write it in the format of its suffix; rng None: without noise."""
     lens, s, f_number = drawn.lens, frame.true_coordinate, frame.f_number
-    if path.suffix == SUFFIXES["dng"]:
-        codes = exposed(drawn.frame(s, f_number), lens, rng if noisy else None)
-        write_dng(path, codes, black_level=lens.black, white_level=lens.white,
-                  settings=said(lens, frame.coordinate, f_number))
+    mosaic = path.suffix == SUFFIXES["dng"]
+    light = drawn.frame(s, f_number) if mosaic else drawn.planes(s, f_number)
+    write_light(path, light, lens, rng, said(lens, frame.coordinate, f_number))
+
+
+def write_light(path, light, lens: TrueLens, rng, settings: CameraSettings):
+    """Write light (H, W) of a mosaic as DNG, (H, W, 3) as 16-bit linear TIFF, which says nothing of `settings`."""
+    codes = exposed(light, lens, rng)
+    if light.ndim == 2:
+        write_dng(path, codes, black_level=lens.black, white_level=lens.white, settings=settings)
         return
-    codes = exposed(drawn.planes(s, f_number), lens, rng if noisy else None)
-    light = (codes - np.float32(lens.black)) * np.float32(_TIFF_WHITE / (lens.white - lens.black))
-    write_tiff(path, np.clip(np.rint(light), 0, _TIFF_WHITE).astype(np.uint16))
+    scaled = (codes - np.float32(lens.black)) * np.float32(_TIFF_WHITE / (lens.white - lens.black))
+    write_tiff(path, np.clip(np.rint(scaled), 0, _TIFF_WHITE).astype(np.uint16))
+
+
+def mosaicked(light) -> np.ndarray:
+    """(H, W) RGGB of (H, W, 3) light."""
+    mosaic = light[..., 1].copy()
+    mosaic[0::2, 0::2], mosaic[1::2, 1::2] = light[0::2, 0::2, 0], light[1::2, 1::2, 2]
+    return mosaic
 
 
 def write_list(path, stations):
@@ -107,8 +117,8 @@ def lens_record(lens: TrueLens) -> dict:
         "pixel_pitch_um": lens.pixel_pitch * 1e6, "a_per_mm": lens.a_per_mm, "b_per_mm_per_unit": lens.b_per_mm_per_unit,
         "d_per_unit": lens.d_per_unit, "ripple_rel": lens.ripple, "ripple_period_unit": lens.ripple_period,
         "focus_coordinate": list(lens.steps), "fx_px_poly": list(lens.fx_poly),
-        "aperture": [{"f_number_marked": stop.f_number, "diameter_mm": stop.diameter * 1e3, "vignetting_poly_r2": stop.vignetting}
-                     for stop in lens.stops],
+        "aperture": [{"f_number_marked": stop.f_number, "diameter_mm": stop.diameter * 1e3,
+                      "vignetting_poly_r2": stop.vignetting} for stop in lens.stops],
         "pupil_height_mm": lens.pupil_height * 1e3, "field_dpt": dict(zip(("x", "y", "r2", "r4"), lens.field, strict=True)),
         "axial_colour_dpt": dict(zip("RB", lens.axial, strict=True)), "core_px": lens.core, "spherical_q": lens.spherical,
         "k1_normalised": lens.k1, "black_dn": lens.black, "white_dn": lens.white, "gain_e_per_dn": lens.gain,
@@ -128,3 +138,8 @@ def errors_record(errors, *, seed, noisy) -> dict:
             "tape_blunder_station_m": told["tape_blunder"], "jitter_sigma_unit": told["jitter"],
             "tilt_sigma_rad": told["tilt_sigma"], "dropped_station_frame": told["drop"],
             "swapped_station_frames": told["swap"], "approach": "near_to_far"}
+
+
+def write_marker(folder, kind: str, names, **more):
+    """truth.json of a folder in the shoot: what it holds, so that --force knows it as written by dfd."""
+    write_json(folder / "truth.json", {"schema": SCHEMA, "kind": kind, **more, "files": [*names, "truth.json"]})

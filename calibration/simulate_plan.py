@@ -80,8 +80,8 @@ def bracket(lens: TrueLens, inverse_depth: float, steps: int, f_number: float, s
     ends = np.clip([best - half, best + half], *sorted(lens.steps))
     found = np.rint(np.linspace(*ends, steps))
     if len(np.unique(found)) < steps:
-        raise ValueError(f"bracket of {steps} focus steps over +-{half:.1f} steps at {1 / inverse_depth:.3g} m from the pupil: "
-                         "steps coincide; ask for fewer or for a wider span of blur")
+        raise ValueError(f"bracket of {steps} focus steps over +-{half:.1f} steps at {1 / inverse_depth:.3g} m from the "
+                         "pupil: steps coincide; ask for fewer or for a wider span of blur")
     return found if lens.law(found[0]) > lens.law(found[-1]) else found[::-1]
 
 
@@ -96,9 +96,9 @@ def plan_shoot(lens: TrueLens, board: Board, distances, steps: int, f_numbers, *
     plans = []
     for index, distance in enumerate(distances):
         depth = distance - lens.pupil_height
-        numbers = [(coordinate, f_number) for f_number in f_numbers
+        numbers = [(float(coordinate), f_number) for f_number in f_numbers
                    for coordinate in bracket(lens, 1 / depth, steps, f_number, span)]
-        frames = [Frame(f"frame_{number:02d}{suffix}", float(s), float(s + errors.jitter * jitters.standard_normal()), f_number)
+        frames = [Frame(f"frame_{number:02d}{suffix}", s, s + errors.jitter * jitters.standard_normal(), f_number)
                   for number, (s, f_number) in enumerate(numbers)]
         pose = Pose.held(depth, turn=board.slant + _TURN_SIGMA * poses.standard_normal(),
                          tilt=tuple(errors.tilt_sigma * poses.standard_normal(2)),
@@ -122,10 +122,10 @@ def _blundered(frames, station, errors):
 def _check(lens, distances, steps, f_numbers, span, errors):
     names = [round(distance * 1e3) for distance in distances]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"distances ({', '.join(map(str, names))} mm) must be one or more, each at least 1 mm from the others")
+        raise ValueError(f"distances ({', '.join(map(str, names))} mm) must be one or more, 1 mm or more apart")
     if min(distances) <= lens.pupil_height:
-        raise ValueError(f"distance ({min(distances):g} m from the sensor mark) must exceed the height of the entrance pupil "
-                         f"above it ({lens.pupil_height:g} m)")
+        raise ValueError(f"distance ({min(distances):g} m from the sensor mark) must exceed the height of the entrance "
+                         f"pupil above it ({lens.pupil_height:g} m)")
     if steps < 2:
         raise ValueError(f"steps ({steps}) of a bracket must be at least 2")
     if not (math.isfinite(span) and span > 0):

@@ -1,15 +1,17 @@
 """The camera and lens of a simulated shoot: everything that a calibration is to find, known.
 
-    focus(s; x, y, channel) = 1000 (a + b s) / (1 + d s) (1 + ripple sin(2 pi s / period)) + A_x u + A_y v + B r^2 + C r^4 + axial
+    law(s) = 1000 (a + b s) / (1 + d s) (1 + ripple sin(2 pi s / period))                      dioptre
+    focus(s; x, y, channel) = law(s) + A_x u + A_y v + B r^2 + C r^4 + axial[channel]
     coc = fx(s) D (1/z - focus)        px, positive = nearer than focus; z [m] from the entrance pupil
 
-s is the focus coordinate (encoder step); u, v, r are x, y and their length from the middle of the image over half its diagonal.
+s is the focus coordinate (encoder step); u, v, r are x, y and their length, px from the middle of the image, over half its
+diagonal.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -77,7 +79,7 @@ class TrueLens:
 
     def __post_init__(self):
         if not self.core >= LEAST_CORE:
-            raise ValueError(f"core ({self.core:g} px) must be at least {LEAST_CORE:g} px: two samples per pixel hold no less")
+            raise ValueError(f"core ({self.core:g} px) must be at least {LEAST_CORE:g} px, what two samples per pixel hold")
         if not abs(self.spherical) <= 2:
             raise ValueError(f"spherical ({self.spherical:g}) must lie between -2 and 2, or the light would be negative")
         if min(self.size) < 32 or any(side % 2 for side in self.size):
@@ -168,10 +170,6 @@ class TrueLens:
             total = total * square + coefficient
         return total
 
-    def with_noise(self, electrons: float) -> TrueLens:
-        """The same camera with `electrons` at white."""
-        return replace(self, gain=electrons / (self.white - self.black))
-
 
 def _fifty(name, size, pixel_pitch):
     """A 50 mm f/1.8 of unit focusing character: 0.43 m to 6 m from the pupil, 13 % of breathing."""
@@ -188,6 +186,6 @@ def _fifty(name, size, pixel_pitch):
 
 PRESETS = {
     "full-frame": _fifty("full-frame", (4000, 6000), 6e-6),
-    "small": _fifty("small", (720, 1080), 12e-6),
+    "small": _fifty("small", (640, 960), 13e-6),
 }
 """Name -> lens.  small is the middle of full-frame's picture on coarser pixels: the same physics in 0.8 MP."""

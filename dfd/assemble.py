@@ -212,8 +212,8 @@ def _transforms(frames, alignment, gains):
 
 
 def _lens(source, frame, reduction):
-    """The lens of a frame whose pixels are `reduction` times as large."""
-    lens = source.profile.thin_lens(frame.settings)
+    """The lens of a frame whose pixels are `reduction` times as large, from the entrance pupil of the reference."""
+    lens = source.profile.lens_from(frame.settings, source.frames[source.reference].settings)
     return replace(lens, pixel_pitch=lens.pixel_pitch * reduction)
 
 
@@ -263,8 +263,9 @@ def _lens_map(source, kept, reduction):
     if source.scale != "metric":
         return None
     frames, grid = source.frames, section(source.profile.data, "dual_pixel").get("focus_dpt_grid")
+    known = source.kind == "dual-pixel" and source.field is not None and bool(grid)
     return LensMap.of(source.profile, [frames[k].settings for k in kept], frames[source.reference].settings,
-                      size=reader.image_size(frames[0].path), reduction=reduction, field=source.field is None or not grid,
+                      size=reader.image_size(frames[0].path), reduction=reduction, field=not known,
                       mosaic=all(reader.is_raw(frame.path) for frame in frames))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zlib
 from pathlib import Path
 from zipfile import BadZipFile
@@ -46,16 +45,3 @@ def read_array(data: dict, reference: str, folder) -> np.ndarray:
     except (ValueError, OSError, EOFError, zlib.error, BadZipFile) as error:
         raise OSError(f"{path}: not the arrays of a lens profile: broken NPZ; calibrate again") from error
     raise ValueError(f"{path}: no array {key!r}, which the lens profile names; calibrate again")
-
-
-def write_arrays(arrays: dict[str, np.ndarray], path) -> dict:
-    """Write arrays to the NPZ file `path`, complete or not there; return the content of `sidecar`.  Raises OSError."""
-    path, buffer = Path(path), io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_bytes(buffer.getvalue())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return {"file": path.name, "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}

@@ -1,7 +1,6 @@
 """Views of a LensProfile file in SI units: the focus law, breathing, pupils, vignetting, noise, dual-pixel slope.
 
-Focus law: focus(s) = 1000 (a + b s) / (1 + d s) (1 + spline(s)) dioptres, s the focus coordinate in the unit that the
-profile names; the Moebius part is exact for unit focusing and the natural cubic spline holds the small rest.
+The focus law, see dfd.focuslaw, is a function of the focus coordinate in the unit that the profile names.
 Distances are from the entrance pupil.  Polynomials have their constant term first.
 """
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from dfd import lensfile
 from dfd.field import DualPixelField
+from dfd.focuslaw import FocusLaw
 
 _SAME_STOP = 0.03
 """Two marked f-numbers closer than this ratio are one stop: 5.6 and 5.66, 11 and 11.3."""
@@ -95,20 +95,24 @@ class LensCurves:
         if limits and not limits[0] <= coordinate <= limits[1]:
             raise ValueError(f"focus coordinate ({coordinate:g} {self.coordinate}) is outside what profile {self.name} "
                              f"measured ({limits[0]:g} to {limits[1]:g}), and nothing is extrapolated; calibrate it")
-        a, b, d = self._law
-        if 1.0 + d * coordinate <= 0:
+        law = self.law
+        if 1.0 + law.d * coordinate <= 0:
             raise ValueError(f"focus coordinate ({coordinate:g} {self.coordinate}) lies at or beyond the pole of the "
-                             f"focus law of profile {self.name} ({-1 / d:g}); check focus.d_per_unit")
-        return 1000.0 * (a + b * coordinate) / (1.0 + d * coordinate) * (1.0 + self._ripple(coordinate))
+                             f"focus law of profile {self.name} ({-1 / law.d:g}); check focus.d_per_unit")
+        return law(coordinate)
 
-    def focus_slopes(self, coordinate: float) -> dict[str, float]:
-        """Derivatives of `focus_curve`: by "a", "b", "d" [dioptre per unit of that key] and by the coordinate, "s"."""
-        a, b, d = self._law
-        below, ripple = 1.0 + d * coordinate, 1.0 + self._ripple(coordinate)
-        plain = 1000.0 * (a + b * coordinate) / below
-        by_a = 1000.0 * ripple / below
-        return {"a": by_a, "b": by_a * coordinate, "d": -plain * ripple * coordinate / below,
-                "s": 1000.0 * (b - a * d) / below**2 * ripple + plain * self._ripple(coordinate, 1)}
+    @property
+    def law(self) -> FocusLaw:
+        """The focus law as it stands in the file."""
+        return FocusLaw.of(self.data)
+
+    def focus_shift(self, f_number: float) -> float:
+        """Focus at one stop less that of the law [dioptre], aperture[].focus_shift_dpt, linear in log f-number; 0 where the
+        file states none."""
+        told = sorted((stop["f_number_marked"], stop.get("focus_shift_dpt") or 0.0)
+                      for stop in self.data.get("aperture") or [] if stop.get("f_number_marked"))
+        numbers, shifts = zip(*told, strict=True) if told else ((1.0,), (0.0,))
+        return float(np.interp(math.log(f_number), np.log(numbers), shifts))
 
     def fx(self, coordinate: float) -> float:
         """Image distance in pixels at a focus coordinate.  Raises ValueError when the file has no fx polynomial."""
@@ -276,21 +280,6 @@ class LensCurves:
         entries = self.data.get("aperture") or []
         known = [(stop.get("f_number_marked"), stop.get("diameter_eff_mm")) for stop in entries]
         return tuple(sorted((number, diameter * 1e-3) for number, diameter in known if number and diameter))
-
-    @property
-    def _law(self):
-        """(a, b, d) of the Moebius law in the units of the file."""
-        law = lensfile.section(self.data, "focus")
-        return tuple(law.get(key) or 0.0 for key in ("a_per_mm", "b_per_mm_per_unit", "d_per_unit"))
-
-    def _ripple(self, coordinate, derivative=0):
-        """The natural cubic spline of the focus law, relative, or its derivative; 0 where the file has none."""
-        spline = lensfile.section(self.data, "focus", "spline")
-        if not spline.get("knots"):
-            return 0.0
-        from scipy.interpolate import CubicSpline
-
-        return float(CubicSpline(spline["knots"], spline["rel"], bc_type="natural")(coordinate, derivative))
 
 
 def _polynomial(coefficients, at):

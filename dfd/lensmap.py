@@ -27,6 +27,9 @@ _NODES = 4096
 _BAND_PIXELS = 1 << 18
 """Places of the table of sigma; pixels that are looked up at a time, so that they stay in the cache."""
 
+_RANKED = 100_000
+"""Most pixels whose sigma is ranked."""
+
 _WORTH_TELLING = 0.001
 """Share of the depths outside the limits from which on it is told."""
 
@@ -42,6 +45,7 @@ class LensMap:
     size       (H, W) px of the pictures as the camera gives them;   reduction   whole factor by which the map is smaller
     terms      term of field.focus_offset_dpt -> coefficient [dioptre];   axial   dioptre, added everywhere
     limits     (nearest, farthest) inverse depth [dioptre] that was measured;   sigma   LensSigma; None where not stated
+    half_diagonal   px of the whole picture that the field was measured on, None: that of `size`
     """
 
     name: str
@@ -51,6 +55,7 @@ class LensMap:
     axial: float
     limits: tuple[float, float] | None
     sigma: LensSigma | None
+    half_diagonal: float | None = None
 
     @classmethod
     def of(cls, profile: LensProfile, settings: Sequence[CameraSettings], reference: CameraSettings, *, size, reduction=1,
@@ -68,63 +73,75 @@ class LensMap:
         colour = section(profile.data, "field", "axial_colour_dpt")
         shares = _MOSAIC if mosaic else _DEVELOPED
         axial = sum(share * (colour.get(name) or 0.0) for name, share in zip("RB", shares, strict=True)) if field else 0.0
-        limits = _limits(profile, [profile.thin_lens(one) for one in settings])
+        limits = _limits(profile, [profile.lens_from(one, reference) for one in settings])
         sigma = LensSigma.of(profile, settings, reference)
         if not any(terms.values()) and not axial and limits is None and sigma is None:
             return None
         return cls(profile.name, tuple(size), reduction, {name: value for name, value in terms.items() if value}, axial,
-                   limits, sigma)
+                   limits, sigma, told.get("half_diagonal_px"))
 
     def __call__(self, result: DepthMap, *, origin: str = "pupil") -> DepthMap:
         """The corrected map, with the sigma of the lens in its own; on the device where it is.
 
         origin   "sensor": sigma is that of depths from the sensor mark, see LensSigma
         """
-        offset = self.offset(result.shape, array_module(result.values))
-        if offset is not None:
-            result = replace(result, values=result.values + offset)
-        if self.limits is not None:
-            nearest, farthest = self.limits
-            result = result.keep((result.values <= nearest) & (result.values >= farthest))
-        if self.sigma is None:
-            return result
-        lens = self.lens_sigma(result, origin=origin)
-        return replace(result, sigma=array_module(lens).hypot(result.sigma, lens))
+        xp, shape = array_module(result.values), result.shape
+        table, limits = self._table(result, origin), self.limits or (np.inf, -np.inf)
+        values, sigma = xp.empty(shape, dtype=np.float32), xp.empty(shape, dtype=np.float32)
+        rows = max(_BAND_PIXELS // shape[1], 1) if xp is np else shape[0]
+        for top in range(0, shape[0], rows):
+            band = slice(top, top + rows)
+            part, own = result.values[band], result.sigma[band]
+            if self.terms or self.axial:
+                part = part + self._offset(shape, band, xp)
+            known = (part <= np.float32(limits[0])) & (part >= np.float32(limits[1]))
+            values[band] = xp.where(known, part, np.float32(np.nan))
+            if table is not None:
+                own = xp.sqrt(own * own + table(part) ** 2)
+            sigma[band] = xp.where(known, own, np.float32(np.nan))
+        return replace(result, values=values, sigma=sigma)
 
-    def offset(self, shape, xp=np):
-        """(H, W) float32 dioptres of the field and of colour over a map of `shape`; None where both are 0."""
-        if not self.terms and not self.axial:
-            return None
+    def offset(self, shape) -> np.ndarray:
+        """(H, W) float32 dioptres of the field and of colour over a map of `shape`."""
+        return self._offset(shape, slice(0, shape[0]), np)
+
+    def lens_sigma(self, values, *, origin: str = "pupil") -> np.ndarray:
+        """1-sigma [dioptre] at corrected inverse depths, a NumPy array, from the lens alone; 0 where it is not stated."""
+        return np.zeros(values.shape) if self.sigma is None else self.sigma(values, origin=origin)
+
+    def _offset(self, shape, rows, xp):
+        """Some rows of `offset`."""
         height, width = self.size
-        half, middle = np.hypot(width, height) / 2, (self.reduction - 1) / 2
-        across = (xp.arange(shape[1], dtype=np.float32) * self.reduction + middle - (width - 1) / 2) / half
-        down = ((xp.arange(shape[0], dtype=np.float32) * self.reduction + middle - (height - 1) / 2) / half)[:, None]
+        half, middle = self.half_diagonal or np.hypot(width, height) / 2, (self.reduction - 1) / 2
+        places = [(xp.arange(length, dtype=np.float32) * self.reduction + np.float32(middle - (whole - 1) / 2))
+                  / np.float32(half) for length, whole in ((shape[1], width), (shape[0], height))]
+        across, down = places[0], places[1][rows, None]
         square = across**2 + down**2
         parts = {"x": across, "y": down, "r2": square, "r4": square**2}
-        total = xp.full(shape, self.axial, dtype=np.float32)
+        total = xp.full(square.shape, self.axial, dtype=np.float32)
         for name, value in self.terms.items():
             total += np.float32(value) * parts[name]
         return total
 
-    def lens_sigma(self, result: DepthMap, *, origin: str = "pupil"):
-        """(H, W) float32 1-sigma [dioptre] of a corrected map from the lens alone, NaN where it is unknown."""
-        values = result.values
-        xp, known = array_module(values), result.valid
+    def _table(self, result, origin):
+        """A function of float32 inverse depths: sigma of the lens, from a table over those of a map; None: not stated."""
+        values, known = result.values, result.valid
         if self.sigma is None or not bool(known.any()):
-            return xp.full(values.shape, np.nan if self.sigma is not None else 0.0, dtype=np.float32)
+            return None
+        xp, reach = array_module(values), sum(map(abs, self.terms.values())) + abs(self.axial)  # no term exceeds 1
         low, high = (float(pick(values[known])) for pick in (xp.min, xp.max))
-        step = max((high - low) / (_NODES - 1), 1e-9)
-        table = xp.asarray(self.sigma(low + step * np.arange(_NODES + 1), origin=origin), dtype=np.float32)
-        found = xp.empty(values.shape, dtype=np.float32)
-        rows = max(_BAND_PIXELS // values.shape[1], 1) if xp is np else values.shape[0]
-        for top in range(0, values.shape[0], rows):
-            band = slice(top, top + rows)
-            place = (xp.where(known[band], values[band], np.float32(low)) - np.float32(low)) * np.float32(1 / step)
-            index = xp.clip(place, 0, _NODES - 1).astype(np.int32)
-            left = table[index]
-            part = left + (table[index + 1] - left) * (place - index)
-            found[band] = xp.where(known[band], part, np.float32(np.nan))
-        return found
+        low, high = low - reach, high + reach
+        step = max((high - low) / _NODES, 1e-9)
+        nodes = self.sigma(low + step * np.arange(_NODES + 1), origin=origin)
+        table, rise = (xp.asarray(part, dtype=np.float32) for part in (nodes[:-1], np.diff(nodes)))
+
+        def looked_up(part):
+            place = xp.fmax((part - np.float32(low)) * np.float32(1 / step), np.float32(0))
+            place = xp.minimum(place, np.float32(_NODES - 1e-3))
+            index = place.astype(np.int32)
+            return table[index] + (place - index) * rise[index]
+
+        return looked_up
 
     def remarks(self, before: DepthMap, after: DepthMap) -> tuple[str, ...]:
         """A sentence when much of a map lay outside the limits;   before, after   the map before and after correction."""
@@ -133,7 +150,7 @@ class LensMap:
             return ()
         near, far = (1 / limit if limit > 0 else np.inf for limit in self.limits)
         return (f"{share:.1%} of the depths lie outside {near:.3g} to {far:.3g} m from the entrance pupil, where lens "
-                f"profile {self.name} was measured; they are unknown, for nothing is extrapolated; calibrate more distances",)
+                f"profile {self.name} was measured, and are unknown: nothing is extrapolated; calibrate more distances",)
 
     def outside(self, before: DepthMap, after: DepthMap) -> float:
         """Share of the depths of a map that lie outside the limits."""
@@ -142,22 +159,24 @@ class LensMap:
 
     def searched(self, limits):
         """(nearest, farthest) inverse depth that a solver must search for depths within `limits`; None stays None."""
-        offset = self.offset(tuple(length // self.reduction for length in self.size))
-        if limits is None or offset is None:
+        if limits is None or not (self.terms or self.axial):
             return limits
+        offset = self.offset(tuple(length // self.reduction for length in self.size))
         return limits[0] - float(offset.min()), limits[1] - float(offset.max())
 
     def figures(self, before: DepthMap, after: DepthMap, *, origin: str = "pupil") -> dict:
         """What result.json says of it: see io.record."""
         near, far = self.limits or (None, None)
-        lens, known = self.lens_sigma(after, origin=origin), after.valid & np.isfinite(after.sigma)
-        shares = (lens[known] / np.maximum(after.sigma[known], np.float32(1e-30)))**2
+        values, own = (part.ravel()[::part.size // _RANKED + 1] for part in (after.values, after.sigma))
+        known = np.isfinite(values) & np.isfinite(own)
+        lens = self.lens_sigma(values[known], origin=origin)
+        shares = (lens / np.maximum(own[known], np.float32(1e-30)))**2
         return {
             "valid_depth_m": None if near is None else [1 / near, 1 / far if far > 0 else np.inf],
             "outside_share": self.outside(before, after),
             "field_dpt": self.terms, "axial_dpt": self.axial,
             "sigma": None if self.sigma is None or not shares.size else {
-                "median_dpt": float(np.median(lens[known])), "variance_share": float(np.median(shares))},
+                "median_dpt": float(np.median(lens)), "variance_share": float(np.median(shares))},
         }
 
 

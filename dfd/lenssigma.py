@@ -28,9 +28,8 @@ ESTIMATOR = "disc_gauss_v1"
 OTHER_ESTIMATOR = 0.03
 """Relative 1-sigma of the diameter where another estimator of blur defined it."""
 
-_LAW = ("a", "b", "d")
 _FX_POWERS = 10
-_KNOWN = re.compile(r"a|b|d|z0|fx\d|D_\d+(\.\d+)?")
+_KNOWN = re.compile(r"a|b|d|spline\d+|z0|fx\d|D_\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +66,20 @@ class LensSigma:
         spread = section(profile.data, "focus").get("jitter_sigma_unit") or 0.0
         if not names and not spread:
             return None
-        slopes = [profile.focus_slopes(place) for place in places]
+        slopes = [profile.law.slopes(place) | _shift_slopes(profile, one)
+                  for place, one in zip(places, settings, strict=True)]
+        foci = np.array([profile.lens_from(one, reference).focus for one in settings])
+        own = np.array([profile.thin_lens(one).focus for one in settings])
+        seen = np.divide(foci, own, out=np.ones_like(own), where=own != 0)**2  # from the reference's pupil, not their own
         fx = {f"fx{power}": base**power / profile.fx(base) for power in range(_FX_POWERS)}
         return cls(
-            foci=np.array([profile.thin_lens(one).focus for one in settings]),
-            slopes=np.array([[slope.get(name, 0.0) if name in _LAW else 0.0 for name in names] for slope in slopes]),
+            foci=foci,
+            slopes=np.array([[slope.get(name, 0.0) * scale for name in names]
+                             for slope, scale in zip(slopes, seen, strict=True)]),
             gains=np.array([[fx.get(name, 0.0) + by_pupil.get(name, 0.0) for name in names]
                             for by_pupil in (_pupil_gains(profile, one) for one in settings)]),
             height=np.array([-1e-3 * (name == "z0") for name in names]), covariance=covariance,
-            jitter=np.array([abs(slope["s"]) * spread for slope in slopes]))
+            jitter=np.array([abs(slope["s"]) * spread * scale for slope, scale in zip(slopes, seen, strict=True)]))
 
     def __call__(self, inverse_depth, *, origin: str = "pupil") -> np.ndarray:
         """1-sigma [dioptre] at inverse depths from the entrance pupil, an array of any shape.
@@ -95,8 +99,9 @@ class LensSigma:
 def parameters(profile: LensProfile) -> tuple[list[str], np.ndarray]:
     """(names, (P, P) covariance) of what the lens is uncertain in, in the units of the file's keys (mm, px, unit).
 
-    "a", "b", "d", "fx0" .., "z0", "D_<f-number>" of `covariance`, others are left out; then, as independent of them, what
-    `covariance` does not name and the file states a sigma of; "estimator" [1]: another estimator defined the diameters.
+    "a", "b", "d", "spline0" .., "fx0" .., "z0", "D_<f-number>" of `covariance`, others are left out; then, as independent of
+    them, what `covariance` does not name and the file states a sigma of, with "shift_<f-number>" [dioptre], the shift of
+    focus of a stop, and "estimator" [1]: another estimator defined the diameters.
     """
     names, covariance = _stated(profile)
     alone = {}
@@ -104,6 +109,8 @@ def parameters(profile: LensProfile) -> tuple[list[str], np.ndarray]:
         name = f"D_{stop.get('f_number_marked') or 0:g}"
         if stop.get("diameter_sigma_mm") and name not in names:
             alone[name] = stop["diameter_sigma_mm"]
+        if stop.get("focus_shift_sigma_dpt"):
+            alone[f"shift_{name[2:]}"] = stop["focus_shift_sigma_dpt"]
     height = section(profile.data, "reference", "z_ep_from_sensor_mm").get("sigma")
     if height and "z0" not in names:
         alone["z0"] = height
@@ -136,6 +143,15 @@ def _stated(profile):
 def _spelled(name):
     """The name with its f-number as we write it: "D_4.0" is "D_4"."""
     return f"D_{float(name[2:]):g}" if name.startswith("D_") else name
+
+
+def _shift_slopes(profile, settings):
+    """"shift_<f-number>" -> d focus / d shift of one image: the shares of its neighbours, linear in log f-number."""
+    if settings.f_number is None:
+        return {}
+    numbers = sorted({stop["f_number_marked"] for stop in profile.data.get("aperture") or [] if stop.get("f_number_marked")})
+    return {f"shift_{number:g}": float(np.interp(np.log(settings.f_number.value), np.log(numbers), np.eye(len(numbers))[k]))
+            for k, number in enumerate(numbers)}
 
 
 def _pupil_gains(profile, settings):

@@ -75,6 +75,20 @@ class LensProfile(LensCurves):
         except ValueError as error:
             raise ValueError(_named(settings, error)) from error
 
+    def lens_from(self, settings: CameraSettings, reference: CameraSettings) -> ThinLens:
+        """`thin_lens` of one image as the entrance pupil of another sees it, which may stand higher or lower with its focus.
+
+        A pupil `step` in front of the other's: focus / (1 + focus step), and a diameter (1 + focus step) times as large.
+        That of a lens whose pupil stays where it is is `thin_lens` itself.  Raises what `thin_lens` raises.
+        """
+        lens, places = self.thin_lens(settings), (self.law_coordinate(settings), self.law_coordinate(reference))
+        if None in places or places[0] == places[1] or self.pupil_height(places[0]) is None:
+            return lens
+        step = self.pupil_height(places[0]) - self.pupil_height(places[1])
+        ratio = 1 + lens.focus * step
+        return lens if step == 0 else ThinLens.from_focus(
+            lens.focus / ratio, fx=lens.fx, pupil_diameter=lens.pupil_diameter * ratio, pixel_pitch=lens.pixel_pitch)
+
     def law_coordinate(self, settings: CameraSettings) -> float | None:
         """The focus coordinate at which `thin_lens` uses the measured focus law; None where it does not."""
         return None if _variable_power(settings) or not self.calibrated else self._coordinate(settings)
@@ -143,6 +157,7 @@ class LensProfile(LensCurves):
     def _measured(self, settings):
         coordinate, pitch = self._coordinate(settings), self._pitch(settings)
         focus, fx = self.focus_curve(coordinate), self.fx(coordinate)
+        focus += 0.0 if settings.f_number is None else self.focus_shift(settings.f_number.value)
         if not (fx > 0 and focus + 1 / (fx * pitch) > 0):
             raise ValueError(f"profile {self.name} gives fx {fx:g} px and focus {focus:g} dioptre at focus coordinate "
                              f"{coordinate:g} {self.coordinate}, which no lens has; check the profile")

@@ -1,5 +1,5 @@
 """Blurred images of the board, made without the edge profile: reflectance on fine pixels, transfer function of dfd.psf,
-block means.  Means over fine pixels, and the mean of the fine pixels of a pixel, are together the pixel's square, exactly."""
+block means.  Means over fine pixels and the mean of those in one pixel are together the square of the pixel, exactly."""
 
 from __future__ import annotations
 

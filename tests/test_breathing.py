@@ -148,7 +148,7 @@ def test_the_scale_of_a_scene_is_within_a_thousandth_without_a_target(tmp_path, 
     found = measure_scene(read_sweep(write_bracket(tmp_path / "s", scene_image, truth(steps), cocs, steps, rng)))
     assert (found.method, found.reference, len(found.scale)) == ("scene", 300, 5)
     np.testing.assert_allclose(found.scale, truth(steps), rtol=0, atol=1e-3)
-    assert found.monotone
+    assert found.monotone and (np.abs(found.scale - truth(steps)) < 2 * found.sigma).all()
 
 
 def test_frames_without_the_board_are_left_out_and_named(bracket, tmp_path, rng):

@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     {"optics", "backend", "threads"},
     {"psf", "measured", "fieldpsf", "imaging", "noise", "kernels"},
-    {"settings", "lensfile", "lensrules", "lensarrays", "lenscurves", "lenssigma", "lensmap", "profile",
-     "field", "capture", "depthmap", "lightfield"},
+    {"settings", "lensfile", "lensrules", "lensarrays", "focuslaw", "lenscurves", "lenssigma", "lensmap", "profile",
+     "vignetting", "field", "capture", "depthmap", "lightfield"},
     {"prepare", "simulate", "solvers", "refine", "fuse", "evaluate", "affine", "anchors", "bound", "plan", "restore", "apps",
      "tiles"},
     {"pipeline", "allfocus", "streaming", "sequences", "firstquad", "assemble", "cautions", "decode", "forecast", "io"},

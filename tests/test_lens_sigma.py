@@ -1,19 +1,19 @@
 """A calibration's own uncertainty as sigma of depth: against draws of whole lenses, and its coverage."""
 
 import copy
+import hashlib
 
 import numpy as np
 import pytest
 
-from dfd.lensarrays import write_arrays
 from dfd.lensfile import SCHEMA
 from dfd.lenssigma import LensSigma, parameters
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
 
-NAMES = ("a", "b", "d", "fx0", "fx1", "fx2", "z0", "D_1.8", "D_2.8")
-SIGMAS = np.array([4e-7, 2.5e-9, 4e-7, 9.0, 0.02, 1e-5, 1.2, 0.05, 0.04])
-"""Units of the file: 1/mm, 1/mm and 1 per step, px, mm: 0.1 to 0.3 % of the lens below."""
+NAMES = ("a", "b", "d", "fx0", "fx1", "fx2", "z0", "D_1.8", "D_2.8", "spline0", "spline1", "spline2", "spline3")
+SIGMAS = np.array([4e-7, 2.5e-9, 4e-7, 9.0, 0.02, 1e-5, 1.2, 0.05, 0.04, 5e-4, 3e-4, 4e-4, 5e-4])
+"""Units of the file: 1/mm, 1/mm and 1 per step, px, mm, relative: 0.1 to 0.3 % of the lens below."""
 
 
 def covariance():
@@ -49,6 +49,7 @@ def moved(change):
     for stop in data["aperture"]:
         stop["diameter_eff_mm"] += by[f"D_{stop['f_number_marked']:g}"]
     data["reference"]["z_ep_from_sensor_mm"]["poly"][0] -= by["z0"]
+    data["focus"]["spline"]["rel"] = [value + by[f"spline{k}"] for k, value in enumerate(data["focus"]["spline"]["rel"])]
     return LensProfile(data)
 
 
@@ -140,6 +141,17 @@ def test_a_diameter_of_another_estimator_is_uncertain_by_3_percent(estimator, ga
     assert LensSigma.of(profile, [shot(600.0)], shot(600.0))(focus + 1.0) == pytest.approx(gain, abs=1e-6)
 
 
+def test_the_shift_of_focus_of_a_stop_moves_the_focus_and_has_its_sigma():
+    data = document(covariance=None)
+    data["aperture"][1] |= {"focus_shift_dpt": -0.02, "focus_shift_sigma_dpt": 0.004}
+    profile, between = LensProfile(data), float(np.sqrt(1.8 * 2.8))
+    for f_number, share in ((1.8, 0.0), (2.8, 1.0), (between, 0.5)):
+        focus = profile.thin_lens(shot(600.0, f_number)).focus
+        assert focus == pytest.approx(profile.focus_curve(600.0) - 0.02 * share, abs=1e-12)
+        sigma = LensSigma.of(profile, [shot(600.0, f_number)], shot(600.0, f_number))
+        assert sigma(focus) == pytest.approx(0.004 * share, abs=1e-12)
+
+
 def test_names_that_are_not_known_are_left_out():
     data = document(covariance={"names": ["tape_3", "a", "D_1.80"], "matrix": np.diag([1.0, 4e-14, 0.01]).tolist()})
     names, matrix = parameters(LensProfile(data))
@@ -148,7 +160,8 @@ def test_names_that_are_not_known_are_left_out():
 
 
 def test_a_covariance_beside_the_file_is_that_in_it(tmp_path):
-    told = write_arrays({"cov": covariance()}, tmp_path / "lens.npz")
+    np.savez(tmp_path / "lens.npz", cov=covariance())
+    told = {"file": "lens.npz", "sha256": hashlib.sha256((tmp_path / "lens.npz").read_bytes()).hexdigest()}
     LensProfile(document(covariance={"names": list(NAMES), "matrix": "npz:cov"}, sidecar=told)).save(tmp_path / "lens.json")
     loaded = LensProfile.load(tmp_path / "lens.json")
     inline = LensSigma.of(LensProfile(document()), [shot(600.0)], shot(600.0))

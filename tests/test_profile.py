@@ -291,6 +291,16 @@ def test_a_stop_outside_the_table_is_refused(f_number):
         profile().thin_lens(settings(focus_coordinate=600.0, f_number=f_number))
 
 
+@pytest.mark.parametrize("f_number, refused", [(1.8, False), (2.83, False), (3.2, True), (4.0, True)])
+def test_a_stop_outside_validity_is_refused_although_the_table_has_it(f_number, refused):
+    narrow = profile(validity__f_numbers=[1.8, 2.8])
+    if refused:
+        with pytest.raises(ValueError, match=rf"f_number \({f_number:g}\) is outside .* measured \(f/1.8 to f/2.8\)"):
+            narrow.pupil_diameter(f_number)
+    else:
+        assert narrow.pupil_diameter(f_number) == profile().pupil_diameter(f_number)
+
+
 def test_images_of_another_pixel_size_are_refused():
     shot = settings(focus_coordinate=600.0, f_number=1.8, pixel_pitch=8.6e-6)
     with pytest.raises(ValueError, match=r"pitch \(8.6 um, EXIF\) differs from .*\(4.3 um\).*pixel_pitch_um = 4.3"):
@@ -312,6 +322,25 @@ def test_the_measured_pupil_height_converts_distances_from_the_sensor():
 
 def test_the_pupil_height_of_a_calibrated_lens_is_its_sensor_offset():
     assert profile().sensor_offset(settings(focus_coordinate=500.0, f_number=1.8)) == pytest.approx(0.061, abs=1e-12)
+
+
+def test_a_pupil_that_moves_with_focus_is_seen_from_that_of_the_reference():
+    """The blur of a point, from the geometry of its own pupil, on the grid of the reference: pupils 2 mm apart."""
+    moving = profile(reference__z_ep_from_sensor_mm={"poly": [60.0, 0.002]})
+    own, reference = settings(focus_coordinate=1100.0, f_number=1.8), settings(focus_coordinate=100.0, f_number=1.8)
+    plain, seen, base = moving.thin_lens(own), moving.lens_from(own, reference), moving.thin_lens(reference)
+    assert 1 / seen.focus == pytest.approx(1 / plain.focus + 0.002, abs=1e-12)
+    for depth in (0.4, 0.9, 2.0):  # from the reference's pupil
+        coc = plain.coc(1 / (depth - 0.002))
+        magnified = coc * (base.fx / depth) / (plain.fx / (depth - 0.002))  # both images as large as the reference's
+        assert seen.on_grid_of(base).coc(1 / depth) == pytest.approx(magnified, rel=1e-9)
+
+
+@pytest.mark.parametrize("poly", [[60.0], []])
+def test_a_pupil_that_stays_changes_nothing(poly):
+    still = profile(reference__z_ep_from_sensor_mm={"poly": poly})
+    own, reference = settings(focus_coordinate=1100.0, f_number=1.8), settings(focus_coordinate=100.0, f_number=1.8)
+    assert still.lens_from(own, reference) == still.thin_lens(own)
 
 
 def test_a_distance_inside_the_pupil_height_is_refused():

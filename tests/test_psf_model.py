@@ -66,9 +66,18 @@ def test_light_is_never_negative():
 
 def test_a_fit_finds_the_numbers_again():
     found = fit_kernel(5 * kernel(PARAMS, 21))
-    assert found.params == pytest.approx(PARAMS, abs=1e-6)
-    assert found.residual_l2 < 1e-8
-    assert found.diameter == pytest.approx(2 * math.sqrt(20 - 0.49), abs=1e-5)  # px
+    assert found.params == pytest.approx(PARAMS, abs=2e-3)
+    assert found.residual_l2 < 5e-4
+    assert found.diameter == pytest.approx(2 * math.sqrt(20 - 0.49), abs=1e-3)  # px
+
+
+@pytest.mark.parametrize("coc", [2.0, 3.0, 5.0, 20.0])
+def test_small_kernels_with_errors_keep_their_diameter(rng, coc):
+    truth = kernel([0, 0, coc / 2, coc / 2, 0, 0, 0, 0.2, 0, 0, 0.6], 31)
+    noise = rng.standard_normal(truth.shape)
+    found = fit_kernel(truth + 0.01 * np.linalg.norm(truth) * noise / np.linalg.norm(noise))
+    assert found.diameter == pytest.approx(coc, abs=0.15)  # px
+    assert found.params[7] == pytest.approx(0.2, abs=0.35)
 
 
 def test_sigmas_are_those_of_the_scatter(rng):

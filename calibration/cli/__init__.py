@@ -14,16 +14,20 @@ from calibration.cli.focus import focus
 from calibration.cli.noise import noise
 from calibration.cli.psf import psf
 from calibration.cli.report import report
+from calibration.cli.simulate import simulate
+from calibration.cli.target import target
 from dfd.console import say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Measure a lens and a camera for metric depth from defocus; writes a LensProfile (JSON).")
 app.command()(focus)
 app.command()(noise)
+app.command()(target)
+app.command()(simulate)
 app.command("dual-pixel")(dual_pixel)
+app.command()(psf)
 app.command()(breathing)
 app.command()(report)
-app.command()(psf)
 
 
 def _version(wanted: bool):

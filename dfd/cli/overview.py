@@ -4,6 +4,7 @@ what depth to expect."""
 from __future__ import annotations
 
 from dfd.assemble import outline
+from dfd.cli.lensinfo import lens_lines
 from dfd.io.describe import Overview, kappa_of
 from dfd.io.record import VALUE_KEYS, quantity
 from dfd.io.scale import ORDERS
@@ -28,7 +29,8 @@ def overview_lines(overview: Overview) -> list[str]:
     shared = [name for name in names
               if len({(getattr(item.settings, name), _origin(name, item.settings)) for item in files}) == 1]
     own = [name for name in names if name not in shared]
-    blocks = (_shared(files, shared, several=bool(own)), _encodings(files), _kappa(overview.source), _differing(files, own),
+    blocks = (_shared(files, shared, several=bool(own)), _encodings(files), _kappa(overview.source),
+              lens_lines(overview.profile), _differing(files, own),
               _also(files), _missing(overview), _warnings(overview), _outlook(overview))
     return [_title(files), *(line for block in blocks if block for line in ("", *block))]
 

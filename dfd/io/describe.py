@@ -14,6 +14,7 @@ from dfd.io.merge import stated_by_user, tell_once
 from dfd.io.scale import missing_lines
 from dfd.io.sources import Source, find_profile, make_source
 from dfd.lenscurves import MeasuredKappa
+from dfd.lensmap import profile_remarks
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
 
@@ -46,6 +47,7 @@ class Overview:
     trouble    the one line with which it would stop; "" where it would not
     missing    toml lines that would make the capture metric, each once; warnings likewise
     bad        (path, the one line of its error) of files that cannot be read; they are not among `files`
+    profile    the lens profile that was given, or that capture.toml names, or the nominal one
     """
 
     files: tuple[Description, ...]
@@ -54,6 +56,7 @@ class Overview:
     missing: tuple[str, ...]
     warnings: tuple[str, ...]
     bad: tuple[tuple[Path, str], ...] = ()
+    profile: LensProfile | None = None
 
 
 def describe(inputs, *, lens=None) -> Overview:
@@ -78,11 +81,12 @@ def describe(inputs, *, lens=None) -> Overview:
         except (OSError, ValueError) as error:
             trouble = _one_line(error)
     if source is not None:
-        return Overview(files, source, trouble, source.missing, source.warnings)
+        return Overview(files, source, trouble, source.missing, source.warnings, profile=profile)
     missing = missing_lines("", [item.settings for item in files], profile, None)
     told = tell_once((item.path.name, text) for item in files for text in item.warnings)
     profiles = told_profiles([item.path for item in files], linear)
-    return Overview(files, source, trouble, missing, found.warnings + profiles + gathered.warnings + told, bad)
+    warnings = found.warnings + profiles + gathered.warnings + told + profile_remarks(profile)
+    return Overview(files, source, trouble, missing, warnings, bad, profile)
 
 
 def kappa_of(source: Source | None) -> tuple[Value, MeasuredKappa | None] | None:

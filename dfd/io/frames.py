@@ -16,6 +16,7 @@ from dfd.io.light import CLIPPED, REC709
 from dfd.io.sensor import COLOURS, TAPS
 from dfd.io.sheets import shading
 from dfd.settings import CameraSettings
+from dfd.vignetting import flattened, flattening
 
 _LEAST_KNOWN = 0.01
 """Share of the pixels that must be below white."""
@@ -39,6 +40,7 @@ class Frame:
     orientation     EXIF 1..8, for previews only: arrays are never rotated
     white_balance   for colour only: factors for R, G, B of a RAW file, or the RAW file that knows them (rawpy tells them
                     only after decoding, so they are asked when colours are read); None: leave colours as they are
+    vignetting      polynomial in r^2 of its light, see `dfd.vignetting`, which is undone; None: as it is
     """
 
     path: Path
@@ -52,6 +54,7 @@ class Frame:
     white_balance: tuple[float, float, float] | Path | None = None
     half: str | None = None
     sheets: tuple[Frame, Frame] | None = None
+    vignetting: tuple[float, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -104,6 +107,10 @@ def read_luminance(frame: Frame) -> Plane:
     if frame.sheets is not None:
         ratio = _shading(frame)
         plane = replace(plane, image=plane.image * ratio, gain=float(ratio.mean()))
+    if frame.vignetting is not None:
+        image = flattened(plane.image, frame.vignetting)
+        mean = flattening(frame.vignetting, (64, 64 * image.shape[1] // image.shape[0])).mean()
+        plane = replace(plane, image=image, gain=plane.gain * float(mean))
     known = np.count_nonzero(np.isfinite(plane.image)) / plane.image.size
     if known < _LEAST_KNOWN:
         step = "leave it out" if frame.view is None else "check white_level, or expose shorter"
@@ -147,6 +154,8 @@ def read_colour(frame: Frame) -> np.ndarray:
     """
     values = _raw_colour(frame) if is_raw(frame.path) else _read_picture(frame).values
     values = values if values.ndim == 3 else values[..., None]
+    if frame.vignetting is not None:
+        values = flattened(values, frame.vignetting)
     return values if frame.sheets is None else values * _shading(frame)[..., None]
 
 

@@ -8,6 +8,7 @@ Schema "dfd-result 1".  A key that has no value is null; infinity is the string 
     intrinsics_px {fx, fy, cx, cy}; psf {model, core_px};
     lens {profile, calibrated, grade, valid_depth_m: [near, far] from the pupil, outside_share: of the depths, left unknown,
     field_dpt {term: coefficient}, axial_dpt: added to inverse depth}; null where the focus law is not in use
+    vignetting "applied": that of the profile was undone (frames: vignetting_r2, its polynomial), else null
     lens_sigma {median_dpt, variance_share: median share of the lens in sigma^2}, null where the lens states none
     noise {gain_e_per_dn, read_noise_e (as stated), from, used [{gain_e_at_white, read_noise_e, taps} of each used frame]}
     solver {name, parameters}, device, reference_frame (index into frames), side, kappa,
@@ -85,6 +86,7 @@ def make_record(outcome, *, now: datetime | None = None) -> dict:
         "lens": {"profile": source.profile.name, "calibrated": source.profile.calibrated, "grade": source.profile.grade,
                  **{name: (outcome.lens_map or {}).get(name) for name in _OF_LENS}},
         "lens_sigma": (outcome.lens_map or {}).get("sigma"),
+        "vignetting": "applied" if any(frame.vignetting for frame in source.frames) else None,
         "psf": {"model": source.psf.model, "core_px": source.psf.core},
         "noise": {"gain_e_per_dn": source.gain_e_per_dn, "read_noise_e": source.read_noise_e, "from": outcome.noise_from,
                   "used": [{"gain_e_at_white": noise.gain, "read_noise_e": noise.read_noise, "taps": noise.taps}
@@ -184,7 +186,7 @@ def _frame(frame):
               for name, value in settings.values().items()}
     sheet = frame.sheets[1].path.name if frame.sheets else None
     return {"file": Path(frame.path).name, "role": frame.role, "view": frame.view, "half": frame.half,
-            "white_sheet": sheet, "linear": frame.linear,
+            "white_sheet": sheet, "vignetting_r2": frame.vignetting, "linear": frame.linear,
             "black_level": frame.black_level, "white_level": frame.white_level, "make": settings.make,
             "model": settings.model, "lens_model": settings.lens_model, "distance_from": settings.distance_from,
             "values": values}

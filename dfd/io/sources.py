@@ -19,9 +19,11 @@ from dfd.io.mixture import check_alike, check_sizes, check_together, turned_fram
 from dfd.io.names import natural_key
 from dfd.io.scale import decide
 from dfd.io.sidecar import SidecarFrame
+from dfd.lensfile import section
 from dfd.lensmap import profile_remarks
 from dfd.profile import LensProfile
 from dfd.psf import Psf
+from dfd.vignetting import vignetting_of
 
 __all__ = ["Frame", "Source", "find_profile", "make_source", "open_source"]
 
@@ -125,7 +127,7 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
     if scale.scale == "affine":
         check_known(known)
     balance = next((item.path for item in files if is_raw(item.path)), None)
-    frames = [_frame(item, settings, entry, sidecar, balance)
+    frames = [_frame(item, settings, entry, sidecar, balance, profile)
               for item, settings, entry in zip(files, scale.settings, found.entries, strict=True)]
     order = _order(kind, frames, scale.coordinates)
     chosen = _reference(kind, reference, found.entries, order)
@@ -135,7 +137,7 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
         frames = with_sheets(frames, [found.entries[index] for index in order])
     return Source(
         kind=kind, frames=frames, profile=profile, reference=chosen,
-        psf=_psf(sidecar),
+        psf=_psf(sidecar, profile),
         gain_e_per_dn=gain, read_noise_e=read_noise,
         side=_first(side, sidecar and sidecar.side), kappa=kappa, scale=scale.scale,
         missing=() if known else scale.missing,
@@ -199,11 +201,15 @@ def _equal(one, other) -> bool | None:
     return None if one is None or other is None else math.isclose(one.value, other.value, rel_tol=1e-6)
 
 
-def _psf(sidecar) -> Psf:
+def _psf(sidecar, profile) -> Psf:
+    """As capture.toml says, else a disc with the core that the profile measured."""
+    core, model = section(profile.data, "psf").get("core_px"), sidecar and sidecar.psf
+    if model is None and (sidecar is None or sidecar.psf_core_px is None) and core:
+        return Psf("disk-gaussian", core)
     if sidecar is None:
         return Psf()
     try:
-        return Psf(_first(sidecar.psf, "disk"), _first(sidecar.psf_core_px, 0.0))
+        return Psf(_first(model, "disk"), _first(sidecar.psf_core_px, 0.0))
     except ValueError as error:
         raise ValueError(f"{sidecar.path}: {error}") from error
 
@@ -225,11 +231,12 @@ def _noise(sidecar, profile, frames):
     return _first(gain, measured[0]), _first(read_noise, measured[1]), ()
 
 
-def _frame(item, settings, entry, sidecar, balance) -> Frame:
+def _frame(item, settings, entry, sidecar, balance, profile) -> Frame:
     raw, own = is_raw(item.path), entry or SidecarFrame(item.path, {})
+    linear = encoding_of(item.path, sidecar.linear if sidecar else None).linear
     return Frame(
-        path=item.path, settings=settings,
-        linear=encoding_of(item.path, sidecar.linear if sidecar else None).linear,
+        path=item.path, settings=settings, linear=linear,
+        vignetting=vignetting_of(profile, settings) if raw or linear else None,
         black_level=_first(own.black_level, sidecar and sidecar.black_level, default_black(item.path)),
         white_level=_first(own.white_level, sidecar and sidecar.white_level),
         view=own.view, role=own.role, half=own.half,

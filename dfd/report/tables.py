@@ -58,6 +58,8 @@ def camera_tables(record) -> list[Html]:
 def _measured_rows(record):
     """What the measured lens says of sigma and of the depths that it knows; none where it says nothing."""
     lens, part = record["lens"], record["lens_sigma"]
+    if record["vignetting"]:
+        yield "vignetting", "undone", "lens profile"
     if part:
         share = f"{part['variance_share']:.0%} of sigma squared"
         yield "1-sigma of the lens", f"{part['median_dpt']:.2g} dioptre", share
