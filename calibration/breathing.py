@@ -29,6 +29,9 @@ MOST_CHI2 = 1.5
 FLOOR = 1e-5
 """What no scale is known better than: the rest of distortion that changes with focus, paper that moves."""
 
+SCENE_FLOOR = 5e-4
+"""The same of a scene: blur that differs from frame to frame looks like scale to a registration."""
+
 _WORTH = 9.0
 """Drop of chi2, in units of chi2 per degree of freedom, that proves the second degree."""
 
@@ -118,7 +121,7 @@ def measure_scene(sweep: FocusSweep, *, progress=None) -> Breathing:
     still = found.applied[kept] | (np.array(kept) == reference)
     sigma = np.where(still, sigma, np.hypot(sigma, found.corner_shift_px[kept] / radius))
     sigma[kept.index(reference)] = np.nanmedian(sigma)
-    return fit(Breathing(sweep.coordinates[kept], scale, np.hypot(sigma, FLOOR), np.zeros(len(kept)),
+    return fit(Breathing(sweep.coordinates[kept], scale, np.hypot(sigma, SCENE_FLOOR), np.zeros(len(kept)),
                          np.full(len(kept), np.nan), float(sweep.coordinates[reference]), "scene", left_out=tuple(notes)))
 
 

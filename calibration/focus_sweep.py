@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfd.io.frames import Frame
+from dfd.io.frames import Frame, image_size
 from dfd.io.sources import open_source
 
 _COLUMNS = ("file", "focus_coordinate")
@@ -21,6 +21,21 @@ class FocusSweep:
 
     frames: tuple[Frame, ...]
     coordinates: np.ndarray
+
+    @property
+    def make(self) -> str | None:
+        """Maker of the camera."""
+        return self.frames[0].settings.make
+
+    @property
+    def model(self) -> str | None:
+        """Model of the camera."""
+        return self.frames[0].settings.model
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) px of a frame."""
+        return image_size(self.frames[0].path)
 
 
 def read_sweep(path) -> FocusSweep:

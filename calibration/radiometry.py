@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,9 @@ from calibration.noise import (
     measure_pair,
 )
 from calibration.patches import ROI, Patch, file_black, find_files, pair_up, read_patch
-from calibration.profiles import new_profile
+from dfd import __version__
 from dfd.io.integrity import sha256
-from dfd.lensfile import section
+from dfd.lensfile import SCHEMA, SCHEMA_VERSION, section
 
 LEAST_PAIRS = 3
 LEAST_SPAN = 2.0
@@ -213,7 +214,7 @@ def into_profile(shoot: NoiseShoot, data: dict | None = None) -> dict:
 
     Entries of the same ISO are replaced, everything else is kept.  Raises ValueError for a profile of another camera.
     """
-    data = new_profile(shoot, shoot.size) if data is None else copy.deepcopy(data)
+    data = new_profile(shoot) if data is None else copy.deepcopy(data)
     other = section(data, "camera").get("model")
     if other and shoot.model and other != shoot.model:
         raise ValueError(f"the profile is of camera {other}, the flats are of {shoot.model}; write another file with -o")
@@ -231,6 +232,17 @@ def into_profile(shoot: NoiseShoot, data: dict | None = None) -> dict:
     inputs = [{"file": path.name, "sha256": sha256(path), "role": _ROLES[role]} for path, role in shoot.files]
     provenance["inputs"] = [item for item in provenance.get("inputs") or [] if item not in inputs] + inputs
     return data
+
+
+def new_profile(shoot) -> dict:
+    """A LensProfile file that holds nothing but its camera: make, model and size (H, W) [px] of `shoot`."""
+    return {
+        "schema": SCHEMA, "schema_version": SCHEMA_VERSION,
+        "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tool": {"name": "dfd-calibrate", "version": __version__},
+        "camera": {"make": shoot.make, "model": shoot.model, "raw_size_px": [shoot.size[1], shoot.size[0]]},
+        "provenance": {"grade": "C nominal (EXIF)"},
+    }
 
 
 def _entry(result, raw):

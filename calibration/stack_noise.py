@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.profiles import new_profile
+from calibration.radiometry import new_profile
 from dfd.imaging import reduce
 from dfd.io.frames import Frame, is_raw
 from dfd.io.images import default_linear, file_format, read_image
@@ -184,7 +184,7 @@ def into_profile(found: StackNoise, data: dict | None = None, *, replace: bool =
     An earlier estimate of the same ISO and kind of file gives way, a measured entry only with `replace`.  Raises ValueError
     for one that must stay and for a profile of another camera.
     """
-    data = new_profile(found, found.size) if data is None else copy.deepcopy(data)
+    data = new_profile(found) if data is None else copy.deepcopy(data)
     other = section(data, "camera").get("model")
     if other and found.model and other != found.model:
         raise ValueError(f"the profile is of camera {other}, the frames are of {found.model}; write another file with -o")

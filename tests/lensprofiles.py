@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.measurements import FocusData
+from calibration.psf_model import MODEL, kernel
 from calibration.sidecar import save
 from dfd.lensfile import write
 
@@ -64,21 +65,19 @@ def covariance():
     return names, np.diag(sigma**2).tolist()
 
 
-def kernels(count=12, side=41):
-    """(measured, fitted, place, coc) of discs with a bright rim."""
-    y, x = np.mgrid[:side, :side] - side // 2
+def kernels(count=12, size=41):
+    """((n, s, s) measured kernels, (n, 4) nodes, list of parameters): tilted discs with a rim, and noise."""
     rng, places = np.random.default_rng(1), np.linspace(-1800, 1800, count)
     coc = np.where(np.arange(count) % 2, 1, -1) * np.linspace(6, 30, count)
-    fitted = np.stack([np.clip(size / 2 + 0.5 - np.hypot(x, y), 0, 1) * (1 + 2 * (np.hypot(x, y) / size) ** 2)
-                       for size in np.abs(coc)])
-    fitted /= fitted.sum(axis=(1, 2), keepdims=True)
-    measured = np.maximum(fitted * (1 + 0.1 * rng.standard_normal(fitted.shape)), 0)
-    return measured.astype(np.float32), fitted.astype(np.float32), np.stack([places, 0.4 * places], 1), coc
+    params = [[0, 0, abs(one) / 2, abs(one) / 2.2, 0.0, 0.1, 0.0, 0.3, 0.0, 0.0, 0.7] for one in coc]
+    fitted = np.stack([kernel(numbers, size) for numbers in params])
+    measured = fitted + 0.03 * fitted.max(axis=(1, 2), keepdims=True) * rng.standard_normal(fitted.shape)
+    return measured.astype(np.float32), np.stack([places, 0.4 * places, np.full(count, 1.8), coc], 1), params
 
 
 def profile() -> dict:
     """Everything that a profile may hold."""
-    names, matrix = covariance()
+    (names, matrix), (_, nodes, params) = covariance(), kernels()
     level = np.geomspace(100, 12000, 10)
     steps = [float(coordinate_of(1 / (tape - HEIGHT))) for tape in TAPE]
     variance = level / 0.3 + 100.0
@@ -100,7 +99,9 @@ def profile() -> dict:
         "field": {"focus_offset_dpt": {"terms": ["x", "y", "r2", "r4"], "coef": list(FIELD), "sigma": [5e-4] * 4,
                                        "half_diagonal_px": HALF_DIAGONAL},
                   "axial_colour_dpt": {**AXIAL, "sigma": {"R": 6e-4, "B": 6e-4}}},
-        "psf": {"core_px": 0.62, "core_sigma_px": 0.01},
+        "psf": {"core_px": 0.62, "core_sigma_px": 0.01, "model": MODEL, "nonparam": "npz:psf/kernels",
+                "nodes": [{"x": x, "y": y, "f_number": stop, "c_signed_px": coc, "params": params, "residual_l2": 0.031}
+                          for (x, y, stop, coc), params in zip(nodes.tolist(), params, strict=True)]},
         "radiometry": {
             "black_dn": [512.0, 512.1, 511.9, 512.0], "white_dn": 16383, "linearity_max_pct": 0.4,
             "iso": [{"iso": 100, "gain_e_per_dn": 0.3, "read_noise_e": 3.0, "file_format": "raw",
@@ -117,8 +118,8 @@ def write_profile(path, data=None, *, arrays=True) -> Path:
     """`data` (None: `profile()`) at `path`, with its sidecar."""
     data = profile() if data is None else data
     if arrays:
-        measured, fitted, place, coc = kernels()
+        measured, nodes, _ = kernels()
         stored = {f"focus/{name}": values for name, values in measurements(np.random.default_rng(4)).arrays().items()}
-        data = save(path, data, stored | {"psf/kernels": measured, "psf/fitted": fitted, "psf/place": place, "psf/coc": coc})
+        data = save(path, data, stored | {"psf/kernels": measured, "psf/nodes": nodes})
     write(data, path)
     return Path(path)

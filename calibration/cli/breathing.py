@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from calibration.cli.common import profile_target
+from calibration.cli.common import Coordinate, Sheet, profile_target
 from dfd.console import Progress, say
-
-
-class Format(StrEnum):
-    """Formats of the target."""
-
-    A4 = "a4"
-    A3 = "a3"
-    LETTER = "letter"
-
-
-class Coordinate(StrEnum):
-    """Which number of a frame the focus coordinate is."""
-
-    ENCODER_STEP = "encoder_step"
-    BRACKET_INDEX = "bracket_index"
-    EXIF_DISTANCE_MM = "exif_distance_mm"
-    RAIL_MM = "rail_mm"
 
 
 def breathing(
@@ -37,7 +19,7 @@ def breathing(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="PROFILE.json", help="new lens profile")] = None,
     into: Annotated[Path | None, typer.Option(
         "--into", metavar="PROFILE.json", help="lens profile whose breathing is replaced; the rest of it is kept")] = None,
-    board: Annotated[Format, typer.Option(help="format of the target that the frames show")] = Format.A4,
+    board: Annotated[Sheet, typer.Option(help="format of the target that the frames show")] = Sheet.A4,
     scene: Annotated[bool, typer.Option(
         "--scene", help="the frames show no target but a textured scene, best a flat one; frames are registered")] = False,
     coordinate: Annotated[Coordinate | None, typer.Option(
@@ -50,7 +32,7 @@ def breathing(
     from calibration.board import BOARDS
     from calibration.breathing import into_profile, measure_board, measure_scene, profile_scale
     from calibration.focus_sweep import read_sweep
-    from calibration.profiles import new_profile
+    from calibration.radiometry import new_profile
     from dfd.lensfile import section
     from dfd.profile import LensProfile
 
@@ -59,7 +41,7 @@ def breathing(
     with Progress() as progress:
         found = measure_scene(frames, progress=progress) if scene else \
             measure_board(frames, BOARDS[board.value], progress=progress)
-    data = new_profile(frames.frames[0].settings) if data is None else data
+    data = new_profile(frames) if data is None else data
     name = coordinate.value if coordinate else section(data, "focus").get("coordinate") or Coordinate.BRACKET_INDEX.value
     other = profile_scale(data, found)
     LensProfile(into_profile(found, data, coordinate=name, update_fx=update_fx)).save(target)

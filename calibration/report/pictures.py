@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from calibration.psf_model import MODEL, kernel
 from calibration.report.plots import ACCENT, LINE, SOFT, dress, told
 from calibration.report.profile_data import ProfileData
 from dfd.report.pictures import INK
@@ -96,32 +97,51 @@ def draw_vignetting(figure, report: ProfileData):
 
 def draw_kernels(figure, report: ProfileData):
     """The atlas: measured kernels, and the fitted ones below each, with place and blur."""
-    kernels, fitted = report.arrays["psf/kernels"], report.arrays.get("psf/fitted")
-    names = _kernel_names(report, len(kernels))
-    chosen = np.unique(np.linspace(0, len(kernels) - 1, min(_MOST_KERNELS, len(kernels))).astype(int))
+    kernels, nodes = report.arrays["psf/kernels"], report.arrays["psf/nodes"]
+    chosen = _chosen(nodes)
     columns = min(8, len(chosen))
-    rows, parts = math.ceil(len(chosen) / columns), 1 if fitted is None else 2
+    rows = math.ceil(len(chosen) / columns)
     for place, index in enumerate(chosen):
         row, column = divmod(place, columns)
-        for part, values in enumerate((kernels[index],) if fitted is None else (kernels[index], fitted[index])):
-            top = 1 - (row + (part + 1) * 0.86 / parts + 0.02) / rows
-            axes = figure.add_axes((0.04 + 0.96 * column / columns, top, 0.84 / columns, 0.82 / parts / rows))
-            axes.imshow(values, cmap="magma", vmin=0, vmax=float(np.max(kernels[index])) or 1.0)
+        fitted = _fitted(report, index, kernels.shape[1])
+        shown = (kernels[index],) if fitted is None else (kernels[index], fitted)
+        for part, values in enumerate(shown):
+            top = 1 - (row + (part + 1) * 0.86 / len(shown) + 0.02) / rows
+            axes = figure.add_axes((0.04 + 0.96 * column / columns, top, 0.84 / columns, 0.82 / len(shown) / rows))
+            axes.imshow(_middle(values, nodes[chosen, 3]), cmap="magma", vmin=0, vmax=float(np.max(kernels[index])) or 1.0)
             axes.set_xticks([])
             axes.set_yticks([])
-            if column == 0 and parts == 2:
+            if column == 0 and fitted is not None:
                 axes.set_ylabel(("measured", "fitted")[part], fontsize=7.5, color=INK)
-            if part == parts - 1:
-                axes.set_xlabel(names[index], fontsize=7.0, color=INK, labelpad=2)
+        axes.set_xlabel(_kernel_name(report, index), fontsize=7.0, color=INK, labelpad=2)
 
 
-def _kernel_names(report, count):
-    """Place and blur of every kernel, as far as the arrays say."""
-    place, coc = report.arrays.get("psf/place"), report.arrays.get("psf/coc")
-    parts = [[] for _ in range(count)]
-    for index in range(count):
-        if place is not None:
-            parts[index].append(f"{place[index][0]:+.0f}, {place[index][1]:+.0f}")
-        if coc is not None:
-            parts[index].append(f"coc {coc[index]:+.1f}")
-    return ["\n".join(words).replace("-", "\N{MINUS SIGN}") for words in parts]
+def _chosen(nodes):
+    """Indices of up to 24 kernels at the widest aperture, evenly over places and, within each, from far to near."""
+    order = np.lexsort((nodes[:, 3], nodes[:, 0], nodes[:, 1], nodes[:, 2]))
+    order = order[nodes[order, 2] == nodes[:, 2].min()]
+    return order[np.unique(np.linspace(0, len(order) - 1, min(_MOST_KERNELS, len(order))).astype(int))]
+
+
+def _fitted(report, index, size):
+    """The parametric kernel of a node; None where the profile has none of our model."""
+    psf = report.section("psf")
+    nodes = psf.get("nodes") or []
+    params = nodes[index].get("params") if index < len(nodes) else None
+    return kernel(params, size) if psf.get("model") == MODEL and params else None
+
+
+def _middle(values, cocs):
+    """The part of a kernel that the widest of these blurs fills."""
+    half = min(len(values) // 2, int(0.65 * np.abs(cocs).max()) + 4)
+    middle = len(values) // 2
+    return values[middle - half:middle + half + 1, middle - half:middle + half + 1]
+
+
+def _kernel_name(report, index):
+    """Place, blur and what the fit leaves."""
+    x, y, _, coc = report.arrays["psf/nodes"][index]
+    nodes = report.section("psf").get("nodes") or []
+    left = nodes[index].get("residual_l2") if index < len(nodes) else None
+    words = f"{x:+.0f}, {y:+.0f}\ncoc {coc:+.1f}" + ("" if left is None else f"\nresidual {100 * left:.2g} %")
+    return words.replace("-", "\N{MINUS SIGN}")

@@ -135,12 +135,11 @@ def _field(report):
 
 def _psf(report):
     title = "Point-spread functions"
-    if "psf/kernels" not in report.arrays:
+    if "psf/kernels" not in report.arrays or "psf/nodes" not in report.arrays:
         return Part(title, missing=(_missing("The PSF", "psf"),))
-    count = len(report.arrays["psf/kernels"])
-    said = "measured above, fitted below, on one scale" if "psf/fitted" in report.arrays else "measured"
-    caption = f"of {count} places [px from the middle] and blurs [px, + = nearer than focus]: {said}."
-    return Part(title, (Plot(lambda figure: pictures.draw_kernels(figure, report), "Kernels", caption, 0.62),))
+    caption = (f"of {len(report.arrays['psf/kernels'])} places [px from the middle] and blurs [px, + = nearer than focus]: "
+               "up to 24 of them at the widest aperture, measured above, fitted below, on one scale.")
+    return Part(title, (Plot(lambda figure: pictures.draw_kernels(figure, report), "Kernels", caption, 0.75),))
 
 
 def _radiometry(report):
