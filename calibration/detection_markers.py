@@ -7,7 +7,7 @@ import numpy as np
 from calibration.board import MARKER, Board
 from calibration.pose import Mapping, homography
 
-NEEDED = 4
+NEEDED = 2
 """Markers that must be read."""
 
 SIDES = (1200, 2400, 4800)

@@ -83,7 +83,7 @@ def test_a_board_that_hangs_upside_down_is_found_where_it_is():
 @pytest.mark.parametrize("coc", [0.0, 12.0, 25.0])
 def test_a_mirrored_board_is_refused(coc):
     truth, _, _ = placed(square=SQUARE)
-    with pytest.raises(ValueError, match=r"\d+ of 22 markers read, 4 needed"):
+    with pytest.raises(ValueError, match=r"\d+ of 22 markers read, 2 needed"):
         find_board(shot(truth, coc)[:, ::-1], BOARD)
 
 
