@@ -46,16 +46,19 @@ def find_board(image, board: Board) -> BoardView:
     image   (H, W) float32, linear luminance, 0 = black, 1 = white, NaN = unknown
     Raises ValueError where nothing is found (markers read and needed, the likely cause), or corners and dots do not agree.
     """
-    image, most = _checked(image), 0
+    image, most, lost = _checked(image), 0, None
     for side in SIDES[:1] + tuple(side for side in SIDES[1:] if side <= 2 * max(image.shape)):
         found = read_markers(image, board, side)
-        if len(found) >= NEEDED:
-            start = mapping_of_markers(found, board, image.shape)
-            return _refined(image, board, start, coc=_SHARP * board.square * start.density)
         most = max(most, len(found))
+        if len(found) >= NEEDED:
+            try:
+                start = mapping_of_markers(found, board, image.shape)
+                return _refined(image, board, start, coc=_SHARP * board.square * start.density)
+            except ValueError as error:  # ids read wrongly, as in a mirrored picture
+                lost = error
         if side == SIDES[0] and (view := _found_by_grid(image, board)) is not None:
             return view
-    raise ValueError(unread(image, board, most))
+    raise ValueError(unread(image, board, most)) from lost
 
 
 def _found_by_grid(image, board):

@@ -7,6 +7,8 @@ import numpy as np
 from calibration.board import MARKER, Board
 from calibration.pose import Mapping, homography
 
+_MIRRORED = 6  # markers that a mirrored picture shows; two or three are read wrongly in any
+
 NEEDED = 2
 """Markers that must be read."""
 
@@ -25,7 +27,7 @@ def read_markers(image, board: Board, side: int) -> dict[int, np.ndarray]:
 def unread(image, board: Board, count: int) -> str:
     """The error of a frame in which `count` markers are read: why, as far as the picture tells."""
     high = float(np.nanpercentile(image[::4, ::4], 99))
-    if len(read_markers(image[:, ::-1], board, SIDES[0])) >= NEEDED:
+    if len(read_markers(image[:, ::-1], board, SIDES[0])) >= _MIRRORED:
         cause = "the picture is mirrored: turn it over, markers cannot be read from behind"
     elif high < 0.02:
         cause = f"the picture is too dark (99 % of it below {high:.3f} of white): expose it longer"
