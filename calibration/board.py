@@ -198,3 +198,30 @@ BOARDS: dict[str, Board] = {
     "letter": Board("letter", 9, 6, 0.024, SLANT, (0.2794, 0.2159)),
 }
 """Format -> the board that is printed on it, landscape."""
+
+SCREEN = "screen"
+"""Name of the target on a screen: the same squares, not slanted, as large as the screen shows them."""
+
+_BAR, _MOST_BAR = 100.0, 10.0  # mm
+
+
+def printed_board(name: str, *, bar: float = _BAR, square: float | None = None) -> Board:
+    """The target as it was printed or shown.
+
+    name     a key of BOARDS, or SCREEN;   bar   length of its 100 mm check bars [mm]
+    square   side of its squares [m], where that was measured instead; a screen has no bars
+    Raises ValueError for a bar that is no print of this format, and where nothing tells the size.
+    """
+    if square is not None:
+        if bar != _BAR:
+            raise ValueError("give --bar or --square, not both: each tells how large the target was printed")
+        board = BOARDS["a4"] if name == SCREEN else BOARDS[name]
+        scaled = board.scaled(square / board.square)
+        return Board(name, scaled.columns, scaled.rows, scaled.square, 0.0, scaled.sheet) if name == SCREEN else scaled
+    if name == SCREEN:
+        raise ValueError("--board screen needs --square MM, the side of a square as the screen shows it: the width of the grid "
+                         "over its 9 squares [mm]")
+    if abs(bar - _BAR) > _MOST_BAR:
+        raise ValueError(f"--bar ({bar:g} mm) must be the measured length of a 100 mm bar, within {_MOST_BAR:g} mm of it; was "
+                         "the page scaled to fit? print it at 100 %, or give the side of a square with --square")
+    return BOARDS[name].scaled(bar / _BAR)

@@ -6,30 +6,8 @@ import math
 
 import numpy as np
 
-from calibration.board import BOARDS, Board
 from calibration.focus import FocusCalibration
 from calibration.focus_profile import doubtful, figures, verdict
-
-_BAR = 100.0  # mm
-_MOST_BAR = 10.0  # mm
-
-
-def printed_board(name: str, bar: float, square: float | None) -> Board:
-    """The target of a format as it was printed.
-
-    bar   length of its 100 mm check bars [mm];   square   side of its squares [m], where it is known instead
-    Raises ValueError for a bar that is no print of this format.
-    """
-    board = BOARDS[name]
-    if square is not None:
-        if bar != _BAR:
-            raise ValueError("give --bar or --square, not both: each tells how large the target was printed")
-        return board.scaled(square / board.square)
-    if abs(bar - _BAR) > _MOST_BAR:
-        raise ValueError(f"--bar ({bar:g} mm) must be the measured length of a 100 mm bar, within {_MOST_BAR:g} mm of it; was the "
-                         "page scaled to fit? print it at 100 %, or give the side of a square with --square")
-    return board.scaled(bar / _BAR)
-
 
 def lines(found: FocusCalibration, content: dict) -> list[str]:
     """The table."""

@@ -40,7 +40,7 @@ def breathing(
     frames = read_sweep(bracket)
     with Progress() as progress:
         found = measure_scene(frames, progress=progress) if scene else \
-            measure_board(frames, BOARDS[board.value], progress=progress)
+            measure_board(frames, BOARDS.get(board.value, BOARDS["a4"]), progress=progress)  # its size does not matter
     data = new_profile(frames) if data is None else data
     name = coordinate.value if coordinate else section(data, "focus").get("coordinate") or Coordinate.BRACKET_INDEX.value
     other = profile_scale(data, found)

@@ -33,6 +33,7 @@ class Sheet(StrEnum):
     A4 = "a4"
     A3 = "a3"
     LETTER = "letter"
+    SCREEN = "screen"
 
 
 _MANY = ("--dark", "--check", "--vignetting")

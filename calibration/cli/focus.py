@@ -40,6 +40,7 @@ def focus(
     """Measure the focus law [dioptre], fx [px], entrance pupil [mm] and field of a lens, each with its sigma, from brackets of
     the target at three or more distances (8 are good)."""
     from calibration import focus_report
+    from calibration.board import printed_board
     from calibration.focus import calibrate_focus
     from calibration.focus_profile import into_profile
     from calibration.shoots import read_shoot
@@ -51,7 +52,7 @@ def focus(
                        distance_sigma=distance_sigma * 1e-3)
     print_sigma = bar_sigma / 100
     with Progress() as progress:
-        found = calibrate_focus(shoot, focus_report.printed_board(board.value, bar, scaled(square, 1e-3)), workers=workers,
+        found = calibrate_focus(shoot, printed_board(board.value, bar=bar, square=scaled(square, 1e-3)), workers=workers,
                                 print_sigma=print_sigma, jitter=jitter, progress=progress)
     content = into_profile(found, data, origin=origin.value, print_sigma=print_sigma)
     arrays = {f"focus/{name}": values for name, values in found.fit.model.data.arrays().items()}

@@ -40,7 +40,7 @@ def psf(
 ):
     """Measure the point-spread function over the field and on both sides of focus, pixel by pixel and as a model of eleven
     numbers, from frames of the target; and vignetting from flats."""
-    from calibration.focus_report import printed_board
+    from calibration.board import printed_board
     from calibration.psf import calibrate_psf, into_profile
     from calibration.psf_report import as_json_types, lines
     from calibration.shoots import read_shoot
@@ -63,7 +63,7 @@ def psf(
             content = vignetting_into_profile(falls, content)
         if brackets:
             shoot = read_shoot(brackets, coordinate=kind, f_number=f_number, least=1)
-            field = calibrate_psf(shoot, printed_board(board.value, bar, scaled(square, 1e-3)), profile=law,
+            field = calibrate_psf(shoot, printed_board(board.value, bar=bar, square=scaled(square, 1e-3)), profile=law,
                                   origin=origin.value, workers=workers, progress=progress)
             content, arrays = into_profile(field, content)
     LensProfile(content)  # checked before anything is written
