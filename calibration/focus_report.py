@@ -26,8 +26,8 @@ def printed_board(name: str, bar: float, square: float | None) -> Board:
             raise ValueError("give --bar or --square, not both: each tells how large the target was printed")
         return board.scaled(square / board.square)
     if abs(bar - _BAR) > _MOST_BAR:
-        raise ValueError(f"--bar ({bar:g} mm) must be the measured length of a 100 mm bar, within {_MOST_BAR:g} mm of it; was the "
-                         "page scaled to fit? print it at 100 %, or give the side of a square with --square")
+        raise ValueError(f"--bar ({bar:g} mm) must be the measured length of a 100 mm bar, within {_MOST_BAR:g} mm of it; "
+                         "was the page scaled to fit? print it at 100 %, or give the side of a square with --square")
     return board.scaled(bar / _BAR)
 
 
@@ -45,8 +45,9 @@ def lines(found: FocusCalibration, content: dict) -> list[str]:
         told.append(_row(f"pupil at f/{stop:g}", *at[f"D_{stop:g}"], "mm"))
     height, spread = at["z0"]
     told.append(_row("entrance pupil", -height, spread, "mm in front of where distances count from"))
-    told.append(f"  {'focus law':<18} {_law_range(found)} dioptre over {shoot.coordinate} {fit.model.data.coordinate.min():g} to "
-                f"{fit.model.data.coordinate.max():g}; {'Moebius' if not fit.model.knots else f'Moebius and {fit.model.knots} knots'}"
+    low, high = fit.model.data.coordinate.min(), fit.model.data.coordinate.max()
+    told.append(f"  {'focus law':<18} {_law_range(found)} dioptre over {shoot.coordinate} {low:g} to {high:g}; "
+                + (f"Moebius and {fit.model.knots} knots" if fit.model.knots else "Moebius") +
                 f", jitter {fit.jitter:.3g}, chi2 {fit.law_chi2:.2f}"
                 + (f" (Moebius alone {fit.moebius_chi2:.3g})" if fit.model.knots else ""))
     told += _field_lines(found)
@@ -101,6 +102,6 @@ def _field_lines(found):
                     f"{fit.sigma('axial')[1]:.4f} dioptre")
     asymmetry, spread = fit.part("asymmetry")[0], fit.sigma("asymmetry")[0]
     if abs(asymmetry) > 3 * spread:
-        told.append(f"  {'near side':<18} blur {100 * asymmetry:+.2f} +- {100 * spread:.2f} % larger than its mean, smaller beyond "
-                    "focus (spherical aberration)")
+        told.append(f"  {'near side':<18} blur {100 * asymmetry:+.2f} +- {100 * spread:.2f} % larger than its mean, smaller "
+                    "beyond focus (spherical aberration)")
     return told

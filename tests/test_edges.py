@@ -9,9 +9,8 @@ from edgescenes import Scene, exposed, view
 from scipy.special import j1, jv
 
 from calibration.board import SLANT, Board
-from calibration.edge_core import measure_core
 from calibration.edge_fit import EdgePixels, Fall, find_edge, fit_edge
-from calibration.edges import FLOOR, measure_edges, measure_widths
+from calibration.edges import FLOOR, measure_edges
 from calibration.esf import EdgeProfile
 from dfd.noise import Noise
 
@@ -226,31 +225,6 @@ def test_a_gaussian_fitted_to_a_disc_is_1_to_3_percent_too_wide(coc):
         near = find_edge(pixels, [coc], most=60.0, **options)
         found.append(fit_edge(pixels, near, fall=Fall(sigma=1e-7), **options).coc / (2 * coc))  # 2 std / coc, std = coc / 4
     assert 0.51 - 0.003 <= np.mean(found) <= 0.515 + 0.003
-
-
-def test_the_core_is_the_width_at_the_minimum_of_a_bracket(small):
-    rng, focus, slope = np.random.default_rng(17), 3.4, 1.3
-    steps = np.arange(9.0)
-    rows = []
-    for step in steps:
-        image = exposed(small.render(abs(slope * (step - focus)), CORE), rng, electrons=25000)
-        found = measure_widths(image, small.view_matrix, SMALL, width=0.9, noise=NOISE)
-        rows.append((found.coc / 4, found.sigma / 4))
-    widths, sigmas = np.array(rows)[:, 0], np.array(rows)[:, 1]
-    one = measure_core(steps, widths[:, 5], sigmas[:, 5])
-    assert one.core == pytest.approx(CORE, abs=0.01)
-    assert one.focus == pytest.approx(focus, abs=0.03)
-    assert one.slope == pytest.approx(slope, rel=0.03)  # a Gaussian's gain
-    widths[4, 7] *= 1.2  # one bad edge among all of them
-    every = measure_core(np.repeat(steps, widths.shape[1]), widths.ravel(), sigmas.ravel())
-    assert every.core == pytest.approx(CORE, abs=0.005)
-    assert every.sigma < one.sigma
-
-
-@pytest.mark.parametrize(("widths", "said"), [([0.7, 0.75, 0.9], "at least 4"), ([0.7, 0.8, 0.9, 1.0, 1.1], "no minimum")])
-def test_brackets_without_a_minimum_are_refused(widths, said):
-    with pytest.raises(ValueError, match=said):
-        measure_core(np.arange(len(widths)), widths, np.full(len(widths), 0.01))
 
 
 def test_an_edge_takes_20_ms_at_most(large):
