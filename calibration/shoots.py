@@ -154,8 +154,8 @@ def _kind(found):
     if all(file.merged.settings.focus_distance is not None for _, file in found):
         return "exif_distance_mm"
     raise ValueError(f"{found[0][1].path}: no focus coordinate and no focus distance in EXIF; give a CSV file with the "
-                     "columns file,distance_m,focus_coordinate, or, where every bracket begins at the same place of the focus "
-                     "ring, --coordinate bracket_index")
+                     "columns file,distance_m,focus_coordinate, or, where every bracket begins at the same place of the "
+                     "focus ring, --coordinate bracket_index")
 
 
 def _coordinate(target, file, kind, order):

@@ -237,7 +237,7 @@ def test_an_edge_takes_20_ms_at_most(large):
 @pytest.mark.parametrize(("options", "said"), [
     ({"coc": -1.0}, "coc"), ({"coc": math.nan}, "coc"), ({"mask": np.zeros((2, 2), bool)}, "mask"),
     ({"mask": np.ones((3, 2), bool)}, "mask"), ({"core": -0.1}, "core"), ({"image": np.zeros((4, 470, 640))}, "image"),
-    ({"view_matrix": np.full((3, 3), np.nan)}, "view_matrix"), ({"view_matrix": np.diag([-1.0, 1, 1])}, "mirrored")])
+    ({"view_matrix": np.full((3, 3), np.nan)}, "finite 3 x 3 matrix"), ({"view_matrix": np.diag([-1.0, 1, 1])}, "mirrored")])
 def test_bad_input_is_named(small, options, said):
     flat = np.full((470, 640), 0.5, np.float32)
     given = {"image": flat, "view_matrix": small.view_matrix, "core": CORE, "coc": 5.0, **options}
