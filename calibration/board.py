@@ -219,9 +219,9 @@ def printed_board(name: str, *, bar: float = _BAR, square: float | None = None) 
         scaled = board.scaled(square / board.square)
         return Board(name, scaled.columns, scaled.rows, scaled.square, 0.0, scaled.sheet) if name == SCREEN else scaled
     if name == SCREEN:
-        raise ValueError("--board screen needs --square MM, the side of a square as the screen shows it: the width of the grid "
-                         "over its 9 squares [mm]")
+        raise ValueError("--board screen needs --square MM, the side of a square as the screen shows it: the width of the "
+                         "grid over its 9 squares [mm]")
     if abs(bar - _BAR) > _MOST_BAR:
-        raise ValueError(f"--bar ({bar:g} mm) must be the measured length of a 100 mm bar, within {_MOST_BAR:g} mm of it; was "
-                         "the page scaled to fit? print it at 100 %, or give the side of a square with --square")
+        raise ValueError(f"--bar ({bar:g} mm) must be the measured length of a 100 mm bar, within {_MOST_BAR:g} mm of it; "
+                         "was the page scaled to fit? print it at 100 %, or give the side of a square with --square")
     return BOARDS[name].scaled(bar / _BAR)

@@ -61,12 +61,12 @@ def read_planes(path) -> Planes:
         if mosaic.values.ndim == 3:
             return _of_colours(mosaic.values)
         if len(mosaic.pattern) != 2 or max(map(max, mosaic.pattern)) >= len(CHANNELS):
-            raise ValueError(f"{path}: its colours do not repeat over 2 x 2 red, green and blue pixels; develop it into a linear "
-                             "16-bit TIFF without sharpening and lens corrections")
+            raise ValueError(f"{path}: its colours do not repeat over 2 x 2 red, green and blue pixels; develop it into a "
+                             "linear 16-bit TIFF without sharpening and lens corrections")
         return _of_mosaic(mosaic.values, np.array(mosaic.pattern))
     if not default_linear(path):
-        raise ValueError(f"{path}: a developed picture (8 bits or sRGB), its blur is not that of the lens; give RAW or DNG files, "
-                         "or linear 16-bit TIFF")
+        raise ValueError(f"{path}: a developed picture (8 bits or sRGB), its blur is not that of the lens; give RAW or DNG "
+                         "files, or linear 16-bit TIFF")
     values = read_image(path, linear=True).values
     return _of_colours(values) if values.ndim == 3 else Planes(values, {1: (_unsaturated(values), None)})
 
@@ -140,7 +140,8 @@ def _of_mosaic(values, pattern):
 def _of_colours(values):
     values = _unsaturated(values[..., :3])
     luminance = np.nan_to_num(values, nan=1.0) @ _LUMINANCE
-    return Planes(luminance, {channel: (np.ascontiguousarray(values[..., channel]), None) for channel in range(len(CHANNELS))})
+    return Planes(luminance, {channel: (np.ascontiguousarray(values[..., channel]), None)
+                              for channel in range(len(CHANNELS))})
 
 
 def _unsaturated(values):
@@ -151,7 +152,8 @@ def _sharpness(luminance):
     """Energy of the finest differences over that of the coarser ones, in the middle of the picture; noise cancels mostly."""
     height, width = luminance.shape
     middle = luminance[height // 6:-(height // 6), width // 6:-(width // 6)]
-    reduced = middle[:middle.shape[0] // 4 * 4, :middle.shape[1] // 4 * 4].reshape(middle.shape[0] // 4, 4, -1, 4).mean((1, 3))
+    rows, columns = (length // 4 for length in middle.shape)
+    reduced = middle[:4 * rows, :4 * columns].reshape(rows, 4, columns, 4).mean((1, 3))
     fine, coarse = np.diff(reduced, axis=1), reduced[:, 8:] - reduced[:, :-8]
     return float(np.mean(fine**2) / max(np.mean(coarse**2), 1e-12))
 

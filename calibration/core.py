@@ -48,8 +48,9 @@ def measure_core(brackets: list[Bracket]) -> tuple[float, float]:
                 sigmas.append(found[1])
     values, sigma = (np.concatenate(parts) if parts else np.empty(0) for parts in (squares, sigmas))
     if len(values) < _LEAST:
-        raise ValueError(f"the sharpness of the lens is unknown: {len(values)} edges have less than {MOST:g} px of blur in a frame "
-                         f"and frames on both sides of it, at least {_LEAST} are needed; take finer steps around best focus")
+        raise ValueError(f"the sharpness of the lens is unknown: {len(values)} edges have less than {MOST:g} px of blur in "
+                         f"a frame and frames on both sides of it, at least {_LEAST} are needed; take finer steps around "
+                         "best focus")
     weight, centre = 1 / sigma**2, float(np.median(values))
     for _ in range(20):
         off = np.abs(values - centre) / sigma

@@ -71,8 +71,8 @@ def _check_columns(path, names, per_file):
     if {place, "distance_m"} <= set(names) and set(names) <= allowed and len(set(names)) == len(names):
         return
     may = f"; it may have {', '.join(_NUMBERS)} and a file in the place of a folder" if per_file else ""
-    raise ValueError(f"{path}: columns are {', '.join(names) or 'none'}, they must be folder, distance_m{may}; its first line "
-                     "names them")
+    raise ValueError(f"{path}: columns are {', '.join(names) or 'none'}, they must be folder, distance_m{may}; its first "
+                     "line names them")
 
 
 def _row(where, row, names, folder):
@@ -107,8 +107,8 @@ def _number(where, key, text):
     except ValueError:
         raise ValueError(f"{where}: {key} ({text!r}) must be a number {_NUMBERS[key]}") from None
     if not math.isfinite(number) or (key in _POSITIVE and number <= 0):
-        raise ValueError(f"{where}: {key} ({number:g}) must be {'positive' if key in _POSITIVE else 'finite'}; leave it empty "
-                         "where it is not known")
+        raise ValueError(f"{where}: {key} ({number:g}) must be {'positive' if key in _POSITIVE else 'finite'}; leave it "
+                         "empty where it is not known")
     return number
 
 

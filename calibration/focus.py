@@ -119,8 +119,8 @@ def _brackets(shoot, station):
     for members in lists:
         if len(members) < _LEAST_FRAMES:
             shot = shoot.shots[members[0]]
-            raise ValueError(f"{shot.path.parent}: {len(members)} frames at f/{shot.f_number:g}, at least {_LEAST_FRAMES} are "
-                             "needed around best focus (13 are good)")
+            raise ValueError(f"{shot.path.parent}: {len(members)} frames at f/{shot.f_number:g}, at least {_LEAST_FRAMES} "
+                             "are needed around best focus (13 are good)")
     return lists
 
 

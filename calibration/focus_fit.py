@@ -190,7 +190,8 @@ class _System:
         spread = np.hypot(data.scale_sigma, _SCALE_FLOOR * data.scale)
         steep = (np.sign(coc[used]) * root / self.sigma[used])[:, None]
         prior = self._prior()
-        residual = np.concatenate([self.edges(vector)[used] * root, (model.scale(vector) - data.scale) / spread, vector * prior])
+        residual = np.concatenate([self.edges(vector)[used] * root, (model.scale(vector) - data.scale) / spread,
+                                   vector * prior])
         jacobian = np.concatenate([model.coc_jacobian(vector)[used] * steep,
                                    model.scale_jacobian(vector) / spread[:, None], np.diag(prior)[prior > 0]])
         keep = np.concatenate([np.ones(len(used) + len(spread), bool), prior > 0])
@@ -201,7 +202,8 @@ class _System:
         found = np.zeros(self.model.count)
         for name, sigma in (("dz", np.where(self.tape > 0, self.model.data.distance_sigma, _FREE_TAPE)),
                             ("print_scale", self.priors.print_sigma), ("asymmetry", _ASYMMETRY_SIGMA), ("rel", _REL_SIGMA),
-                            ("jitter", self.jitter), ("field", _FIELD_SIGMA), ("axial", _AXIAL_SIGMA), ("shift", _AXIAL_SIGMA)):
+                            ("jitter", self.jitter), ("field", _FIELD_SIGMA), ("axial", _AXIAL_SIGMA),
+                            ("shift", _AXIAL_SIGMA)):
             found[self.model.slices[name]] = 1 / np.maximum(sigma, 1e-12)
         return found
 

@@ -30,8 +30,8 @@ def verdict(found: FocusCalibration) -> tuple[str, tuple[str, ...]]:
     """(grade, sentences on what is doubtful): "A measured" without any, else "B partial"."""
     fit, said = found.fit, []
     if fit.law_chi2 > MOST_CHI2:
-        said.append(f"the focus law leaves {fit.law_chi2:.3g} times what its frames scatter (chi2, at most {MOST_CHI2:g}), spline "
-                    "included; are coordinates those of this lens, always approached from one side?")
+        said.append(f"the focus law leaves {fit.law_chi2:.3g} times what its frames scatter (chi2, at most {MOST_CHI2:g}), "
+                    "spline included; are coordinates those of this lens, always approached from one side?")
     usual = JITTER[found.shoot.coordinate]
     if fit.jitter > _MOST_JITTER * usual:
         said.append(f"the lens stands {fit.jitter:.3g} {found.shoot.coordinate} off its coordinates (1-sigma, {usual:g} is "
@@ -90,7 +90,8 @@ def _numbers(found, vector):
     return list(named), np.array(list(named.values()))
 
 
-def into_profile(found: FocusCalibration, data: dict | None = None, *, origin: str = "sensor", print_sigma: float = 5e-4) -> dict:
+def into_profile(found: FocusCalibration, data: dict | None = None, *, origin: str = "sensor",
+                 print_sigma: float = 5e-4) -> dict:
     """The content of a LensProfile with this calibration; `data` is updated, all else in it is kept.
 
     origin   where distances of the shoot count from: "sensor" (z0 is minus the height of the entrance pupil above the
@@ -119,7 +120,8 @@ def into_profile(found: FocusCalibration, data: dict | None = None, *, origin: s
     data["validity"] = {**section(data, "validity"), "z_from_ep_mm": [float(depth.min()), float(depth.max())],
                         "focus_coordinate": [float(coordinates.min()), float(coordinates.max())],
                         "f_numbers": found.fit.model.stops.tolist(), "c_abs_px": [0.0, float(blur.max())]}
-    data["psf"] = {**section(data, "psf"), "core_px": found.core[0], "core_sigma_px": found.core[1], "estimator_id": ESTIMATOR}
+    data["psf"] = {**section(data, "psf"), "core_px": found.core[0], "core_sigma_px": found.core[1],
+                   "estimator_id": ESTIMATOR}
     data["covariance"] = {"names": names, "matrix": covariance.tolist()}
     data["quality"] = {
         **section(data, "quality"), "chi2_dof": found.fit.law_chi2, "moebius_chi2_dof": found.fit.moebius_chi2,
@@ -175,7 +177,8 @@ def _field(found):
     return {
         "focus_offset_dpt": {"terms": list(FIELD), "coef": fit.part("field").tolist(), "sigma": fit.sigma("field").tolist(),
                              "half_diagonal_px": fit.model.half_diagonal},
-        "axial_colour_dpt": {"R": red, "B": blue, "sigma": {"R": red_sigma, "B": blue_sigma}} if len(measured) == 2 else None}
+        "axial_colour_dpt":
+            {"R": red, "B": blue, "sigma": {"R": red_sigma, "B": blue_sigma}} if len(measured) == 2 else None}
 
 
 def _provenance(found, data, grade, print_sigma):

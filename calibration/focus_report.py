@@ -23,8 +23,9 @@ def lines(found: FocusCalibration, content: dict) -> list[str]:
         told.append(_row(f"pupil at f/{stop:g}", *at[f"D_{stop:g}"], "mm"))
     height, spread = at["z0"]
     told.append(_row("entrance pupil", -height, spread, "mm in front of where distances count from"))
-    told.append(f"  {'focus law':<18} {_law_range(found)} dioptre over {shoot.coordinate} {fit.model.data.coordinate.min():g} to "
-                f"{fit.model.data.coordinate.max():g}; {'Moebius' if not fit.model.knots else f'Moebius and {fit.model.knots} knots'}"
+    low, high = fit.model.data.coordinate.min(), fit.model.data.coordinate.max()
+    told.append(f"  {'focus law':<18} {_law_range(found)} dioptre over {shoot.coordinate} {low:g} to {high:g}; "
+                + (f"Moebius and {fit.model.knots} knots" if fit.model.knots else "Moebius") +
                 f", jitter {fit.jitter:.3g}, chi2 {fit.law_chi2:.2f}"
                 + (f" (Moebius alone {fit.moebius_chi2:.3g})" if fit.model.knots else ""))
     told += _field_lines(found)
@@ -79,6 +80,6 @@ def _field_lines(found):
                     f"{fit.sigma('axial')[1]:.4f} dioptre")
     asymmetry, spread = fit.part("asymmetry")[0], fit.sigma("asymmetry")[0]
     if abs(asymmetry) > 3 * spread:
-        told.append(f"  {'near side':<18} blur {100 * asymmetry:+.2f} +- {100 * spread:.2f} % larger than its mean, smaller beyond "
-                    "focus (spherical aberration)")
+        told.append(f"  {'near side':<18} blur {100 * asymmetry:+.2f} +- {100 * spread:.2f} % larger than its mean, smaller "
+                    "beyond focus (spherical aberration)")
     return told

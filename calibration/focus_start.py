@@ -37,12 +37,12 @@ def start(model: FocusModel) -> np.ndarray:
     vector[model.slices["fx"]], vector[model.slices["z0"]] = _projection(data, t)
     depth = model.depth(vector)
     if depth.min() <= 0:
-        raise ValueError(f"the target at {data.distance[np.argmin(depth)]:g} m comes out {-depth.min() * 1e3:.0f} mm behind the "
-                         "entrance pupil; are all distances in metres and from the same mark?")
+        raise ValueError(f"the target at {data.distance[np.argmin(depth)]:g} m comes out {-depth.min() * 1e3:.0f} mm behind "
+                         "the entrance pupil; are all distances in metres and from the same mark?")
     vees = vees_of(model)
     if len(vees) < 2:
-        raise ValueError(f"{len(vees)} of {len(data.distance)} brackets span best focus; at least 2 are needed (3 or more are "
-                         "good): take frames on both sides of the sharpest one at every distance")
+        raise ValueError(f"{len(vees)} of {len(data.distance)} brackets span best focus; at least 2 are needed (3 or more "
+                         "are good): take frames on both sides of the sharpest one at every distance")
     vector[model.slices["moebius"]] = first_law([vee.minimum for vee in vees], [1 / depth[vee.station] for vee in vees])
     vector[model.slices["log_pupil"]] = np.log(_pupils(model, vector))
     return vector
@@ -138,7 +138,7 @@ def _pupils(model, vector):
     for stop in model.stops:
         clear = (data.f_number[data.frame] == stop) & (data.coc > 3)
         if clear.sum() < 10:
-            raise ValueError(f"f/{stop:g}: only {clear.sum()} edges are blurred by more than 3 px, at least 10 are needed; take "
-                             "frames farther from best focus")
+            raise ValueError(f"f/{stop:g}: only {clear.sum()} edges are blurred by more than 3 px, at least 10 are needed; "
+                             "take frames farther from best focus")
         found.append(np.median(data.coc[clear] / np.abs(unit[clear])))
     return np.array(found)

@@ -74,7 +74,8 @@ class Coordinate:
 
     def polynomial_of_profile(self, coefficients) -> np.ndarray:
         """Coefficients in s of a polynomial in t, constant term first."""
-        polynomial = np.polynomial.Polynomial(coefficients)(np.polynomial.Polynomial([-self.middle / self.half, 1 / self.half]))
+        inner = np.polynomial.Polynomial([-self.middle / self.half, 1 / self.half])
+        polynomial = np.polynomial.Polynomial(coefficients)(inner)
         found = np.zeros(len(coefficients))
         found[:len(polynomial.coef)] = polynomial.coef
         return found

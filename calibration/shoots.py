@@ -94,7 +94,8 @@ def read_shoot(inputs, *, coordinate: str | None = None, f_number: float | None 
                               _f_number(target, file, f_number), file.merged.settings))
     _check_alike([file for _, file in found])
     shots.sort(key=lambda shot: (shot.station, shot.coordinate))
-    return Shoot(tuple(stations), tuple(shots), kind, found[0][1].shape, is_raw(shots[0].path), tuple(dict.fromkeys(warnings)))
+    return Shoot(tuple(stations), tuple(shots), kind, found[0][1].shape, is_raw(shots[0].path),
+                 tuple(dict.fromkeys(warnings)))
 
 
 def _one(first, second):
@@ -114,10 +115,10 @@ def _check_stations(stations, least):
         return
     shown = ", ".join(station.name for station in stations)
     if len(stations) == 1:
-        raise ValueError(f"one distance ({shown}): the image scale cannot be told from the place of the entrance pupil, nor the "
-                         f"pupil's diameter from it; photograph the target at {least} or more distances (8 are good)")
-    raise ValueError(f"{len(stations)} distances ({shown}), at least {least} are needed: with two nothing tests the tape; 8, evenly "
-                     "spaced in 1/distance, are good")
+        raise ValueError(f"one distance ({shown}): the image scale cannot be told from the place of the entrance pupil, nor "
+                         f"the pupil's diameter from it; photograph the target at {least} or more distances (8 are good)")
+    raise ValueError(f"{len(stations)} distances ({shown}), at least {least} are needed: with two nothing tests the tape; "
+                     "8, evenly spaced in 1/distance, are good")
 
 
 def _files(targets):
@@ -147,14 +148,14 @@ def _kind(found):
     if all(stated):
         return "encoder_step"
     if any(stated):
-        target, file = found[stated.index(False)]
-        raise ValueError(f"{file.path}: no focus_coordinate, which other frames of this shoot have; add it to the table or to "
-                         "capture.toml")
+        file = found[stated.index(False)][1]
+        raise ValueError(f"{file.path}: no focus_coordinate, which other frames of this shoot have; add it to the table or "
+                         "to capture.toml")
     if all(file.merged.settings.focus_distance is not None for _, file in found):
         return "exif_distance_mm"
-    raise ValueError(f"{found[0][1].path}: no focus coordinate and no focus distance in EXIF; give a CSV file with the columns "
-                     "file,distance_m,focus_coordinate, or, where every bracket begins at the same place of the focus ring, "
-                     "--coordinate bracket_index")
+    raise ValueError(f"{found[0][1].path}: no focus coordinate and no focus distance in EXIF; give a CSV file with the "
+                     "columns file,distance_m,focus_coordinate, or, where every bracket begins at the same place of the "
+                     "focus ring, --coordinate bracket_index")
 
 
 def _coordinate(target, file, kind, order):
@@ -163,7 +164,8 @@ def _coordinate(target, file, kind, order):
         return float(order)
     if kind == "exif_distance_mm":
         if settings.focus_distance is None:
-            raise ValueError(f"{file.path}: no focus distance in EXIF; use --coordinate encoder_step with stated coordinates")
+            raise ValueError(f"{file.path}: no focus distance in EXIF; use --coordinate encoder_step with stated "
+                             "coordinates")
         return settings.focus_distance.value * 1e3
     stated = target.coordinate
     if stated is None and settings.focus_coordinate is not None:
@@ -185,11 +187,12 @@ def _check_alike(files):
     first = files[0]
     for file in files[1:]:
         if file.shape != first.shape:
-            raise ValueError(f"{file.path}: {file.shape[1]} x {file.shape[0]} px, but {first.path.name} has {first.shape[1]} x "
-                             f"{first.shape[0]} px; give the frames of one camera in one mode")
+            raise ValueError(f"{file.path}: {file.shape[1]} x {file.shape[0]} px, but {first.path.name} has "
+                             f"{first.shape[1]} x {first.shape[0]} px; give the frames of one camera in one mode")
         if is_raw(file.path) != is_raw(first.path):
             raise ValueError(f"{file.path}: RAW files and pictures are mixed; give one kind")
         for what, one, two in (("camera", first.merged.settings.model, file.merged.settings.model),
                                ("lens", first.merged.settings.lens_model, file.merged.settings.lens_model)):
             if one != two:
-                raise ValueError(f"{file.path}: {what} {two}, but {first.path.name} has {one}; give the frames of one {what}")
+                raise ValueError(f"{file.path}: {what} {two}, but {first.path.name} has {one}; give the frames of "
+                                 f"one {what}")

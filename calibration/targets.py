@@ -153,7 +153,8 @@ def _sheet_legend(figure, board, sheet):
     left, right, bottom = _EDGE + 4, width - _EDGE - 4 - BAR, height - _EDGE
     _bar(figure, sheet, np.array([right, bottom - 3.2]), np.array([1.0, 0.0]))
     _bar(figure, sheet, np.array([left, height / 2 + BAR / 2 - 12]), np.array([0.0, -1.0]))
-    for index, text in enumerate(("both bars must measure 100.0 mm, tick to tick;", "else calibrate with --bar MEASURED [mm]")):
+    for index, text in enumerate(("both bars must measure 100.0 mm, tick to tick;",
+                                  "else calibrate with --bar MEASURED [mm]")):
         _write(figure, sheet, (right + BAR / 2, bottom - 6.3 - _LINE * (1 - index)), text, ha="center")
     top = bottom - _LINE * (len(PROTOCOL) - 1)
     _write(figure, sheet, (left, top - 1.4 * _LINE), _title(board), fontsize=_TEXT + 1, fontweight="bold")
@@ -180,8 +181,9 @@ def _screen_legend(figure, board, sheet):
     """Lines below the grid of a screen."""
     low = _middle(board)[1] + 1e3 * board.square * (board.rows / 2 + MARGIN)
     lines = (f"{_title(board)} - show this picture dot for dot, without scaling; the screen must be flat",
-             f"the grid must measure {1e3 * board.size[0]:.1f} x {1e3 * board.size[1]:.1f} mm; calibrate with --board "
-             f"screen --square {1e3 * board.square:.4g}, or a ninth of the width you measure; turn the camera about its axis by some 6 degrees",
+             f"the grid must measure {1e3 * board.size[0]:.1f} x {1e3 * board.size[1]:.1f} mm; turn the camera about its "
+             "axis by some 6 degrees",
+             f"calibrate with --board screen --square {1e3 * board.square:.4g}, or a ninth of the width you measure [mm]",
              "full brightness, no dimming, exposure of 1/15 s or longer; distances and focus steps as for a printed board")
     for index, text in enumerate(lines):
         _write(figure, sheet, (_middle(board)[0], low + _LINE * (index + 1.2)), text, ha="center")

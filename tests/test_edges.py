@@ -9,9 +9,8 @@ from edgescenes import Scene, exposed, view
 from scipy.special import j1, jv
 
 from calibration.board import SLANT, Board
-from calibration.edge_core import measure_core
 from calibration.edge_fit import EdgePixels, Fall, find_edge, fit_edge
-from calibration.edges import FLOOR, measure_edges, measure_widths
+from calibration.edges import FLOOR, measure_edges
 from calibration.esf import EdgeProfile
 from dfd.noise import Noise
 
@@ -228,31 +227,6 @@ def test_a_gaussian_fitted_to_a_disc_is_1_to_3_percent_too_wide(coc):
     assert 0.51 - 0.003 <= np.mean(found) <= 0.515 + 0.003
 
 
-def test_the_core_is_the_width_at_the_minimum_of_a_bracket(small):
-    rng, focus, slope = np.random.default_rng(17), 3.4, 1.3
-    steps = np.arange(9.0)
-    rows = []
-    for step in steps:
-        image = exposed(small.render(abs(slope * (step - focus)), CORE), rng, electrons=25000)
-        found = measure_widths(image, small.view_matrix, SMALL, width=0.9, noise=NOISE)
-        rows.append((found.coc / 4, found.sigma / 4))
-    widths, sigmas = np.array(rows)[:, 0], np.array(rows)[:, 1]
-    one = measure_core(steps, widths[:, 5], sigmas[:, 5])
-    assert one.core == pytest.approx(CORE, abs=0.01)
-    assert one.focus == pytest.approx(focus, abs=0.03)
-    assert one.slope == pytest.approx(slope, rel=0.03)  # a Gaussian's gain
-    widths[4, 7] *= 1.2  # one bad edge among all of them
-    every = measure_core(np.repeat(steps, widths.shape[1]), widths.ravel(), sigmas.ravel())
-    assert every.core == pytest.approx(CORE, abs=0.005)
-    assert every.sigma < one.sigma
-
-
-@pytest.mark.parametrize(("widths", "said"), [([0.7, 0.75, 0.9], "at least 4"), ([0.7, 0.8, 0.9, 1.0, 1.1], "no minimum")])
-def test_brackets_without_a_minimum_are_refused(widths, said):
-    with pytest.raises(ValueError, match=said):
-        measure_core(np.arange(len(widths)), widths, np.full(len(widths), 0.01))
-
-
 def test_an_edge_takes_20_ms_at_most(large):
     image = exposed(large.render(12.0, CORE), np.random.default_rng(18), electrons=25000)
     start = time.process_time()
@@ -263,7 +237,7 @@ def test_an_edge_takes_20_ms_at_most(large):
 @pytest.mark.parametrize(("options", "said"), [
     ({"coc": -1.0}, "coc"), ({"coc": math.nan}, "coc"), ({"mask": np.zeros((2, 2), bool)}, "mask"),
     ({"mask": np.ones((3, 2), bool)}, "mask"), ({"core": -0.1}, "core"), ({"image": np.zeros((4, 470, 640))}, "image"),
-    ({"view_matrix": np.full((3, 3), np.nan)}, "view_matrix"), ({"view_matrix": np.diag([-1.0, 1, 1])}, "mirrored")])
+    ({"view_matrix": np.full((3, 3), np.nan)}, "finite 3 x 3 matrix"), ({"view_matrix": np.diag([-1.0, 1, 1])}, "mirrored")])
 def test_bad_input_is_named(small, options, said):
     flat = np.full((470, 640), 0.5, np.float32)
     given = {"image": flat, "view_matrix": small.view_matrix, "core": CORE, "coc": 5.0, **options}

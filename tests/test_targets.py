@@ -49,7 +49,7 @@ def black_squares(board):
 def streams(path):
     """Every compressed stream of a PDF as text."""
     data = path.read_bytes()
-    for found in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", data, re.S):
+    for found in re.finditer(rb"stream\r?\n(.*?)\nendstream", data, re.S):
         try:
             yield zlib.decompress(found[1]).decode("latin-1")
         except zlib.error:
@@ -189,7 +189,7 @@ def call(capsys):
 def test_the_command_says_what_to_check(call, tmp_path):
     code, out, err = call("-o", tmp_path / "board.svg", "--size", "letter")
     assert (code, err) == (0, "")
-    assert out.count("\n") == 1 and "24.000 mm" in out and "--board a4 --bar MM" in out
+    assert out.count("\n") == 1 and "24.000 mm" in out and "--board letter --bar MM" in out
     code, out, err = call("-o", tmp_path / "board.png", "--size", "screen", "--pixels", "1280x720", "--pitch", "200")
     assert (code, err) == (0, "")
     assert "grid must measure" in out

@@ -14,8 +14,8 @@ from dfd.console import Progress, say
 
 def focus(
     brackets: Annotated[list[str] | None, typer.Argument(
-        metavar="M=FOLDER...", help="distance [m] = folder of the frames of the target there, such as 0.6=d060 0.8=d080; or one "
-        "CSV file with columns folder,distance_m, or file,distance_m,focus_coordinate,f_number")] = None,
+        metavar="M=FOLDER...", help="distance [m] = folder of the frames of the target there, such as 0.6=d060 0.8=d080; or "
+        "one CSV file with columns folder,distance_m, or file,distance_m,focus_coordinate,f_number")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="PROFILE.json", help="new lens profile")] = None,
     into: Annotated[Path | None, typer.Option(
         "--into", metavar="PROFILE.json", help="lens profile whose focus part is replaced; the rest is kept")] = None,
@@ -26,10 +26,13 @@ def focus(
     square: Annotated[float | None, typer.Option(
         metavar="MM", min=1, help="side of a square, for a target on a screen or enlarged [mm]")] = None,
     coordinate: Annotated[Coordinate | None, typer.Option(
-        help="what the focus coordinate is [default: encoder_step where coordinates are stated, else exif_distance_mm]")] = None,
+        help="what the focus coordinate is [default: encoder_step where coordinates are stated, else exif_distance_mm]",
+    )] = None,
     jitter: Annotated[float | None, typer.Option(
-        metavar="UNITS", min=0, help="1-sigma of the lens about its coordinate, a first guess [unit of the coordinate]")] = None,
-    f_number: Annotated[float | None, typer.Option(metavar="N", min=0.3, help="f-number of files that do not state it")] = None,
+        metavar="UNITS", min=0, help="1-sigma of the lens about its coordinate, a first guess [unit of the coordinate]",
+    )] = None,
+    f_number: Annotated[float | None, typer.Option(
+        metavar="N", min=0.3, help="f-number of files that do not state it")] = None,
     origin: Annotated[Origin, typer.Option(
         help="where distances count from: sensor mark, or entrance pupil as well as you know it")] = Origin.SENSOR,
     distance_sigma: Annotated[float, typer.Option(metavar="MM", min=0.01, help="1-sigma of each distance [mm]")] = 1.0,
@@ -37,8 +40,8 @@ def focus(
         metavar="N", min=1, help="brackets measured at a time [default: all cores]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ):
-    """Measure the focus law [dioptre], fx [px], entrance pupil [mm] and field of a lens, each with its sigma, from brackets of
-    the target at three or more distances (8 are good)."""
+    """Measure the focus law [dioptre], fx [px], entrance pupil [mm] and field of a lens, each with its sigma, from
+    brackets of the target at three or more distances (8 are good)."""
     from calibration import focus_report
     from calibration.board import printed_board
     from calibration.focus import calibrate_focus

@@ -13,7 +13,8 @@ from dfd.console import say
 
 def target(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="drawing to write: .pdf, .svg or .png")],
-    size: Annotated[Sheet, typer.Option(help="paper, landscape, or a screen (then --pixels and --pitch, as .png)")] = Sheet.A4,
+    size: Annotated[Sheet, typer.Option(
+        help="paper, landscape, or a screen (then --pixels and --pitch, as .png)")] = Sheet.A4,
     pixels: Annotated[str | None, typer.Option(metavar="WxH", help="pixels of the screen, such as 1920x1080 [px]")] = None,
     pitch: Annotated[float | None, typer.Option(metavar="UM", min=0, help="pitch of the screen's pixels [um]")] = None,
     dpi: Annotated[float, typer.Option(metavar="N", min=72, max=2400, help="dots per inch of a .png for paper")] = 600,
