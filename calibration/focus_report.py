@@ -9,6 +9,7 @@ import numpy as np
 from calibration.focus import FocusCalibration
 from calibration.focus_profile import doubtful, figures, verdict
 
+
 def lines(found: FocusCalibration, content: dict) -> list[str]:
     """The table."""
     shoot, fit = found.shoot, found.fit
