@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.board import Board
-from calibration.bracket import follow
-from calibration.focus_sweep import FocusSweep
+from calibration.shoot.bracket import follow
+from calibration.shoot.sweep import FocusSweep
+from calibration.target.board import Board
 from dfd.io.frames import read_luminance
 from dfd.lensfile import section
 from dfd.prepare import align, at_centre, pyramid

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.board import CELLS, Board
+from calibration.target.board import CELLS, Board
 
 MARGIN = 0.3
 """White round the grid, over the side of a square."""

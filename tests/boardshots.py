@@ -6,8 +6,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.signal import fftconvolve
 
-from calibration.board import BOARDS
-from calibration.pose import Mapping
+from calibration.target.board import BOARDS
+from calibration.target.pose import Mapping
 from dfd.psf import Psf
 
 BOARD = BOARDS["a4"]

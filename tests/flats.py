@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.dual_pixel_flats import Flat
-from calibration.dual_pixel_tiles import measure_tiles
+from calibration.dual_pixel.flats import Flat
+from calibration.dual_pixel.tiles import measure_tiles
 from dfd.optics import ThinLens
 from dfd.psf import Psf
 from dfd.settings import CameraSettings

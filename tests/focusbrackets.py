@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.board import BOARDS
-from calibration.focus import FocusCalibration
-from calibration.measurements import FocusData
-from calibration.shoots import Shoot, Shot, Station
+from calibration.focus.job import FocusCalibration
+from calibration.focus.measurements import FocusData
+from calibration.shoot.shoots import Shoot, Shot, Station
+from calibration.target.board import BOARDS
 from dfd.settings import CameraSettings
 
 SIZE = (4000, 6000)  # H, W px

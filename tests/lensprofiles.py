@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.measurements import FocusData
-from calibration.psf_model import MODEL, kernel
+from calibration.focus.measurements import FocusData
+from calibration.psf.model import MODEL, kernel
 from calibration.sidecar import save
 from dfd.lensfile import write
 

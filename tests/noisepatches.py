@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from calibration.board import BOARDS, CELLS
+from calibration.target.board import BOARDS, CELLS
 
 BOARD = BOARDS["a4"]
 FINE = 12

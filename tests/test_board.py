@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from calibration.board import BOARDS, CELLS, DOT, MARKER, NOISE, Board, marker_modules
+from calibration.target.board import BOARDS, CELLS, DOT, MARKER, NOISE, Board, marker_modules
 
 BOARD = BOARDS["a4"]
 ODD = Board("odd", 5, 4, 0.01, 0.1, (0.1, 0.08))

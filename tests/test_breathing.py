@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.signal import fftconvolve
 
-from calibration.board import BOARDS
 from calibration.breathing import Breathing, fit, into_profile, measure_board, measure_scene, profile_scale
 from calibration.cli import app
 from calibration.cli.common import spread
-from calibration.focus_sweep import read_sweep
+from calibration.shoot.sweep import read_sweep
+from calibration.target.board import BOARDS
 from dfd.console.run import call as run_command
 from dfd.io.images import write_tiff
 from dfd.psf import Psf

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from flats import DISTANCES, FOCUS, GRID, KAPPA, LENS, SHAPE, flat, flat_views, texture
 
-from calibration.dual_pixel import fit_field
-from calibration.dual_pixel_flats import Flat
-from calibration.dual_pixel_tiles import measure_tiles
+from calibration.dual_pixel.flats import Flat
+from calibration.dual_pixel.job import fit_field
+from calibration.dual_pixel.tiles import measure_tiles
 from dfd.psf import IDEAL_KAPPA, Psf
 from dfd.settings import CameraSettings
 

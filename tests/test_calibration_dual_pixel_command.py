@@ -11,11 +11,11 @@ from flats import CAMERA, DISTANCES, FOCUS, GRID, KAPPA, LENS, SHAPE, flat, flat
 
 from calibration.cli import app
 from calibration.cli.common import spread
-from calibration.distances import Target, find_targets
-from calibration.dual_pixel import calibrate_dual_pixel, fit_field, into_profile
-from calibration.dual_pixel_flats import Flat, Optics
-from calibration.dual_pixel_report import field_lines
-from calibration.dual_pixel_tiles import measure_tiles
+from calibration.dual_pixel.flats import Flat, Optics
+from calibration.dual_pixel.job import calibrate_dual_pixel, fit_field, into_profile
+from calibration.dual_pixel.report import field_lines
+from calibration.dual_pixel.tiles import measure_tiles
+from calibration.shoot.distances import Target, find_targets
 from dfd.assemble import prepare_capture
 from dfd.cli.overview import overview_lines
 from dfd.cli.terminal import describe_table

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from calibration.noise import fit_photon_transfer, linearity, measure_dark, measure_pair
-from calibration.patches import find_files, pair_up, read_patch
-from calibration.radiometry import calibrate_noise, into_profile
+from calibration.noise.patches import find_files, pair_up, read_patch
+from calibration.noise.radiometry import calibrate_noise, into_profile
+from calibration.noise.transfer import fit_photon_transfer, linearity, measure_dark, measure_pair
 from dfd.io.dng import write_dng
 from dfd.io.sources import open_source
 from dfd.profile import LensProfile

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.board import BOARDS, MARKER, marker_modules
-from calibration.rendering import CHANNELS, EXPOSURE, Station, exposed
-from calibration.rendering_blur import series, transfer
-from calibration.rendering_pose import Paint, Pose, reflectance
-from calibration.truelens import PRESETS
+from calibration.simulate.blur import series, transfer
+from calibration.simulate.pose import Paint, Pose, reflectance
+from calibration.simulate.rendering import CHANNELS, EXPOSURE, Station, exposed
+from calibration.simulate.truelens import PRESETS
+from calibration.target.board import BOARDS, MARKER, marker_modules
 from dfd.psf import Psf
 
 BOARD = BOARDS["a4"]

@@ -9,11 +9,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from calibration.cli import app
-from calibration.radiometry import calibrate_noise
-from calibration.simulate import simulate_shoot
-from calibration.simulate_plan import bracket, spread_distances
-from calibration.simulate_scene import through
-from calibration.truelens import PRESETS
+from calibration.noise.radiometry import calibrate_noise
+from calibration.simulate.job import simulate_shoot
+from calibration.simulate.plan import bracket, spread_distances
+from calibration.simulate.scene import through
+from calibration.simulate.truelens import PRESETS
 from dfd import read_capture
 from dfd.console.run import call as run_command
 from dfd.io.images import read_image, read_values
@@ -63,9 +63,9 @@ def test_frames_go_from_near_to_far_through_best_focus_in_whole_steps(shoot):
 
 
 def test_the_picture_is_that_of_the_lens_where_it_really_was(shoot, tmp_path):
-    from calibration.board import BOARDS
-    from calibration.rendering import Station
-    from calibration.rendering_pose import Pose
+    from calibration.simulate.pose import Pose
+    from calibration.simulate.rendering import Station
+    from calibration.target.board import BOARDS
 
     station = truth(shoot)["stations"][1]
     pose, frame = Pose(np.array(station["axes"]), np.array(station["origin_m"])), station["frames"][2]

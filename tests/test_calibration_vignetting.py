@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from calibration.vignetting import calibrate_vignetting, fit_falloff, into_profile
+from calibration.psf.vignetting import calibrate_vignetting, fit_falloff, into_profile
 from dfd.io.dng import write_dng
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from boardshots import BOARD, placed, shot
 
-from calibration.detection import find_board, follow_board
-from calibration.pose import Mapping
+from calibration.target.detection import find_board, follow_board
+from calibration.target.pose import Mapping
 
 EVERY = len(BOARD.corners) + len(BOARD.dots)
 SQUARE = 62.0

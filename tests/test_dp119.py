@@ -13,7 +13,7 @@ import tifffile
 from conftest import shared_data
 
 import dfd
-from calibration.dual_pixel import calibrate_dual_pixel, into_profile
+from calibration.dual_pixel.job import calibrate_dual_pixel, into_profile
 from dfd.profile import LensProfile
 
 

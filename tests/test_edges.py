@@ -8,10 +8,10 @@ import pytest
 from edgescenes import Scene, exposed, view
 from scipy.special import j1, jv
 
-from calibration.board import SLANT, Board
-from calibration.edge_fit import EdgePixels, Fall, find_edge, fit_edge
-from calibration.edges import FLOOR, measure_edges
-from calibration.esf import EdgeProfile
+from calibration.edges.esf import EdgeProfile
+from calibration.edges.fit import EdgePixels, Fall, find_edge, fit_edge
+from calibration.edges.measure import FLOOR, measure_edges
+from calibration.target.board import SLANT, Board
 from dfd.noise import Noise
 
 CORE = 0.7

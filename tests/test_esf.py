@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.special import erf
 
-from calibration.esf import STEP, EdgeProfile
+from calibration.edges.esf import STEP, EdgeProfile
 
 ANGLE = math.radians(6)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from focusbrackets import AXIAL, FIELD, HALF_DIAGONAL, JITTER, STEPS, Lens, bracket, calibration, exchanged, without_frame
 
-from calibration.focus_fit import MOST_CHI2, Priors, fit_focus
-from calibration.focus_model import FocusModel
-from calibration.focus_profile import doubtful, figures, into_profile, verdict
-from calibration.holdout import hold_out
-from calibration.law import Coordinate, first_law
+from calibration.focus.fit import MOST_CHI2, Priors, fit_focus
+from calibration.focus.holdout import hold_out
+from calibration.focus.law import Coordinate, first_law
+from calibration.focus.model import FocusModel
+from calibration.focus.profile import doubtful, figures, into_profile, verdict
 from dfd.lenssigma import LensSigma
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value

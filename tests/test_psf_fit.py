@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from noisepatches import BOARD, centred, matrix_at, shot
 
-from calibration.board import BOARDS
-from calibration.psf_fit import NoisePatch, fit_patches, noise_patch
-from calibration.psf_model import centroid, fit_kernel
-from calibration.psf_solve import _normal_matrix, solve_kernel, spread
+from calibration.psf.fit import NoisePatch, fit_patches, noise_patch
+from calibration.psf.model import centroid, fit_kernel
+from calibration.psf.solve import _normal_matrix, solve_kernel, spread
+from calibration.target.board import BOARDS
 
 PUPIL = (0.15, -0.1, 0.3, 0.05, 0.0)
 GREEN = np.array([[False, True], [True, False]])
@@ -67,7 +67,7 @@ def test_a_board_that_is_larger_than_its_matrix_says_is_stretched(rng):
 def test_the_parametric_kernel_is_nearer_still(rng):
     patches, truth, _ = capture(rng, coc=8.0, count=1, shape=(128, 132))
     found = fit_patches(patches, BOARD, coc=8.0)
-    from calibration.psf_model import kernel
+    from calibration.psf.model import kernel
 
     fit = fit_kernel(found.kernel)
     assert error(kernel(fit.params, len(truth)), truth) < error(found.kernel, truth)

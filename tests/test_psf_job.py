@@ -8,13 +8,13 @@ import pytest
 from edgescenes import Scene, exposed, view
 from test_vignetting import picture, write
 
-from calibration.board import BOARDS, SLANT
 from calibration.cli import app
 from calibration.cli.common import spread
-from calibration.psf import choose
-from calibration.psf_model import kernel
-from calibration.psf_sights import Sight
+from calibration.psf.job import choose
+from calibration.psf.model import kernel
+from calibration.psf.sights import Sight
 from calibration.sidecar import load_arrays
+from calibration.target.board import BOARDS, SLANT
 from dfd.console.run import call
 from dfd.io.images import write_tiff
 from dfd.profile import LensProfile

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import shared_data
 
-from calibration import psf_model
-from calibration.psf_model import LEAST_CORE, PARAMETERS, centroid, fit_kernel, kernel
+from calibration.psf.job import model as psf_model
+from calibration.psf.model import LEAST_CORE, PARAMETERS, centroid, fit_kernel, kernel
 from dfd.psf import Psf
 
 PARAMS = np.array([0.3, -0.2, 5.0, 4.0, 0.7, 0.2, -0.3, 0.4, 0.1, -0.2, 0.6])

@@ -10,7 +10,7 @@ from test_calibration_noise import settings as camera
 
 from calibration.cli import app
 from calibration.cli.common import spread
-from calibration.stack_noise import GAIN_SIGMA, METHOD, READ_SIGMA, estimate_stack_noise, into_profile
+from calibration.noise.stack import GAIN_SIGMA, METHOD, READ_SIGMA, estimate_stack_noise, into_profile
 from dfd.console.run import call as run_command
 from dfd.io.dng import write_dng
 from dfd.io.images import write_tiff

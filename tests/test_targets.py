@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.board import BOARDS, CELLS
 from calibration.cli import app
-from calibration.detection import find_board
+from calibration.target.board import BOARDS, CELLS
+from calibration.target.detection import find_board
 from calibration.targets import MARGIN, black_rectangles, draw, on_sheet, screen_board, write_target
 from dfd.console.run import call as run_command
 

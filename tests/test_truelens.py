@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.simulate_files import lens_record
-from calibration.truelens import PRESETS
+from calibration.simulate.files import lens_record
+from calibration.simulate.truelens import PRESETS
 from dfd.lenscurves import LensCurves
 
 SMALL = PRESETS["small"]

@@ -29,10 +29,10 @@ def breathing(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ):
     """Measure breathing, the image scale against the focus coordinate, from a bracket of one still scene."""
-    from calibration.board import BOARDS
     from calibration.breathing import into_profile, measure_board, measure_scene, profile_scale
-    from calibration.focus_sweep import read_sweep
-    from calibration.radiometry import new_profile
+    from calibration.noise.radiometry import new_profile
+    from calibration.shoot.sweep import read_sweep
+    from calibration.target.board import BOARDS
     from dfd.lensfile import section
     from dfd.profile import LensProfile
 

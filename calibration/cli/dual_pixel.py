@@ -39,9 +39,9 @@ def dual_pixel(
 ):
     """Measure kappa (disparity / coc) and the focus [dioptre] of a dual-pixel sensor over the picture, from flat targets at
     two or more known distances, taken with one focus and one aperture."""
-    from calibration.dual_pixel import calibrate_dual_pixel, check_stopped_down, into_profile
-    from calibration.dual_pixel_flats import Optics
-    from calibration.dual_pixel_report import as_json_types, check_lines, field_lines
+    from calibration.dual_pixel.flats import Optics
+    from calibration.dual_pixel.job import calibrate_dual_pixel, check_stopped_down, into_profile
+    from calibration.dual_pixel.report import as_json_types, check_lines, field_lines
     from dfd.profile import LensProfile
 
     optics = Optics(scaled(focal_length, 1e-3), f_number, scaled(pixel_pitch, 1e-6), focus_distance)

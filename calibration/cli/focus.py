@@ -42,12 +42,12 @@ def focus(
 ):
     """Measure the focus law [dioptre], fx [px], entrance pupil [mm] and field of a lens, each with its sigma, from
     brackets of the target at three or more distances (8 are good)."""
-    from calibration import focus_report
-    from calibration.board import printed_board
-    from calibration.focus import calibrate_focus
-    from calibration.focus_profile import into_profile
-    from calibration.shoots import read_shoot
+    from calibration.focus.job import calibrate_focus
+    from calibration.focus.job import report as focus_report
+    from calibration.focus.profile import into_profile
+    from calibration.shoot.shoots import read_shoot
     from calibration.sidecar import save
+    from calibration.target.board import printed_board
     from dfd.profile import LensProfile
 
     target, data = profile_target(output, into)

@@ -37,7 +37,7 @@ def noise(
     if from_stack is not None:
         _estimate(from_stack, output, into, iso=iso, replace=replace, as_json=as_json)
         return
-    from calibration.radiometry import calibrate_noise, into_profile
+    from calibration.noise.radiometry import calibrate_noise, into_profile
     from dfd.profile import LensProfile
 
     target, data = profile_target(output, into)
@@ -55,7 +55,7 @@ def noise(
 
 def _estimate(stack, output, into, *, iso, replace, as_json):
     """--from-stack."""
-    from calibration.stack_noise import as_entry, estimate_stack_noise, into_profile
+    from calibration.noise.stack import as_entry, estimate_stack_noise, into_profile
     from dfd.profile import LensProfile
 
     target, data = profile_target(output, into)

@@ -40,13 +40,13 @@ def psf(
 ):
     """Measure the point-spread function over the field and on both sides of focus, pixel by pixel and as a model of eleven
     numbers, from frames of the target; and vignetting from flats."""
-    from calibration.board import printed_board
-    from calibration.psf import calibrate_psf, into_profile
-    from calibration.psf_report import as_json_types, lines
-    from calibration.shoots import read_shoot
+    from calibration.psf.job import calibrate_psf, into_profile
+    from calibration.psf.report import as_json_types, lines
+    from calibration.psf.vignetting import calibrate_vignetting
+    from calibration.psf.vignetting import into_profile as vignetting_into_profile
+    from calibration.shoot.shoots import read_shoot
     from calibration.sidecar import save
-    from calibration.vignetting import calibrate_vignetting
-    from calibration.vignetting import into_profile as vignetting_into_profile
+    from calibration.target.board import printed_board
     from dfd.profile import LensProfile
 
     if not brackets and not vignetting:

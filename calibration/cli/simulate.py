@@ -62,8 +62,8 @@ def simulate(
     force: Annotated[bool, typer.Option("--force", help="replace an older shoot in DIR")] = False,
 ):
     """Render a whole calibration shoot of a known lens, with its errors: frames, shoot.csv and truth.json."""
-    from calibration.simulate import simulate_shoot
-    from calibration.truelens import PRESETS
+    from calibration.simulate.job import simulate_shoot
+    from calibration.simulate.truelens import PRESETS
 
     lens = replace(PRESETS[preset.value], ripple=ripple / 100, spherical=spherical)
     if curvature is not None:

@@ -21,7 +21,7 @@ def target(
     force: Annotated[bool, typer.Option("--force", help="replace the file if it exists")] = False,
 ):
     """Draw the target that `focus` and `psf` look at: print it at 100 %, or show it on a flat screen."""
-    from calibration.board import BOARDS
+    from calibration.target.board import BOARDS
     from calibration.targets import screen_board, write_target
 
     if [pixels is not None, pitch is not None] != [size is Sheet.SCREEN] * 2:

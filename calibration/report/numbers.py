@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from calibration.noise.stack import METHOD
 from calibration.report.profile_data import ProfileData
-from calibration.stack_noise import METHOD
 
 _MINUS, _PLUS_MINUS = "\N{MINUS SIGN}", "\N{PLUS-MINUS SIGN}"
 HEAD = ("", "value", "1-sigma", "unit")

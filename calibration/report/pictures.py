@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from calibration.psf_model import MODEL, kernel
+from calibration.psf.model import MODEL, kernel
 from calibration.report.plots import ACCENT, LINE, SOFT, dress, told
 from calibration.report.profile_data import ProfileData
 from dfd.report.pictures import INK

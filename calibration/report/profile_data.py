@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calibration.measurements import CHANNELS, FocusData
+from calibration.focus.measurements import CHANNELS, FocusData
 from calibration.sidecar import load_arrays
 from dfd.lensfile import section
 from dfd.profile import LensProfile

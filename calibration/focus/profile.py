@@ -1,0 +1,192 @@
+"""A focus calibration as the content of a LensProfile: every number with its sigma, one covariance, a grade with reasons."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime
+
+import numpy as np
+
+from calibration.focus.fit import MOST_CHI2
+from calibration.focus.job import FocusCalibration
+from calibration.focus.model import FIELD
+from calibration.shoot.shoots import JITTER
+from dfd import __version__
+from dfd.io.integrity import sha256
+from dfd.lensfile import SCHEMA, SCHEMA_VERSION, section
+
+ESTIMATOR = "disc_gauss_v1"
+"""What blur is measured with: a pupil diameter is that of this profile of an edge."""
+
+_MOST_HELD = 0.005
+_MOST_JITTER = 3.0
+_GOOD_STATIONS = 5
+_TAPE_DOUBT = 4.0
+_FRAME_DOUBT = 5.0
+_STEPS = 1e-3
+
+
+def verdict(found: FocusCalibration) -> tuple[str, tuple[str, ...]]:
+    """(grade, sentences on what is doubtful): "A measured" without any, else "B partial"."""
+    fit, said = found.fit, []
+    if fit.law_chi2 > MOST_CHI2:
+        said.append(f"the focus law leaves {fit.law_chi2:.3g} times what its frames scatter (chi2, at most {MOST_CHI2:g}), "
+                    "spline included; are coordinates those of this lens, always approached from one side?")
+    usual = JITTER[found.shoot.coordinate]
+    if fit.jitter > _MOST_JITTER * usual:
+        said.append(f"the lens stands {fit.jitter:.3g} {found.shoot.coordinate} off its coordinates (1-sigma, {usual:g} is "
+                    "usual); backlash, or frames in another order?")
+    if found.held is not None and not found.held.rms <= _MOST_HELD:
+        said.append(f"distances that were left out come out {100 * found.held.rms:.2g} % off (rms, at most "
+                    f"{100 * _MOST_HELD:g} %)")
+    if len(found.shoot.stations) < _GOOD_STATIONS:
+        said.append(f"{len(found.shoot.stations)} distances; {_GOOD_STATIONS} or more test each other")
+    return ("B partial" if said else "A measured"), tuple(said)
+
+
+def doubtful(found: FocusCalibration) -> tuple[str, ...]:
+    """Sentences on single tape readings and frames that the fit does not believe; they count little or not in it."""
+    fit, shoot, said = found.fit, found.shoot, []
+    for station, off in zip(shoot.stations, fit.part("dz"), strict=True):
+        if abs(off) > _TAPE_DOUBT * station.sigma:
+            said.append(f"tape reading {station.name} is {-1e3 * off:+.1f} mm off what its images say (1-sigma "
+                        f"{1e3 * station.sigma:g} mm); it counts little")
+    limit = _FRAME_DOUBT * fit.jitter
+    for index, off in zip(found.used, fit.frame_jitter, strict=True):
+        if abs(off) > limit:
+            shot = shoot.shots[index]
+            said.append(f"{shot.path.parent.name}/{shot.path.name}: focus stands {off:+.3g} {shoot.coordinate} off its "
+                        f"coordinate {shot.coordinate:g} ({abs(off) / fit.jitter:.0f} sigma); exchanged frames, or a slip?")
+    share = float(np.mean(fit.edge_weight[fit.model.data.coc > 3] < 0.1))
+    if share > 0.01:
+        said.append(f"{share:.0%} of the edges do not fit and are left out (dirt, creases, reflections?)")
+    return (*said, *(f"not used: {reason}" for reason in found.rejected))
+
+
+def figures(found: FocusCalibration) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """(names, values, covariance) of the numbers of the lens in the units of a profile, see dfd.lenssigma."""
+    names, values = _numbers(found, found.fit.vector)
+    vector, sigma = found.fit.vector, np.sqrt(np.diag(found.fit.covariance))
+    slopes = np.zeros((len(values), len(vector)))
+    last = found.fit.model.slices["print_scale"].start  # what comes behind is not of the lens
+    for column in range(last):
+        step = np.zeros(len(vector))
+        step[column] = _STEPS * max(sigma[column], 1e-12)
+        slopes[:, column] = (_numbers(found, vector + step)[1] - _numbers(found, vector - step)[1]) / (2 * step[column])
+    covariance = slopes @ found.fit.covariance @ slopes.T
+    return names, values, (covariance + covariance.T) / 2
+
+
+def _numbers(found, vector):
+    model = found.fit.model
+    coordinate = model.coordinate
+    a, b, d = coordinate.moebius_of_profile(model.part(vector, "moebius"))
+    named = {"a": a, "b": b, "d": d}
+    named |= {f"fx{power}": value for power, value in enumerate(coordinate.polynomial_of_profile(model.part(vector, "fx")))}
+    named["z0"] = 1e3 * model.part(vector, "z0")[0]
+    named |= {f"D_{stop:g}": 1e3 * value
+              for stop, value in zip(model.stops, np.exp(model.part(vector, "log_pupil")), strict=True)}
+    named |= {f"spline{index}": value for index, value in enumerate(model.part(vector, "rel"))}
+    return list(named), np.array(list(named.values()))
+
+
+def into_profile(found: FocusCalibration, data: dict | None = None, *, origin: str = "sensor",
+                 print_sigma: float = 5e-4) -> dict:
+    """The content of a LensProfile with this calibration; `data` is updated, all else in it is kept.
+
+    origin   where distances of the shoot count from: "sensor" (z0 is minus the height of the entrance pupil above the
+             mark) or "pupil"
+    """
+    data = copy.deepcopy(data) if data else {"schema": SCHEMA, "schema_version": SCHEMA_VERSION}
+    names, values, covariance = figures(found)
+    at = dict(zip(names, values.tolist(), strict=True))
+    sigma = dict(zip(names, np.sqrt(np.diag(covariance)).tolist(), strict=True))
+    grade, doubts = verdict(found)
+    data["created_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
+    data["tool"] = {"name": "dfd-calibrate focus", "version": __version__}
+    _camera(found, data)
+    data["focus"] = _focus(found, at, sigma)
+    data["projection"] = {
+        **section(data, "projection"), "fx_px_poly": [at[f"fx{power}"] for power in range(3)],
+        "fx_sigma_px": [sigma[f"fx{power}"] for power in range(3)],
+        "cx_px": found.centre_px[0], "cy_px": found.centre_px[1]}
+    data["aperture"] = _aperture(found, at, sigma)
+    data["field"] = _field(found)
+    data["reference"] = {**section(data, "reference"), "depth_origin": "entrance_pupil", "channel": "G"}
+    if origin == "sensor":
+        data["reference"]["z_ep_from_sensor_mm"] = {"poly": [-at["z0"]], "sigma": sigma["z0"]}
+    depth = found.fit.model.depth(found.fit.vector) * 1e3
+    coordinates, blur = found.fit.model.data.coordinate, found.fit.model.data.coc
+    data["validity"] = {**section(data, "validity"), "z_from_ep_mm": [float(depth.min()), float(depth.max())],
+                        "focus_coordinate": [float(coordinates.min()), float(coordinates.max())],
+                        "f_numbers": found.fit.model.stops.tolist(), "c_abs_px": [0.0, float(blur.max())]}
+    data["psf"] = {**section(data, "psf"), "core_px": found.core[0], "core_sigma_px": found.core[1],
+                   "estimator_id": ESTIMATOR}
+    data["covariance"] = {"names": names, "matrix": covariance.tolist()}
+    data["quality"] = {
+        **section(data, "quality"), "chi2_dof": found.fit.law_chi2, "moebius_chi2_dof": found.fit.moebius_chi2,
+        "edge_sigma_factor": found.fit.edge_factor, "n_frames": len(found.used), "n_rejected": len(found.rejected),
+        "bootstrap": None if found.held is None else {
+            "method": "jackknife over distances", "pupil_rel": found.held.jackknife["pupil"],
+            "fx_rel": found.held.jackknife["fx"], "focus_rel": found.held.jackknife["focus"],
+            "z0_mm": 1e3 * found.held.jackknife["z0"]},
+        "loo_depth_rms_pct": None if found.held is None else 100 * found.held.rms, "doubts": list(doubts)}
+    _provenance(found, data, grade, print_sigma)
+    return data
+
+
+def _camera(found, data):
+    settings, size = found.shoot.settings, found.shoot.size
+    camera, lens = dict(section(data, "camera")), dict(section(data, "lens"))
+    camera |= {"raw_size_px": [size[1], size[0]]}
+    for key, value in (("make", settings.make), ("model", settings.model)):
+        if value is not None:
+            camera[key] = value
+    if settings.pixel_pitch is not None:
+        camera["pixel_pitch_um"] = settings.pixel_pitch.value * 1e6
+    if settings.lens_model is not None:
+        lens["model"] = settings.lens_model
+    if settings.focal_length is not None:
+        lens["focal_nominal_mm"] = settings.focal_length.value * 1e3
+    data["camera"], data["lens"] = camera, lens
+
+
+def _focus(found, at, sigma):
+    model, rel = found.fit.model, found.fit.part("rel")
+    return {
+        "coordinate": found.shoot.coordinate, "law": "moebius_spline", "a_per_mm": at["a"], "b_per_mm_per_unit": at["b"],
+        "d_per_unit": at["d"], "sigma": {"a_per_mm": sigma["a"], "b_per_mm_per_unit": sigma["b"], "d_per_unit": sigma["d"]},
+        "spline": {"knots": model.coordinate.knots(len(rel)).tolist() if len(rel) else [], "rel": rel.tolist()},
+        "jitter_sigma_unit": found.fit.jitter, "backlash_unit": None, "approach": None}
+
+
+def _aperture(found, at, sigma):
+    asymmetry, spread = found.fit.part("asymmetry")[0], found.fit.sigma("asymmetry")[0]
+    shifts = [(0.0, None), *zip(found.fit.part("shift").tolist(), found.fit.sigma("shift").tolist(), strict=True)]
+    return [{"f_number_marked": float(stop), "diameter_eff_mm": at[f"D_{stop:g}"], "diameter_sigma_mm": sigma[f"D_{stop:g}"],
+             "defined_with": ESTIMATOR, "focus_shift_dpt": shift, "focus_shift_sigma_dpt": doubt,
+             "near_side_excess": float(asymmetry), "near_side_excess_sigma": float(spread)}
+            for stop, (shift, doubt) in zip(found.fit.model.stops, shifts, strict=True)]
+
+
+def _field(found):
+    fit = found.fit
+    red, blue = fit.part("axial").tolist()
+    red_sigma, blue_sigma = fit.sigma("axial").tolist()
+    measured = {channel for channel in (0, 2) if (fit.model.data.channel == channel).any()}
+    return {
+        "focus_offset_dpt": {"terms": list(FIELD), "coef": fit.part("field").tolist(), "sigma": fit.sigma("field").tolist(),
+                             "half_diagonal_px": fit.model.half_diagonal},
+        "axial_colour_dpt":
+            {"R": red, "B": blue, "sigma": {"R": red_sigma, "B": blue_sigma}} if len(measured) == 2 else None}
+
+
+def _provenance(found, data, grade, print_sigma):
+    shoot, board = found.shoot, found.board
+    others = [item for item in section(data, "provenance").get("inputs") or [] if item.get("role") != "focus"]
+    own = [{"file": f"{shot.path.parent.name}/{shot.path.name}", "sha256": sha256(shot.path), "role": "focus",
+            "z_tape_mm": 1e3 * shoot.stations[shot.station].distance, "z_sigma_mm": 1e3 * shoot.stations[shot.station].sigma,
+            "focus_coordinate": shot.coordinate} for shot in shoot.shots]
+    data["provenance"] = {
+        **section(data, "provenance"), "inputs": [*others, *own], "grade": grade,
+        "target": {"id": board.name, "square_mm_measured": 1e3 * board.square, "sigma_mm": 1e3 * board.square * print_sigma}}
