@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgescenes import Scene, exposed, view
-from test_vignetting import picture, write
+from test_calibration_vignetting import picture, write
 
 from calibration.cli import app
 from calibration.cli.common import spread

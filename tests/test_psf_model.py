@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import shared_data
 
-from calibration.psf.job import model as psf_model
+from calibration.psf import model as psf_model
 from calibration.psf.model import LEAST_CORE, PARAMETERS, centroid, fit_kernel, kernel
 from dfd.psf import Psf
 

@@ -42,8 +42,8 @@ def focus(
 ):
     """Measure the focus law [dioptre], fx [px], entrance pupil [mm] and field of a lens, each with its sigma, from
     brackets of the target at three or more distances (8 are good)."""
+    from calibration.focus import report as focus_report
     from calibration.focus.job import calibrate_focus
-    from calibration.focus.job import report as focus_report
     from calibration.focus.profile import into_profile
     from calibration.shoot.shoots import read_shoot
     from calibration.sidecar import save

@@ -84,7 +84,7 @@ def calibrate_vignetting(inputs, *, f_number: float | None = None, coordinate: s
     """Vignetting of every f-number and focus among the files and folders `inputs`, by rising f-number.
 
     f_number     of files that do not state it
-    coordinate   what the focus coordinate is, see calibration.shoot.shoots; with "exif_distance_mm" files are told apart by it
+    coordinate   what the focus coordinate is, see calibration.shoot.shoots; "exif_distance_mm" tells files apart by it
     Raises OSError for files; ValueError, naming the file, for clipped, dark, flickering or structured frames.
     """
     groups: dict[tuple, list[Flat]] = {}
