@@ -142,8 +142,10 @@ class _Job:
         for _ in range(_REGIONS):
             shift = moved
             pixels, share = cut_out(self.image, self.mask, self.edges, index, coc=size, core=self.core, shift=shift)
-            if pixels is None or share < 0.5:
+            if share < 0.5:
                 return _Found(index, reason="outside the image")
+            if pixels is None:
+                return _Found(index, reason=f"too small (blur of about {size:.0f} px)")
             try:
                 fit = find_edge(pixels, [fit.coc] if fit else starts, most=widest, core=self.core, noise=noise,
                                 blur=self.blur)

@@ -151,7 +151,8 @@ def _measure_all(shoot, board, followed, core, workers, progress):
 
 
 def _common_reason(found):
-    reasons = [reason for fits in found.values() for reason, ok in zip(fits.reasons, fits.ok, strict=True) if not ok]
+    reasons = [reason.split(" (")[0] for fits in found.values() for reason, ok in zip(fits.reasons, fits.ok, strict=True)
+               if not ok]
     most = max(set(reasons), key=reasons.count) if reasons else "no edges in the image"
     return f"fewer than {_LEAST_EDGES} of its edges can be measured ({most})"
 

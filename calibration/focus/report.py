@@ -77,8 +77,8 @@ def _field_lines(found):
             + ", ".join(f"{value - focus[0]:+.4f}" for value in focus[1:]) + " dioptre"]
     red, blue = fit.part("axial")
     if red or blue:
-        told.append(f"  {'axial colour':<18} red {red:+.4f} +- {fit.sigma('axial')[0]:.4f}, blue {blue:+.4f} +- "
-                    f"{fit.sigma('axial')[1]:.4f} dioptre")
+        spread = fit.sigma("axial")
+        told.append(f"  {'axial colour':<18} red {red:+.5f} +- {spread[0]:.1g}, blue {blue:+.5f} +- {spread[1]:.1g} dioptre")
     asymmetry, spread = fit.part("asymmetry")[0], fit.sigma("asymmetry")[0]
     if abs(asymmetry) > 3 * spread:
         told.append(f"  {'near side':<18} blur {100 * asymmetry:+.2f} +- {100 * spread:.2f} % larger than its mean, smaller "

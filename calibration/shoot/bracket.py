@@ -124,8 +124,13 @@ def sharp_edges(paths, coordinates, followed: Followed, board: Board) -> Bracket
 
 def blurs(planes: Planes, view: BoardView, board: Board, *, core: float) -> dict[int, EdgeFits]:
     """Channel -> blur of the edges of one frame."""
-    return {channel: measure_edges(image, view, board, core=core, coc=max(view.coc, 0.5), mask=mask)
-            for channel, (image, mask) in planes.channels.items()}
+    found, guess = {}, np.full(len(board.edges), max(view.coc, 0.5))
+    for channel in sorted(planes.channels, key=lambda number: number != 1):  # green first: the others are blurred alike
+        image, mask = planes.channels[channel]
+        found[channel] = measure_edges(image, view, board, core=core, coc=guess, mask=mask)
+        if channel == 1:
+            guess = np.where(found[channel].ok, found[channel].coc, guess)
+    return found
 
 
 def _of_mosaic(values, pattern):
