@@ -1,4 +1,4 @@
-"""What the joint fit of a focus calibration does not believe: wrong edges, tape readings, frames that are not where they say."""
+"""What the joint fit of a focus calibration does not believe: wrong edges, wrong tape readings, exchanged frames."""
 
 from __future__ import annotations
 
