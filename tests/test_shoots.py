@@ -6,14 +6,17 @@ import pytest
 from calibration.distances import Target, find_targets
 from calibration.shoots import read_shoot
 from dfd.io.dng import write_dng
-from dfd.io.images import write_image
+from dfd.io.images import write_tiff
+from dfd.settings import CameraSettings, Value
 
 SIZE = (24, 32)
 
 
-def frame(path, *, size=SIZE, **exif):
+def frame(path, *, size=SIZE, model="K1", **exif):
+    """A DNG that states these numbers."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write_dng(path, np.full(size, 900, np.uint16), black_level=512, white_level=16383, **exif)
+    settings = CameraSettings(path.name, model=model, distance_from="sensor", **{name: Value(value) for name, value in exif.items()})
+    return write_dng(path, np.full(size, 900, np.uint16), black_level=512, white_level=16383, settings=settings)
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def folders(tmp_path):
     for station, distance in enumerate((0.6, 0.9, 1.8)):
         folder = tmp_path / f"d{station}"
         for number in range(3):
-            frame(folder / f"{number}.dng", f_number=1.8, focus_distance=distance + 0.01 * number, camera_model="K1")
+            frame(folder / f"{number}.dng", f_number=1.8, focus_distance=distance + 0.01 * number)
         (folder / "capture.toml").write_text("".join(
             f'[[frames]]\nfile = "{number}.dng"\nfocus_coordinate = {100 * station + 30 - 10 * number}\n' for number in range(3)))
     return tmp_path
@@ -172,7 +175,7 @@ def test_frames_without_a_coordinate_are_named(folders):
 
 def test_frames_without_a_coordinate_or_an_exif_distance_are_told_what_to_do(folders):
     inputs = words(folders, toml=False)
-    frame(folders / "d0" / "0.dng", f_number=1.8, camera_model="K1")
+    frame(folders / "d0" / "0.dng", f_number=1.8)
     with pytest.raises(ValueError, match="no focus coordinate and no focus distance in EXIF; give a CSV file"):
         read_shoot(inputs)
     with pytest.raises(ValueError, match="no focus distance in EXIF; use --coordinate encoder_step"):
@@ -183,16 +186,16 @@ def test_frames_without_a_coordinate_or_an_exif_distance_are_told_what_to_do(fol
 
 @pytest.mark.parametrize(("change", "said"), [
     ({"size": (26, 32)}, r"32 x 26 px, but 0\.dng has 32 x 24 px; give the frames of one camera"),
-    ({"camera_model": "K2"}, r"camera K2, but 0\.dng has K1; give the frames of one camera")])
+    ({"model": "K2"}, r"camera K2, but 0\.dng has K1; give the frames of one camera")])
 def test_frames_of_several_cameras_are_refused(folders, change, said):
-    frame(folders / "d2" / "1.dng", **{"f_number": 1.8, "camera_model": "K1", **change})
+    frame(folders / "d2" / "1.dng", **{"f_number": 1.8, **change})
     with pytest.raises(ValueError, match=said):
         read_shoot(words(folders))
 
 
 def test_raw_files_and_pictures_are_not_mixed(folders):
     (folders / "d2" / "1.dng").unlink()
-    write_image(folders / "d2" / "1.tiff", np.full((*SIZE, 3), 0.5, np.float32))
+    write_tiff(folders / "d2" / "1.tiff", np.full((*SIZE, 3), 0.5, np.float32))
     (folders / "d2" / "capture.toml").unlink()
     with pytest.raises(ValueError, match=r"RAW files and pictures are mixed|mixed"):
         read_shoot(words(folders), coordinate="bracket_index", f_number=1.8)
