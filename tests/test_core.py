@@ -81,7 +81,7 @@ def test_brackets_that_do_not_tell_are_refused(brackets, said):
 def test_edges_narrower_than_a_pixels_own_blur_are_refused():
     made = bracket(1)
     with pytest.raises(ValueError, match="are the files sharpened"):
-        measure_core([blind(made, width=0.5 * made.width, coc=made.coc)])
+        measure_core([blind(made, width=0.1 * made.width)])
 
 
 @pytest.mark.slow
