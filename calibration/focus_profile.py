@@ -56,8 +56,8 @@ def doubtful(found: FocusCalibration) -> tuple[str, ...]:
         if abs(off) > limit or not belongs:
             shot = shoot.shots[index]
             said.append(f"{shot.path.parent.name}/{shot.path.name}: focus stands about {off:+.3g} {shoot.coordinate} off "
-                        f"its coordinate {shot.coordinate:g} (1-sigma of the others {fit.jitter:.2g}); exchanged frames, or a "
-                        "slip?" + ("" if belongs else " not used"))
+                        f"its coordinate {shot.coordinate:g} (1-sigma of the others {fit.jitter:.2g}); exchanged frames, or "
+                        "a slip?" + ("" if belongs else " not used"))
     share = float(np.mean(fit.edge_weight[fit.model.data.coc > 3] < 0.1))
     if share > 0.01:
         said.append(f"{share:.0%} of the edges do not fit and are left out (dirt, creases, reflections?)")

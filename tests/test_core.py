@@ -1,4 +1,4 @@
-"""The Gaussian core of the PSF from brackets: what a disc and a core of known size show, wrong edges, brackets that do not tell."""
+"""The Gaussian core of the PSF from brackets: known discs and cores, wrong edges, brackets that do not tell."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_the_core_is_what_the_disc_leaves_of_the_width(core, slope):
 def test_its_sigma_is_honest():
     found = np.array([measure_core([bracket(seed)]) for seed in range(200)])
     pulls = (found[:, 0] - CORE) / found[:, 1]
-    assert 0.55 <= np.mean(np.abs(pulls) < 1) and np.sqrt(np.mean(pulls**2)) < 1.4
+    assert np.mean(np.abs(pulls) < 1) >= 0.55 and np.sqrt(np.mean(pulls**2)) < 1.4
 
 
 def test_jitter_of_the_lens_costs_little():
@@ -81,7 +81,7 @@ def test_brackets_that_do_not_tell_are_refused(brackets, said):
 def test_edges_narrower_than_a_pixels_own_blur_are_refused():
     made = bracket(1)
     with pytest.raises(ValueError, match="are the files sharpened"):
-        measure_core([blind(made, width=0.1 * made.width)])
+        measure_core([blind(made, width=np.where(made.width > 0.75, 0.05, np.nan))])
 
 
 @pytest.mark.slow

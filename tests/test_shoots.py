@@ -15,7 +15,8 @@ SIZE = (24, 32)
 def frame(path, *, size=SIZE, model="K1", **exif):
     """A DNG that states these numbers."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    settings = CameraSettings(path.name, model=model, distance_from="sensor", **{name: Value(value) for name, value in exif.items()})
+    settings = CameraSettings(path.name, model=model, distance_from="sensor",
+                              **{name: Value(value) for name, value in exif.items()})
     return write_dng(path, np.full(size, 900, np.uint16), black_level=512, white_level=16383, settings=settings)
 
 
@@ -27,7 +28,8 @@ def folders(tmp_path):
         for number in range(3):
             frame(folder / f"{number}.dng", f_number=1.8, focus_distance=distance + 0.01 * number)
         (folder / "capture.toml").write_text("".join(
-            f'[[frames]]\nfile = "{number}.dng"\nfocus_coordinate = {100 * station + 30 - 10 * number}\n' for number in range(3)))
+            f'[[frames]]\nfile = "{number}.dng"\nfocus_coordinate = {100 * station + 30 - 10 * number}\n'
+            for number in range(3)))
     return tmp_path
 
 
@@ -80,7 +82,8 @@ def test_a_table_of_files_says_coordinate_and_f_number_and_counts_before_capture
 def test_files_of_one_folder_may_be_of_several_distances(folders):
     for number in range(3):
         frame(folders / "all" / f"{number}.dng", f_number=2.0)
-    found = read_shoot(table(folders, "file,distance_m,focus_coordinate\nall/0.dng,0.9,7\nall/1.dng,0.6,8\nall/2.dng,1.2,9\n"))
+    found = read_shoot(table(folders, "file,distance_m,focus_coordinate\n"
+                             "all/0.dng,0.9,7\nall/1.dng,0.6,8\nall/2.dng,1.2,9\n"))
     assert [(shot.path.name, shot.station, shot.coordinate) for shot in found.shots] == [
         ("1.dng", 0, 8.0), ("0.dng", 1, 7.0), ("2.dng", 2, 9.0)]
 
@@ -93,7 +96,8 @@ def test_exif_distances_are_the_coordinate_where_none_is_stated(folders):
 
 def test_a_bracket_index_counts_the_files_of_every_distance_from_zero(folders):
     found = read_shoot(words(folders, toml=False), coordinate="bracket_index")
-    assert [(shot.path.name, shot.coordinate) for shot in found.shots[3:6]] == [("0.dng", 0.0), ("1.dng", 1.0), ("2.dng", 2.0)]
+    assert [(shot.path.name, shot.coordinate) for shot in found.shots[3:6]] == [
+        ("0.dng", 0.0), ("1.dng", 1.0), ("2.dng", 2.0)]
 
 
 def test_readings_that_differ_by_less_than_a_thousandth_are_one_distance(folders):
