@@ -79,7 +79,7 @@ def test_brackets_that_do_not_tell_are_refused(brackets, said):
 
 
 def test_edges_narrower_than_a_pixels_own_blur_are_refused():
-    made = bracket(1)
+    made = bracket(1, slope=2.0)
     with pytest.raises(ValueError, match="are the files sharpened"):
         measure_core([blind(made, width=np.where(made.width > 0.75, 0.05, np.nan))])
 
