@@ -15,6 +15,7 @@ import numpy as np
 from calibration.focus.law import KNOTS
 from calibration.focus.measurements import FocusData
 from calibration.focus.model import FocusModel
+from calibration.focus.robust import belonging, edge_factor, huber, offsets, trusted, tukey
 from calibration.focus.start import start
 
 LEAST_COC = 2.0
@@ -27,8 +28,7 @@ SHARED = 0.03
 """Error [px] that the edges of a frame may have in common (flatness, the PSF's true shape): added to the 1-sigma of each, so
 that a thousand of them do not outvote the tape.  It costs the pupil 3 % of its sigma, the jitter of frames limits that."""
 
-_TUKEY = 5.0
-_TAPE_LIMIT, _FREE_TAPE = 5.0, 1.0  # sigma, m
+_FREE_TAPE, _FREE_FRAME = 1.0, 2.0  # m, t
 _ASYMMETRY_SIGMA = 0.05
 _REL_SIGMA = 0.05
 _FIELD_SIGMA = 1.0
@@ -46,6 +46,8 @@ class FocusFit:
     jitter          1-sigma [unit of the coordinate] of the lens about the stated coordinate
     edge_factor     what the sigmas of the edges were multiplied by, >= 1 (chi2 of their scatter within frames)
     edge_weight     (E,) 0..1 robust weight;   tape_weight (S,) 1, or 0 of a blunder
+    frames          (F,) False where blur or scale is not that of the coordinate: only the scale of these frames is used, to
+                    tell where the lens was
     law_chi2        what the law leaves over the scatter of frames; about 1 where it is enough
     moebius_chi2    the same of a Moebius law without a spline
     """
@@ -57,6 +59,7 @@ class FocusFit:
     edge_factor: float
     edge_weight: np.ndarray
     tape_weight: np.ndarray
+    frames: np.ndarray
     law_chi2: float = 1.0
     moebius_chi2: float = 1.0
 
@@ -120,13 +123,13 @@ def _bent_to(fit, model):
     aim = old.coordinate.law(t, *law) + fit.part("jitter") * old.coordinate.slope(t, *law)
     rel = aim / old.coordinate.law(t, law[0]) - 1
     design = np.concatenate([old.coordinate.basis(t, model.knots), 0.03 * np.eye(model.knots)])
-    weight = np.ones(len(t))
+    weight = fit.frames.astype(float)
     for _ in range(4):
         rows = np.concatenate([weight, np.ones(model.knots)])
         vector[where["rel"]] = np.linalg.lstsq(design * rows[:, None], np.concatenate([rel * weight, np.zeros(model.knots)]),
                                                rcond=None)[0]
         left = rel - design[:len(t)] @ vector[where["rel"]]
-        weight = np.sqrt(_huber(left / (1.4826 * np.median(np.abs(left)) + 1e-12)))
+        weight = np.sqrt(huber(left / (1.4826 * np.median(np.abs(left)) + 1e-12))) * fit.frames
     vector[where["jitter"]] = 0.0
     return vector
 
@@ -135,18 +138,21 @@ def _fit(model, vector, priors):
     data = model.data
     jitter = max(priors.jitter / model.coordinate.half, _LEAST_JITTER)  # small: a wide one would take over the slope of blur
     factor, weight, tape = 1.0, np.ones(len(data.coc)), np.ones(len(data.distance))
+    frames = belonging(model, vector, jitter)
     for round_ in range(_ROUNDS):
         blurred = np.abs(model.coc(vector)) > LEAST_COC
-        system = _System(model, priors, jitter, factor, weight, tape, blurred)
+        system = _System(model, priors, np.where(frames, jitter, _FREE_FRAME), factor, weight * frames[data.frame], tape,
+                         blurred)
         vector, covariance, moved = _minimise(system, vector)
         residual = system.edges(vector) - system.common(vector)
-        factor = _edge_factor(residual * system.sigma / data.coc_sigma, blurred & (weight > 0.1))
-        weight = np.where(blurred, _tukey(residual) if round_ else _huber(residual), 0.0)
-        tape = _trusted(model, vector, covariance, tape) if round_ else tape
-        before, jitter = jitter, _jitter(model, vector, covariance)
-        if round_ > 2 and moved < 0.02 and abs(np.log(before / jitter)) < 0.02:
+        factor = edge_factor(residual * system.sigma / data.coc_sigma, blurred & (weight > 0.1))
+        weight = np.where(blurred, tukey(residual) if round_ else huber(residual), 0.0)
+        tape = trusted(model, vector, covariance, tape) if round_ else tape
+        before, jitter, used = jitter, _jitter(model, vector, covariance, frames), frames
+        frames = belonging(model, vector, jitter)
+        if round_ > 2 and moved < 0.02 and abs(np.log(before / jitter)) < 0.02 and (frames == used).all():
             break
-    fit = FocusFit(model, vector, covariance, jitter * model.coordinate.half, factor, weight, tape)
+    fit = FocusFit(model, vector, covariance, jitter * model.coordinate.half, factor, weight * used[data.frame], tape, used)
     return replace(fit, law_chi2=_law_chi2(fit))
 
 
@@ -156,7 +162,7 @@ class _System:
 
     model: FocusModel
     priors: Priors
-    jitter: float
+    jitter: np.ndarray
     factor: float
     weight: np.ndarray
     tape: np.ndarray
@@ -174,14 +180,9 @@ class _System:
 
     def common(self, vector):
         """(E,) what the edges of a frame have in common: a frame off the law is no reason to distrust its edges."""
-        data, model, residual = self.model.data, self.model, self.edges(vector)
-        steep = np.sign(model.coc(vector)) * model.jitter_slope(vector) / self.sigma
-        found = np.zeros(len(residual))
-        for frame in range(len(data.station)):
-            rows = np.flatnonzero(self.blurred & (data.frame == frame))
-            if len(rows) > 2:
-                found[rows] = steep[rows] * np.median(residual[rows] / steep[rows])
-        return found
+        steep = np.sign(self.model.coc(vector)) * self.model.jitter_slope(vector)
+        off = offsets(self.model, vector, self.edges(vector) * self.sigma, self.blurred)
+        return -(off[self.model.data.frame] * steep) / self.sigma
 
     def __call__(self, vector):
         model, data = self.model, self.model.data
@@ -238,36 +239,10 @@ def _minimise(system, vector):
     return vector, covariance, moved
 
 
-def _trusted(model, vector, covariance, tape):
-    """(S,) 1 for tape readings that agree, 0 for the worst one more that does not (studentised), at most one in four."""
-    sigma = model.data.distance_sigma
-    spread = np.sqrt(np.maximum(sigma**2 - np.diag(covariance)[model.slices["dz"]], (0.05 * sigma) ** 2))
-    off = np.where(tape > 0, np.abs(model.part(vector, "dz")) / spread, 0.0)
-    worst = int(np.argmax(off))
-    if off[worst] <= _TAPE_LIMIT or (tape == 0).sum() >= len(tape) // 4:
-        return tape
-    return np.where(np.arange(len(tape)) == worst, 0.0, tape)
-
-
-def _huber(residual):
-    return np.minimum(1, 2.0 / np.maximum(np.abs(residual), 1e-12))
-
-
-def _tukey(residual):
-    return np.maximum(0, 1 - (residual / _TUKEY) ** 2) ** 2
-
-
-def _edge_factor(residual, inside):
-    """At least 1: the robust spread of the residuals of the edges `inside`, in their own sigmas."""
-    if inside.sum() < 20:
-        return 1.0
-    return max(1.0, 1.4826 * float(np.median(np.abs(residual[inside] - np.median(residual[inside])))))
-
-
-def _jitter(model, vector, covariance):
+def _jitter(model, vector, covariance, frames):
     """1-sigma of the jitter, in t: expectation of its square given the data (EM); the largest few do not count."""
     where = model.slices["jitter"]
-    squares = model.part(vector, "jitter") ** 2 + np.diag(covariance)[where]
+    squares = (model.part(vector, "jitter") ** 2 + np.diag(covariance)[where])[frames]
     typical = np.median(squares) / 0.455  # of a chi-square with one degree of freedom
     return float(np.sqrt(max(np.mean(np.minimum(squares, 16 * typical)), _LEAST_JITTER**2)))
 
@@ -279,13 +254,13 @@ def _law_chi2(fit):
     if len(t) < 2 * count + 8:
         return 1.0
     slope = np.abs(model.coordinate.slope(t, fit.part("moebius"), fit.part("rel")))
-    off, weight = fit.part("jitter") * slope, np.ones_like(t)
+    off, weight = fit.part("jitter") * slope, fit.frames.astype(float)
     design = model.coordinate.basis(t, count)
     for _ in range(3):
         found = np.linalg.lstsq(design * weight[:, None], off * weight, rcond=None)[0]
         left = off - design @ found
         spread = 1.4826 * np.median(np.abs(left)) + 1e-15
-        weight = np.sqrt(_huber(left / spread))
+        weight = np.sqrt(huber(left / spread)) * fit.frames
     kept = weight > 0.5
     freedom = max(1, kept.sum() - np.linalg.matrix_rank(design))
     return float(np.mean(off[kept] ** 2) / (np.sum(left[kept] ** 2) / freedom))

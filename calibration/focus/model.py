@@ -97,7 +97,7 @@ class FocusModel:
         found[:, where["z0"]] = (-scale / depth)[:, None]
         found[np.arange(len(t)), where["dz"].start + data.station] = -scale / depth
         found[:, where["print_scale"]] = (scale / (1 + self.part(vector, "print_scale")))[:, None]
-        found[np.arange(len(t)), where["jitter"].start + np.arange(len(t))] = scale / fx * self._fx_slope(vector, t)
+        found[np.arange(len(t)), where["jitter"].start + np.arange(len(t))] = scale / fx * self.fx_slope(vector, t)
         return found
 
     def coc_jacobian(self, vector) -> np.ndarray:
@@ -126,7 +126,7 @@ class FocusModel:
         """(E,) change of `coc` per unit of t."""
         coc, t, fx, rate, *_ = self._coc(vector)
         law = self.coordinate.slope(t, self.part(vector, "moebius"), self.part(vector, "rel"))
-        return coc / fx * self._fx_slope(vector, t) - rate * law
+        return coc / fx * self.fx_slope(vector, t) - rate * law
 
     def _coc(self, vector):
         data = self.data
@@ -142,7 +142,8 @@ class FocusModel:
     def _frame_t(self, vector):
         return self.coordinate(self.data.coordinate) + self.part(vector, "jitter")
 
-    def _fx_slope(self, vector, t):
+    def fx_slope(self, vector, t):
+        """d fx / d t [px]."""
         return np.polynomial.polynomial.polyval(t, np.polynomial.polynomial.polyder(self.part(vector, "fx")))
 
     def _field_terms(self, place):

@@ -52,11 +52,12 @@ def doubtful(found: FocusCalibration) -> tuple[str, ...]:
             said.append(f"tape reading {station.name} is {-1e3 * off:+.1f} mm off what its images say (1-sigma "
                         f"{1e3 * station.sigma:g} mm); it counts little")
     limit = _FRAME_DOUBT * fit.jitter
-    for index, off in zip(found.used, fit.frame_jitter, strict=True):
-        if abs(off) > limit:
+    for index, off, belongs in zip(found.used, fit.frame_jitter, fit.frames, strict=True):
+        if abs(off) > limit or not belongs:
             shot = shoot.shots[index]
-            said.append(f"{shot.path.parent.name}/{shot.path.name}: focus stands {off:+.3g} {shoot.coordinate} off its "
-                        f"coordinate {shot.coordinate:g} ({abs(off) / fit.jitter:.0f} sigma); exchanged frames, or a slip?")
+            said.append(f"{shot.path.parent.name}/{shot.path.name}: focus stands about {off:+.3g} {shoot.coordinate} off "
+                        f"its coordinate {shot.coordinate:g} (1-sigma of the others {fit.jitter:.2g}); exchanged frames, or "
+                        "a slip?" + ("" if belongs else " not used"))
     share = float(np.mean(fit.edge_weight[fit.model.data.coc > 3] < 0.1))
     if share > 0.01:
         said.append(f"{share:.0%} of the edges do not fit and are left out (dirt, creases, reflections?)")

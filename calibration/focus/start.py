@@ -73,13 +73,22 @@ def _vee(station, frames, t, blur):
             clear = blur > 2  # below, the core hides the blur
             if np.unique(t[clear & (sign < 0)]).size < 1 or np.unique(t[clear & (sign > 0)]).size < 1 or clear.sum() < 3:
                 continue
-            slope, offset = np.polyfit(t[clear], (sign * blur)[clear], 1)
+            slope, offset = _line(t[clear], (sign * blur)[clear])
             error = float(np.median(np.abs(slope * t + offset - sign * blur)[clear]))
             if slope > 0 and (best is None or error < best[0]):
                 best = error, Vee(station, frames, -offset / slope, slope, sign)
     if best is None or not t[0] <= best[1].minimum <= t[-1]:
         return None
     return best[1]
+
+
+def _line(t, blur):
+    """(slope, offset) of the straight line that most frames lie on: exchanged ones do not."""
+    slope, offset = np.polyfit(t, blur, 1)
+    for _ in range(4):
+        left = np.abs(slope * t + offset - blur)
+        slope, offset = np.polyfit(t, blur, 1, w=1 / np.sqrt(1 + (left / (1.5 * np.median(left) + 1e-9)) ** 2))
+    return slope, offset
 
 
 def _frame_blur(model):
