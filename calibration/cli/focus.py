@@ -59,6 +59,7 @@ def focus(
                                 print_sigma=print_sigma, jitter=jitter, progress=progress)
     content = into_profile(found, data, origin=origin.value, print_sigma=print_sigma)
     arrays = {f"focus/{name}": values for name, values in found.fit.model.data.arrays().items()}
+    arrays["focus/depth"] = found.fit.model.depth(found.fit.vector)
     LensProfile(content)  # checked before anything is written
     LensProfile(save(target, content, arrays)).save(target)
     if as_json:
