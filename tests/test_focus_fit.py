@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from calibration.focus.job.system import Priors
 from focusbrackets import AXIAL, FIELD, HALF_DIAGONAL, JITTER, STEPS, Lens, bracket, calibration, exchanged, without_frame
 
 from calibration.focus.fit import MOST_CHI2, fit_focus
-from calibration.focus.system import Priors
 from calibration.focus.holdout import hold_out
 from calibration.focus.law import Coordinate, first_law
 from calibration.focus.model import FocusModel
