@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from calibration.focus.job.system import Priors
 from focusbrackets import AXIAL, FIELD, HALF_DIAGONAL, JITTER, STEPS, Lens, bracket, calibration, exchanged, without_frame
 
 from calibration.focus.fit import MOST_CHI2, fit_focus
@@ -12,6 +11,7 @@ from calibration.focus.holdout import hold_out
 from calibration.focus.law import Coordinate, first_law
 from calibration.focus.model import FocusModel
 from calibration.focus.profile import doubtful, figures, into_profile, verdict
+from calibration.focus.system import Priors
 from dfd.lenssigma import LensSigma
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.focus.job.robust import belonging, edge_factor, huber, trusted, tukey
-from calibration.focus.job.system import Priors, System, minimise
 from calibration.focus.law import KNOTS
 from calibration.focus.measurements import FocusData
 from calibration.focus.model import FocusModel
+from calibration.focus.robust import belonging, edge_factor, huber, trusted, tukey
 from calibration.focus.start import start
+from calibration.focus.system import Priors, System, minimise
 
 LEAST_COC = 2.0
 """Blur [px] below which an edge says more of the core than of the blur."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibration.focus.fit import FocusFit, fit_focus
-from calibration.focus.job.system import Priors
+from calibration.focus.system import Priors
 
 
 @dataclass(frozen=True, eq=False)

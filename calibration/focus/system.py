@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from calibration.focus.job.robust import offsets
 from calibration.focus.model import FocusModel
+from calibration.focus.robust import offsets
 
 SHARED = 0.03
 """Error [px] that blur may have (flatness, the PSF's true shape), twice: one unknown of all edges together (`excess`), and

@@ -36,8 +36,8 @@ def failures(report: ProfileData) -> list[str]:
                      "frames; check coordinates and distances, and calibrate again")
     held = report.section("quality").get("loo_depth_rms_pct")
     if held is not None and held > MOST_HELD_PCT:
-        found.append(f"held-out distances come out {held:.2g} % off (rms), at most {MOST_HELD_PCT:g} %: check the tape readings "
-                     "and that nothing moved within a bracket")
+        found.append(f"held-out distances come out {held:.2g} % off (rms), at most {MOST_HELD_PCT:g} %: check the tape "
+                     "readings and that nothing moved within a bracket")
     return found + _coverage(report)
 
 
