@@ -16,10 +16,8 @@ from calibration.simulate import simulate_shoot
 from calibration.truelens import PRESETS
 from dfd.io.images import read_values
 
-STOPS = (1.8, 4.0)
-SCENES = ("slant", "slant-sphere", "demo")
-SOLVERS = {"scene": ("auto", "likelihood"), "pair": ("auto",)}
-KINDS = {"scene": "focal stack", "pair": "aperture pair"}
+SCENES = ("slant", "demo")
+SOLVERS = ("auto", "likelihood")
 
 _STEP = 0.02  # dioptre from pixel to pixel: an edge of depth
 _BESIDE = 10  # px
@@ -45,19 +43,16 @@ def end_to_end(folder, profile, scenes, *, seed=5):
     folder, lens = Path(folder), PRESETS["small"]
     truth = folder / "true.json"
     truth.write_text(json.dumps(true_profile(lens)))
-    header("scene", "capture", "solver", "profile", "known", "mean %", "median %", "bias %", "within 1 sigma",
-           f"mean % beyond {_BESIDE} px of depth edges", "mean % of confidence >= .5", "worst 1 % carry", "depth cpu s")
+    header("scene", "solver", "profile", "known", "mean %", "median %", "bias %", "within 1 sigma",
+           f"mean % beyond {_BESIDE} px of depth edges", "mean % of confidence >= .5", "worst 5 % carry", "cpu s")
     for scene in scenes:
-        shoot = folder / scene
-        if not shoot.exists():
-            simulate_shoot(shoot, lens=lens, distances=(0.55, 2.5), steps=2, f_numbers=STOPS, scene=scene, seed=seed)
-        for kind, solvers in SOLVERS.items():
-            for solver in solvers:
-                for name, used in (("calibrated", profile), ("true", truth), ("none", None)):
-                    row(scene, KINDS[kind], solver, name, *_judged(shoot / kind, folder / "depth", solver, used))
+        shoot = simulate_shoot(folder / scene, lens=lens, distances=(0.55, 2.5), steps=2, scene=scene, seed=seed)
+        for solver in SOLVERS:
+            for name, used in (("calibrated", profile), ("true", truth), ("none", None)):
+                row(scene, solver, name, *judged(shoot / "scene", folder / "depth", solver, used))
 
 
-def _judged(capture, output, solver, profile):
+def judged(capture, output, solver, profile):
     """One row: errors of the depth that the command writes."""
     _, cpu, _ = dfd("depth", capture, "-o", output, "--force", "--solver", solver, *(("--lens", profile) if profile else ()))
     depth, sigma, trust = (read_values(output / f"{name}.tiff") for name in ("depth", "sigma", "confidence"))
@@ -69,7 +64,7 @@ def _judged(capture, output, solver, profile):
     return (f"{known.mean():.1%}", f"{falls.mean():.2f}", f"{np.median(falls):.3f}", f"{np.median(off[known]):+.3f}",
             f"{np.mean(np.abs(depth - truth)[known] <= sigma[known]):.0%}",
             f"{error[calm].mean():.2f} ({calm.mean():.0%})", f"{error[sure].mean():.2f} ({sure.mean():.0%})",
-            f"{falls[:len(falls) // 100].sum() / falls.sum():.0%}", f"{cpu:.0f}")
+            f"{falls[:len(falls) // 20].sum() / falls.sum():.0%}", f"{cpu:.0f}")
 
 
 def _away(inverse):

@@ -5,9 +5,9 @@
     python benchmarks/calibration.py --end-to-end [SCENE ...]
 
 Without options: the joint fit, noise, kernels and detection, which are cheap.  `--shoots` renders whole shoots of 104 DNG
-files and calibrates them with the command; `--end-to-end` calibrates one at two f-numbers, renders scenes through the same
-lens and measures their depth with the profile found, with the true one and with none.  All is made on the spot, in a
-temporary folder; the kernels of a real camera need the real data and are left out without it.
+files and calibrates them with the command; `--end-to-end` calibrates one, renders scenes through the same lens and
+measures their depth with the profile found, with the true one and with none.  All is made on the spot, in a temporary
+folder; the kernels of a real camera need the real data and are left out without it.
 """
 
 import argparse
@@ -23,26 +23,28 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 import boardshots
 import noisepatches
 import numpy as np
-from calibrated_scenes import SCENES, STOPS, end_to_end
+from calibrated_scenes import SCENES, end_to_end
 from common import SHARED, header, load, measure, row
 from focus_monte_carlo import monte_carlo
 from scipy.interpolate import CubicSpline
 
 from calibration.board import BOARDS
+from calibration.bracket import blurs, read_planes
 from calibration.detection import find_board, follow_board
 from calibration.noise import fit_photon_transfer, measure_dark, measure_pair
 from calibration.psf_fit import NoisePatch, fit_patches
 from calibration.psf_model import fit_kernel, kernel
-from calibration.rendering import Station, exposed
+from calibration.rendering import Station
 from calibration.rendering_pose import Pose
 from calibration.simulate import simulate_shoot
+from calibration.simulate_files import write_frame
+from calibration.simulate_plan import Frame
 from calibration.truelens import PRESETS
 
 RANGE, JUDGED_FOCUS = np.linspace(0.6, 2.4, 30), 1.1  # m from the pupil; dioptre that the lens is set to
 PUPIL = (0.15, -0.1, 0.3, 0.05, 0.0)  # intensity of the kernels: tilt x, y, rim, two of astigmatism
+EVERY = len(BOARDS["a4"].corners) + len(BOARDS["a4"].dots)
 GAIN, READ, WHITE = 0.3, 3.0, 16383  # e-/DN, e-, DN
-SHOOTS = {"baseline": {}, "one tape reading 20 mm off": {"tape_blunder": (3, 0.02)}, "one frame missing": {"drop": (2, 6)},
-          "two frames exchanged": {"swap": (4, 3, 8)}}
 
 
 def noise(seeds):
@@ -103,25 +105,38 @@ def _kernel_errors(coc, frames, side, rng):
 
 
 def detection():
-    """Errors of corners and dots against blur, 62 px squares, three views and seeds each; then seconds for a 24 MP frame."""
-    header("coc / square", "how", "points of 77", "rms px mean", "worst", "cpu s")
+    """Errors of corners and dots against blur, 62 px squares, three views each; then seconds for 24 MP frames."""
+    header("coc / square", "how", f"points of {EVERY}", "rms px mean", "worst", "cpu s")
     for share in (0.0, 0.03, 0.06, 0.12, 0.25, 0.38, 0.5, 0.75, 1.0):
         for how in ("found",) if share == 0 else ("found", "followed") if share <= 0.5 else ("followed",):
             found = np.array([_seen(share, how, seed) for seed in range(3)])
             row(share, how, f"{found[:, 0].mean():.0f}", f"{found[:, 1].mean():.3f}", f"{found[:, 1].max():.3f}",
                 f"{found[:, 2].mean():.2f}")
+    _full_frame()
+
+
+def _full_frame():
+    """Seconds for two RAW frames of 24 MP, best focus and 40 px of blur: to decode, to find the board, to measure blur."""
     lens, depth = PRESETS["full-frame"], 0.8
     best = lens.coordinate(1 / depth)
-    blurred = lens.coordinate(1 / depth + 40 / float(lens.blur_rate(best, 1.8)))
-    station = Station(BOARDS["a4"], lens, Pose.held(depth, turn=BOARDS["a4"].slant), (best, blurred), (1.8,))
-    header("24 MP frame, green of the mosaic", "blur px", "cpu s")
-    rng, start = np.random.default_rng(0), None
-    for name, s in (("found", best), ("followed", blurred)):
-        image = np.float32(exposed(station.frame(s, 1.8), lens, rng) - lens.black)[::2, 1::2]
-        clock = time.process_time()
-        view = find_board(image, BOARDS["a4"]) if start is None else follow_board(image, BOARDS["a4"], start, coc=20)
-        row(name, f"{0.5 * 40 * (s != best):.0f}", f"{time.process_time() - clock:.2f}")
-        start = view.matrix
+    blurred = lens.coordinate(1 / depth - 40 / float(lens.blur_rate(best, 1.8)))
+    board, rng, view = BOARDS["a4"], np.random.default_rng(0), None
+    station = Station(board, lens, Pose.held(depth, turn=board.slant), (best, blurred), (1.8,))
+    header("24 MP DNG", "decode cpu s", "board cpu s", "edges cpu s", f"points of {EVERY}", "edges measured")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, s in (("best focus, found", best), ("40 px of blur, followed", blurred)):
+            path = Path(folder) / "frame.dng"
+            write_frame(path, station, Frame(path.name, s, s, 1.8), rng)
+            clock = [time.process_time()]
+            planes = read_planes(path)
+            clock.append(time.process_time())
+            view = find_board(planes.luminance, board) if view is None else \
+                follow_board(planes.luminance, board, view, coc=40)
+            clock.append(time.process_time())
+            edges = blurs(planes, view, board, core=lens.core)
+            clock.append(time.process_time())
+            row(name, *(f"{spent:.1f}" for spent in np.diff(clock)), len(view.points),
+                f"{sum(fits.ok.sum() for fits in edges.values())} of {sum(len(fits.ok) for fits in edges.values())}")
 
 
 def _seen(share, how, seed):
@@ -137,25 +152,53 @@ def _seen(share, how, seed):
 
 
 def shoots(count, preset):
-    """Whole shoots, rendered and calibrated by the command: `count` seeds of the baseline, one of each blunder."""
+    """Whole shoots, rendered and calibrated by the command; the first one again with a blunder in its list."""
     header("shoot", "seed", "D %", "1/zf % rms", "fx % rms", "z0 mm", "depth %", "field dpt max", "axial R, B dpt",
-           "core px", "held out %", "chi2", "pulls D, z0", "grade, doubts", "cpu s", "peak MB")
-    for name, options in SHOOTS.items():
-        for seed in range(count if name == "baseline" else 1):
-            with tempfile.TemporaryDirectory() as folder:
-                simulate_shoot(Path(folder) / "shoot", lens=preset, seed=seed, print_scale=1.0005, **options)
-                profile, cost = calibrated(Path(folder))
-                row(name, seed, *_against_truth(profile, PRESETS[preset]), f"{cost.cpu:.0f}", f"{cost.peak:.0f}")
+           "core px", "held out %", "chi2", "pulls D, z0", "grade, said", "cpu s", "peak MB")
+    for seed in range(count):
+        with tempfile.TemporaryDirectory() as folder:
+            shoot = simulate_shoot(Path(folder) / "shoot", lens=preset, seed=seed, print_scale=1.0005)
+            judge_shoot(shoot, Path(folder), ("none", *BLUNDERS) if seed == 0 else ("none",), PRESETS[preset], seed)
 
 
-def calibrated(folder):
-    """(the profile of the shoot in `folder`, as the command writes it; Cost of the command)."""
-    words = [sys.executable, "-c", "from calibration.cli import main; main()", "focus", folder / "shoot/shoot.csv", "-o",
-             folder / "lens.json"]
+def judge_shoot(shoot, folder, blunders, lens, seed):
+    """Rows for one shoot: calibrated with every one of the `blunders` in its list; `folder` is for what is written."""
+    lines = (shoot / "shoot.csv").read_text().splitlines()
+    for name in blunders:
+        (shoot / "judged.csv").write_text("\n".join([lines[0], *BLUNDERS.get(name, list)(lines[1:])]))
+        profile, cost = calibrated(shoot / "judged.csv", folder / f"{name.replace(' ', '_')}.json")
+        row(name, seed, *_against_truth(profile, lens), f"{cost.cpu:.0f}", f"{cost.peak:.0f}")
+
+
+def _tape(lines):
+    """The list with the distance of the fourth station 20 mm too far."""
+    stations = sorted({line.split("/")[0] for line in lines})
+    cells = [line.split(",") for line in lines]
+    return [",".join([one[0], f"{float(one[1]) + 0.02 * one[0].startswith(stations[3]):g}", *one[2:]]) for one in cells]
+
+
+def _exchanged(lines):
+    """The list with the pictures of two frames of the fifth station exchanged."""
+    cells = [line.split(",") for line in lines]
+    fifth = sorted({line.split("/")[0] for line in lines})[4]
+    first, second = (index for index, line in enumerate(lines)
+                     if line.startswith((f"{fifth}/frame_03", f"{fifth}/frame_08")))
+    cells[first][0], cells[second][0] = cells[second][0], cells[first][0]
+    return [",".join(one) for one in cells]
+
+
+BLUNDERS = {"one tape reading 20 mm off": _tape, "one frame missing": lambda lines: lines[:32] + lines[33:],
+            "two frames exchanged": _exchanged}
+"""Name -> what it makes of the lines of a shoot's list."""
+
+
+def calibrated(shoot, profile):
+    """(the content of the profile that the command writes of a shoot, its Cost)."""
+    words = [sys.executable, "-c", "from calibration.cli import main; main()", "focus", shoot, "-o", profile]
     cost, text = measure(words)
     if cost.code:
         sys.exit(f"{text}dfd-calibrate focus ended with {cost.code}")
-    return json.loads((folder / "lens.json").read_text()), cost
+    return json.loads(profile.read_text()), cost
 
 
 def _against_truth(profile, lens):
@@ -195,10 +238,10 @@ def _rms(values):
 
 
 def scenes(names):
-    """Calibrate a shoot at two f-numbers, then measure scenes with its profile."""
+    """Calibrate a shoot, then measure scenes with its profile."""
     with tempfile.TemporaryDirectory() as folder:
-        simulate_shoot(Path(folder) / "shoot", lens="small", f_numbers=STOPS, print_scale=1.0005)
-        calibrated(Path(folder))
+        simulate_shoot(Path(folder) / "shoot", lens="small", print_scale=1.0005)
+        calibrated(Path(folder) / "shoot/shoot.csv", Path(folder) / "lens.json")
         end_to_end(folder, Path(folder) / "lens.json", names)
 
 
