@@ -53,8 +53,13 @@ def end_to_end(folder, profile, scenes, *, seed=5):
 
 
 def judged(capture, output, solver, profile):
-    """One row: errors of the depth that the command writes."""
+    """Cells of one row: errors of the depth that the command writes, and its seconds."""
     _, cpu, _ = dfd("depth", capture, "-o", output, "--force", "--solver", solver, *(("--lens", profile) if profile else ()))
+    return *figures(capture, output), f"{cpu:.0f}"
+
+
+def figures(capture, output):
+    """Cells: errors of a depth map in the folder `output` against the truth beside the frames of `capture`."""
     depth, sigma, trust = (read_values(output / f"{name}.tiff") for name in ("depth", "sigma", "confidence"))
     truth = read_values(capture / "truth.tiff")
     off = 100 * (depth - truth) / truth
@@ -64,7 +69,7 @@ def judged(capture, output, solver, profile):
     return (f"{known.mean():.1%}", f"{falls.mean():.2f}", f"{np.median(falls):.3f}", f"{np.median(off[known]):+.3f}",
             f"{np.mean(np.abs(depth - truth)[known] <= sigma[known]):.0%}",
             f"{error[calm].mean():.2f} ({calm.mean():.0%})", f"{error[sure].mean():.2f} ({sure.mean():.0%})",
-            f"{falls[:len(falls) // 20].sum() / falls.sum():.0%}", f"{cpu:.0f}")
+            f"{falls[:len(falls) // 20].sum() / falls.sum():.0%}")
 
 
 def _away(inverse):

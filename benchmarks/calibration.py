@@ -154,7 +154,7 @@ def _seen(share, how, seed):
 def shoots(count, preset):
     """Whole shoots, rendered and calibrated by the command; the first one again with a blunder in its list."""
     header("shoot", "seed", "D %", "1/zf % rms", "fx % rms", "z0 mm", "depth %", "field dpt max", "axial R, B dpt",
-           "core px", "held out %", "chi2", "pulls D, z0", "grade, said", "cpu s", "peak MB")
+           "core px", "held out %", "frames used", "chi2", "pulls D, z0", "grade, said", "cpu s", "peak MB")
     for seed in range(count):
         with tempfile.TemporaryDirectory() as folder:
             shoot = simulate_shoot(Path(folder) / "shoot", lens=preset, seed=seed, print_scale=1.0005)
@@ -221,7 +221,7 @@ def _against_truth(profile, lens):
             f"{100 * _rms(1 / (_law(focus, judged) + blur) / RANGE - 1):.3f}", f"{np.abs(field).max():.4f}",
             f"{axial['R'] - lens.axial[0]:+.4f}, {axial['B'] - lens.axial[1]:+.4f}",
             f"{profile['psf']['core_px'] - lens.core:+.3f}",
-            f"{quality['loo_depth_rms_pct']:.2f}", f"{quality['chi2_dof']:.2f}",
+            f"{quality['loo_depth_rms_pct']:.2f}", quality["n_frames"], f"{quality['chi2_dof']:.2f}",
             f"{(pupil - 1) * stop['diameter_eff_mm'] / pupil / stop['diameter_sigma_mm']:+.1f}, {z0 / height['sigma']:+.1f}",
             f"{profile['provenance']['grade']}, {len(quality['doubts'])}")
 
