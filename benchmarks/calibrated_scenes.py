@@ -12,8 +12,8 @@ import numpy as np
 from common import dfd, header, row
 from scipy.ndimage import distance_transform_edt
 
-from calibration.simulate import simulate_shoot
-from calibration.truelens import PRESETS
+from calibration.simulate.job import simulate_shoot
+from calibration.simulate.truelens import PRESETS
 from dfd.io.images import read_values
 
 SCENES = ("slant", "demo")

@@ -28,18 +28,18 @@ from common import SHARED, header, load, measure, row
 from focus_monte_carlo import monte_carlo
 from scipy.interpolate import CubicSpline
 
-from calibration.board import BOARDS
-from calibration.bracket import blurs, read_planes
-from calibration.detection import find_board, follow_board
-from calibration.noise import fit_photon_transfer, measure_dark, measure_pair
-from calibration.psf_fit import NoisePatch, fit_patches
-from calibration.psf_model import fit_kernel, kernel
-from calibration.rendering import Station
-from calibration.rendering_pose import Pose
-from calibration.simulate import simulate_shoot
-from calibration.simulate_files import write_frame
-from calibration.simulate_plan import Frame
-from calibration.truelens import PRESETS
+from calibration.noise.transfer import fit_photon_transfer, measure_dark, measure_pair
+from calibration.psf.fit import NoisePatch, fit_patches
+from calibration.psf.model import fit_kernel, kernel
+from calibration.shoot.bracket import blurs, read_planes
+from calibration.simulate.files import write_frame
+from calibration.simulate.job import simulate_shoot
+from calibration.simulate.plan import Frame
+from calibration.simulate.pose import Pose
+from calibration.simulate.rendering import Station
+from calibration.simulate.truelens import PRESETS
+from calibration.target.board import BOARDS
+from calibration.target.detection import find_board, follow_board
 
 RANGE, JUDGED_FOCUS = np.linspace(0.6, 2.4, 30), 1.1  # m from the pupil; dioptre that the lens is set to
 PUPIL = (0.15, -0.1, 0.3, 0.05, 0.0)  # intensity of the kernels: tilt x, y, rim, two of astigmatism
