@@ -1,4 +1,4 @@
-"""The joint fit of a focus calibration on measurements whose lens is known: figures, honest sigmas, wrong data, conversion."""
+"""The joint fit of a focus calibration on measurements whose lens is known: figures, sigmas, wrong data."""
 
 from dataclasses import replace
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from focusbrackets import AXIAL, FIELD, HALF_DIAGONAL, JITTER, STEPS, Lens, bracket, calibration, exchanged, without_frame
 
-from calibration.focus.fit import MOST_CHI2, Priors, fit_focus
+from calibration.focus.fit import MOST_CHI2, fit_focus
 from calibration.focus.holdout import hold_out
 from calibration.focus.law import Coordinate, first_law
 from calibration.focus.model import FocusModel
 from calibration.focus.profile import doubtful, figures, into_profile, verdict
+from calibration.focus.system import Priors
 from dfd.lenssigma import LensSigma
 from dfd.profile import LensProfile
 from dfd.settings import CameraSettings, Value
@@ -110,7 +111,8 @@ def test_sigmas_of_the_lens_are_honest(baseline):
                       (fit.part("z0")[0] - lens.z0) / fit.sigma("z0")[0],
                       *(law - lens.law(s)) / spread[0], *(fx - lens.fx(s)) / spread[1]])
     pulls = np.array(table)
-    assert ((np.sqrt(np.mean(pulls**2, axis=0)) > 0.75) & (np.sqrt(np.mean(pulls**2, axis=0)) < 1.25)).all()
+    spread = np.sqrt(np.mean(pulls**2, axis=0))
+    assert spread.min() > 0.75 and spread.max() < 1.25
     assert 0.60 <= np.mean(np.abs(pulls) < 1) <= 0.76
     assert 0.90 <= np.mean(np.abs(pulls) < 2) <= 0.98
 
@@ -126,12 +128,12 @@ def test_blur_is_positive_nearer_than_focus():
 @pytest.mark.parametrize("z0", [-0.063, 0.0, 0.063])
 def test_the_pupil_lies_before_or_behind_the_tapes_origin(z0):
     lens = Lens(z0=z0)
-    assert within([errors(fitted(bracket(seed, lens)[0]), lens) for seed in range(4)], 1.5) == {}
+    assert within([errors(fitted(bracket(seed, lens)[0]), lens) for seed in range(3)], 1.5) == {}
 
 
 def test_three_distances_are_a_lens_with_larger_sigmas():
     lens = Lens()
-    fits = [fitted(bracket(seed, stations=3, steps=9, tape=2e-3)[0]) for seed in range(8)]
+    fits = [fitted(bracket(seed, stations=3, steps=9, tape=2e-3)[0]) for seed in range(6)]
     assert within([errors(fit, lens) for fit in fits],
                   figures={"pupil": 3e-3, "law": 3e-3, "fx": 3e-3, "z0": 3.5e-3, "depth": 3e-3}) == {}
     assert min(fit.sigma("z0")[0] for fit in fits) > 1e-3  # m
@@ -167,8 +169,8 @@ def test_a_print_error_that_its_prior_allows_is_in_the_sigma_of_fx():
 
 def test_a_law_1_percent_off_moebius_is_flagged_and_a_spline_holds_it():
     lens, found = Lens(ripple=0.01), []
-    for seed in range(3):
-        fit = fitted(bracket(seed, lens)[0])
+    for seed in range(2):
+        fit = fitted(bracket(seed, lens, edges=6)[0])
         assert fit.moebius_chi2 > 10 * MOST_CHI2 > MOST_CHI2 > fit.law_chi2
         assert fit.model.knots > 0 and verdict(calibration(fit))[0] == "A measured"
         found.append(errors(fit, lens))
@@ -211,14 +213,20 @@ def test_a_missing_frame_costs_next_to_nothing_and_is_named():
     assert doubtful(made) == ("not used: d3/004.dng: no target found",)
 
 
-def test_exchanged_frames_cost_at_most_twice_and_are_named():
+@pytest.mark.parametrize("pair", [(3, 9), (0, 12), (4, 5), (1, 8), (6, 12)])
+def test_exchanged_frames_cost_at_most_twice_and_are_named(pair):
+    """Also those that mirror each other about focus: equal blur, only the scale of the image tells them."""
     found = []
-    for seed in range(4):
-        one, other = 13 * (2 * seed) + 3, 13 * (2 * seed) + 9
-        fit = fitted(exchanged(bracket(seed)[0], one, other))
+    for seed in range(2):
+        one, other = (13 * 5 * seed + place for place in pair)
+        data = exchanged(bracket(seed)[0], one, other)
+        fit = fitted(data)
         found.append(errors(fit, Lens()))
+        assert np.flatnonzero(~fit.frames).tolist() == [one, other]
+        moved = data.coordinate[other] - data.coordinate[one]
+        np.testing.assert_allclose(fit.frame_jitter[[one, other]], (moved, -moved), rtol=0, atol=4)  # steps
         told = [text.split(":")[0] for text in doubtful(calibration(fit)) if "focus stands" in text]
-        assert told == [f"d{2 * seed}/{frame:03d}.dng" for frame in (one, other)]
+        assert told == [f"d{5 * seed}/{frame:03d}.dng" for frame in (one, other)]
     assert within(found, 2) == {}
 
 
@@ -234,18 +242,17 @@ def test_distances_that_were_left_out_come_back_and_a_blunder_shows_there():
     assert wrong.error[4] == pytest.approx(-0.02 / distance[4], abs=6e-3) and wrong.rms <= 3e-3
 
 
-def no_far_side(data):
-    """Frames on one side of focus only, at every distance."""
-    for frame in reversed([frame for frame in range(len(data.station)) if frame % 13 < 7]):
+def far_side(data):
+    """The last three frames of every bracket."""
+    for frame in reversed([frame for frame in range(len(data.station)) if frame % 13 < 10]):
         data = without_frame(data, frame)
     return data
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    (no_far_side, "0 of 8 brackets span best focus"),
-    (lambda data: replace(data, coc=np.minimum(data.coc, 2.9)), "brackets span best focus|more than 3 px"),
-    (lambda data: replace(data, scale=data.scale * (1 - 0.2 * np.linspace(-1, 1, 8))[data.station]), "behind the entrance pupil"),
-])
+    (far_side, "0 of 8 brackets span best focus"),
+    (lambda data: replace(data, coc=np.minimum(data.coc, 1.9)), "0 of 8 brackets span best focus"),
+    (lambda data: replace(data, distance=data.distance[::-1]), "mm behind the entrance pupil; are all distances in metres")])
 def test_data_that_identify_nothing_are_refused(change, said):
     with pytest.raises(ValueError, match=said):
         fitted(change(bracket(0)[0]))
@@ -267,7 +274,8 @@ def shot(s, f_number=1.8):
 @pytest.fixture(scope="module", params=[0.0, 0.01])
 def converted(request, tmp_path_factory):
     """(fit, its profile) without and with a spline."""
-    fit = fitted(bracket(7, Lens(pupils=((1.8, 0.0276, 0.0), (2.8, 0.0177, -0.02)), ripple=request.param), edges=6)[0])
+    fit = fitted(bracket(7, Lens(pupils=((1.8, 0.0276, 0.0), (2.8, 0.0177, -0.02)), ripple=request.param),
+                         stations=5, edges=5)[0])
     return fit, profile_of(fit, tmp_path_factory.mktemp("shoot"))
 
 
@@ -322,7 +330,8 @@ def test_figures_have_a_covariance_and_a_profile_says_what_it_is_made_of(convert
 
 def test_a_profile_that_is_updated_keeps_all_else(tmp_path):
     fit = fitted(bracket(0)[0])
-    before = {"schema": "dfd-lensprofile", "schema_version": "1.0.0", "mine": [1], "projection": {"distortion": {"model": "brown"}},
+    before = {"schema": "dfd-lensprofile", "schema_version": "1.0.0", "mine": [1],
+              "projection": {"distortion": {"model": "brown"}},
               "provenance": {"inputs": [{"file": "a.dng", "role": "noise"}, {"file": "old.dng", "role": "focus"}]}}
     data = profile_of(fit, tmp_path, data=before, origin="pupil").data
     assert data["mine"] == [1] and data["projection"]["distortion"] == {"model": "brown"}
@@ -348,4 +357,5 @@ def test_coordinates_are_centred_and_scaled_and_come_back():
     for column in range(8):
         moved = [np.array([*moebius, *rel]) + sign * step * (np.arange(8) == column) for sign in (1, -1)]
         ahead, behind = (coordinate.law(t, one[:3], one[3:]) for one in moved)
-        np.testing.assert_allclose(coordinate.gradient(t, moebius, rel)[column], (ahead - behind) / (2 * step), rtol=0, atol=1e-8)
+        np.testing.assert_allclose(coordinate.gradient(t, moebius, rel)[column], (ahead - behind) / (2 * step), rtol=0,
+                                   atol=1e-8)

@@ -59,6 +59,7 @@ def focus(
                                 print_sigma=print_sigma, jitter=jitter, progress=progress)
     content = into_profile(found, data, origin=origin.value, print_sigma=print_sigma)
     arrays = {f"focus/{name}": values for name, values in found.fit.model.data.arrays().items()}
+    arrays["focus/depth"] = found.fit.model.depth(found.fit.vector)
     commit(target, content, arrays)
     if as_json:
         say(json.dumps(focus_report.as_json(found, content), indent=2, ensure_ascii=False, allow_nan=False))

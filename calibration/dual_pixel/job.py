@@ -86,12 +86,12 @@ def calibrate_dual_pixel(targets, *, profile=None, optics: Optics | None = None,
     if not (math.isfinite(distance_sigma) and distance_sigma >= 0):
         raise ValueError(f"distance_sigma ({distance_sigma * 1e3:g} mm) must be zero or positive")
     found = find_targets(targets)
-    check_distances([distance for _, distance in found])
+    check_distances([target.distance for target in found])
     checks = check_stopped_down(check, profile=profile, grid=grid, swap=swap, axis=axis, progress=progress)
     flats = []
-    for index, (folder, distance) in enumerate(found):
-        flats.append(read_flat(folder, distance, profile=profile, optics=optics, origin=origin, sigma=distance_sigma,
-                               grid=grid, swap=swap, axis=axis))
+    for index, target in enumerate(found):
+        flats.append(read_flat(target.path, target.distance, profile=profile, optics=optics, origin=origin,
+                               sigma=distance_sigma, grid=grid, swap=swap, axis=axis))
         if progress is not None:
             progress("measure", index + 1, len(found))
     return fit_field(sorted(flats, key=lambda flat: flat.distance), checks)

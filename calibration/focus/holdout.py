@@ -6,12 +6,12 @@ fits (jackknife) is a second sigma that believes no noise model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.focus.fit import FocusFit, Priors, fit_focus
-from calibration.focus.model import FocusModel
+from calibration.focus.fit import FocusFit, fit_focus
+from calibration.focus.system import Priors
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,18 +19,19 @@ class HoldOut:
     """Relative depth error of every station by the fit of the others, and jackknife sigmas of the full fit.
 
     error      (S,) (depth from blur - tape) / depth, NaN where a station could not be predicted
+    trusted    (S,) False where the fit does not believe the tape reading: its error is the tape's
     jackknife  1-sigma of "pupil" (relative), "fx" (relative), "focus" (relative), "z0" [m]
     """
 
     error: np.ndarray
+    trusted: np.ndarray
     jackknife: dict[str, float]
 
     @property
     def rms(self) -> float:
-        """Root mean square relative error, the largest left out where there are five or more: a blunder is not the lens."""
-        squares = np.sort(self.error[np.isfinite(self.error)] ** 2)
-        kept = squares[:-1] if len(squares) >= 5 else squares
-        return float(np.sqrt(kept.mean())) if len(kept) else float("nan")
+        """Root mean square relative error of the stations whose tape reading is believed."""
+        kept = self.error[np.isfinite(self.error) & self.trusted]
+        return float(np.sqrt(np.mean(kept**2))) if len(kept) else float("nan")
 
 
 def hold_out(fit: FocusFit, priors: Priors, *, progress=None) -> HoldOut:
@@ -42,7 +43,7 @@ def hold_out(fit: FocusFit, priors: Priors, *, progress=None) -> HoldOut:
         try:
             less = fit_focus(model.data.without_station(station), half_diagonal=model.half_diagonal, priors=priors,
                              begin=_without(fit, station), knots=model.knots)
-        except ValueError:
+        except (ValueError, np.linalg.LinAlgError):
             continue
         errors[station] = _error(model, less, station)
         numbers.append(_figures(less, model))
@@ -50,15 +51,13 @@ def hold_out(fit: FocusFit, priors: Priors, *, progress=None) -> HoldOut:
             progress("leave out", station + 1, count)
     table = np.array(numbers)
     spread = np.sqrt((len(table) - 1) * np.var(table, axis=0)) if len(table) > 2 else np.full(4, np.nan)
-    return HoldOut(errors, dict(zip(("pupil", "fx", "focus", "z0"), spread.tolist(), strict=True)))
+    return HoldOut(errors, fit.tape_weight > 0, dict(zip(("pupil", "fx", "focus", "z0"), spread.tolist(), strict=True)))
 
 
 def _without(fit, station):
     """A fit without the parameters of one station: where the fit of the others begins."""
-    from dataclasses import replace
-
     model = fit.model
-    less = FocusModel(model.data.without_station(station), model.half_diagonal, knots=model.knots)
+    less = replace(model, data=model.data.without_station(station))
     vector = np.zeros(less.count)
     for name, where in less.slices.items():
         old = fit.part(name)
@@ -68,11 +67,12 @@ def _without(fit, station):
             old = old[model.data.station != station]
         elif name in ("fx", "moebius", "rel"):
             old = None  # their coordinate may change
-        if old is not None:
+        if old is not None and len(old) == where.stop - where.start:
             vector[where] = old
     t = np.linspace(-1, 1, 41)
     coordinate = less.coordinate.middle + less.coordinate.half * t
-    vector[less.slices["fx"]] = np.polynomial.polynomial.polyfit(t, model.fx(fit.vector, model.coordinate(coordinate)), 2)
+    vector[less.slices["fx"]] = np.polynomial.polynomial.polyfit(
+        t, model.fx(fit.vector, model.coordinate(coordinate)), less.powers - 1)
     law = model.coordinate.law(model.coordinate(coordinate), fit.part("moebius"), ())
     design = np.column_stack([np.ones_like(t), t, -t * law])
     vector[less.slices["moebius"]] = np.linalg.lstsq(design, law, rcond=None)[0]
@@ -96,7 +96,8 @@ def _error(model, less, station):
     tilt = np.sum(data.tilt[data.frame[rows]] * data.board[rows], axis=1)
     sign = np.sign(1 / (tape + tilt) - focus)
     rate = less.model.fx(less.vector, t) * pupil * (1 + sign * less.part("asymmetry")[0])
-    depth = 1 / (focus + sign * data.coc[rows] / rate) - tilt
+    blur = data.coc[rows] - less.part("excess")[0]
+    depth = 1 / (focus + sign * blur / rate) - tilt
     per_frame = [np.median(depth[data.frame[rows] == frame]) for frame in np.unique(data.frame[rows])]
     return float(np.median(per_frame) / tape - 1)
 

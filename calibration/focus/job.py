@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.edges.core import measure_core
-from calibration.focus.fit import FocusFit, Priors, fit_focus
+from calibration.focus.fit import FocusFit, fit_focus
 from calibration.focus.holdout import HoldOut, hold_out
 from calibration.focus.measurements import FocusData
+from calibration.focus.system import Priors
 from calibration.shoot.bracket import blurs, follow, read_planes, sharp_edges
 from calibration.shoot.shoots import JITTER, Shoot, check_steps
 from calibration.target.board import Board

@@ -4,8 +4,9 @@
     scale = fx(t) (1 + print) / z(board origin)                        px per nominal metre of the board
     focus = law(t) + Ax u + Ay v + B r^2 + C r^4 + axial[channel] + shift[f-number]      u, v, r over the half diagonal
     coc   = fx(t) D[f-number] (1 +- asymmetry) (1/z - focus)           px, + = nearer than focus
+    blur  = |coc| + excess                                             px, what an edge shows
     t     = coordinate + jitter[frame]
-fx is a polynomial of degree 2.  Every parameter is one column of a dense Jacobian.
+fx is a polynomial.  Every parameter is one column of a dense Jacobian.
 """
 
 from __future__ import annotations
@@ -19,21 +20,20 @@ from calibration.focus.law import Coordinate
 from calibration.focus.measurements import FocusData
 
 FIELD = ("x", "y", "r2", "r4")
-_DEGREE = 3
-
-
 @dataclass(frozen=True, eq=False)
 class FocusModel:
     """The model of one data set.
 
     half_diagonal   px, of the image;   stops   the f-numbers, rising;   knots   of the spline of the law, 0 = none
-    A parameter vector holds, in this order (`slices`): fx, moebius, rel, z0, log_pupil, asymmetry, field, axial, shift,
-    print_scale, dz, jitter.
+    powers          coefficients of fx, its degree and one
+    A parameter vector holds, in this order (`slices`): fx, moebius, rel, z0, log_pupil, asymmetry, excess, field, axial,
+    shift, print_scale, dz, jitter.
     """
 
     data: FocusData
     half_diagonal: float
     knots: int = 0
+    powers: int = 3
 
     @cached_property
     def coordinate(self) -> Coordinate:
@@ -48,9 +48,9 @@ class FocusModel:
     @cached_property
     def slices(self) -> dict[str, slice]:
         """Name of a group of parameters -> its place in a vector."""
-        counts = {"fx": _DEGREE, "moebius": 3, "rel": self.knots, "z0": 1, "log_pupil": len(self.stops),
-                  "asymmetry": 1, "field": len(FIELD), "axial": 2, "shift": len(self.stops) - 1, "print_scale": 1,
-                  "dz": len(self.data.distance), "jitter": len(self.data.station)}
+        counts = {"fx": self.powers, "moebius": 3, "rel": self.knots, "z0": 1, "log_pupil": len(self.stops),
+                  "asymmetry": 1, "excess": 1, "field": len(FIELD), "axial": 2, "shift": len(self.stops) - 1,
+                  "print_scale": 1, "dz": len(self.data.distance), "jitter": len(self.data.station)}
         ends = np.cumsum([0, *counts.values()])
         return {name: slice(int(first), int(last)) for name, first, last in zip(counts, ends, ends[1:], strict=False)}
 
@@ -93,11 +93,11 @@ class FocusModel:
         data, where = self.data, self.slices
         t, scale, depth = self._frame_t(vector), self.scale(vector), self.depth(vector)[data.station]
         fx, found = self.fx(vector, t), np.zeros((len(t), self.count))
-        found[:, where["fx"]] = (scale / fx)[:, None] * np.vander(t, _DEGREE, increasing=True)
+        found[:, where["fx"]] = (scale / fx)[:, None] * np.vander(t, self.powers, increasing=True)
         found[:, where["z0"]] = (-scale / depth)[:, None]
         found[np.arange(len(t)), where["dz"].start + data.station] = -scale / depth
         found[:, where["print_scale"]] = (scale / (1 + self.part(vector, "print_scale")))[:, None]
-        found[np.arange(len(t)), where["jitter"].start + np.arange(len(t))] = scale / fx * self._fx_slope(vector, t)
+        found[np.arange(len(t)), where["jitter"].start + np.arange(len(t))] = scale / fx * self.fx_slope(vector, t)
         return found
 
     def coc_jacobian(self, vector) -> np.ndarray:
@@ -106,7 +106,7 @@ class FocusModel:
         coc, t, fx, rate, depth, gain = self._coc(vector)
         moebius, rel = self.part(vector, "moebius"), self.part(vector, "rel")
         found = np.zeros((len(coc), self.count))
-        found[:, where["fx"]] = (coc / fx)[:, None] * np.vander(t, _DEGREE, increasing=True)
+        found[:, where["fx"]] = (coc / fx)[:, None] * np.vander(t, self.powers, increasing=True)
         law = -rate * self.coordinate.gradient(t, moebius, rel)
         found[:, where["moebius"]], found[:, where["rel"]] = law[:3].T, law[3:].T
         found[:, where["z0"]] = (-rate / depth**2)[:, None]
@@ -126,7 +126,7 @@ class FocusModel:
         """(E,) change of `coc` per unit of t."""
         coc, t, fx, rate, *_ = self._coc(vector)
         law = self.coordinate.slope(t, self.part(vector, "moebius"), self.part(vector, "rel"))
-        return coc / fx * self._fx_slope(vector, t) - rate * law
+        return coc / fx * self.fx_slope(vector, t) - rate * law
 
     def _coc(self, vector):
         data = self.data
@@ -142,7 +142,8 @@ class FocusModel:
     def _frame_t(self, vector):
         return self.coordinate(self.data.coordinate) + self.part(vector, "jitter")
 
-    def _fx_slope(self, vector, t):
+    def fx_slope(self, vector, t):
+        """d fx / d t [px]."""
         return np.polynomial.polynomial.polyval(t, np.polynomial.polynomial.polyder(self.part(vector, "fx")))
 
     def _field_terms(self, place):

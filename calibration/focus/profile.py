@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 from datetime import UTC, datetime
 
 import numpy as np
 
-from calibration.focus.fit import MOST_CHI2
+from calibration.focus.fit import MOST_CHI2, MOST_SCALE_CHI2
 from calibration.focus.job import FocusCalibration
 from calibration.focus.model import FIELD
 from calibration.shoot.shoots import JITTER
@@ -23,15 +24,22 @@ _MOST_JITTER = 3.0
 _GOOD_STATIONS = 5
 _TAPE_DOUBT = 4.0
 _FRAME_DOUBT = 5.0
+_MOST_ODD = 1.25
+_LEAST_SCALE = 0.1
 _STEPS = 1e-3
 
 
 def verdict(found: FocusCalibration) -> tuple[str, tuple[str, ...]]:
     """(grade, sentences on what is doubtful): "A measured" without any, else "B partial"."""
-    fit, said = found.fit, []
+    fit, said = found.fit, list(_odd_optics(found))
+    if math.isnan(fit.law_chi2):
+        said.append(f"{len(found.used)} frames are too few to test the focus law; 8 distances of 13 steps are good")
     if fit.law_chi2 > MOST_CHI2:
         said.append(f"the focus law leaves {fit.law_chi2:.3g} times what its frames scatter (chi2, at most {MOST_CHI2:g}), "
                     "spline included; are coordinates those of this lens, always approached from one side?")
+    if fit.scale_chi2 > MOST_SCALE_CHI2:
+        said.append(f"image scales leave {fit.scale_chi2:.3g} times what they scatter (chi2, at most {MOST_SCALE_CHI2:g}): "
+                    "fx is no polynomial of the coordinate; did the board, the zoom or the tripod move?")
     usual = JITTER[found.shoot.coordinate]
     if fit.jitter > _MOST_JITTER * usual:
         said.append(f"the lens stands {fit.jitter:.3g} {found.shoot.coordinate} off its coordinates (1-sigma, {usual:g} is "
@@ -44,23 +52,51 @@ def verdict(found: FocusCalibration) -> tuple[str, tuple[str, ...]]:
     return ("B partial" if said else "A measured"), tuple(said)
 
 
+def _odd_optics(found):
+    """Sentences where fx or a pupil is far from what the engraved numbers make it: a unit, or the size of the target."""
+    settings, fit = found.shoot.settings, found.fit
+    if settings.focal_length is None:
+        return
+    focal = settings.focal_length.value
+    checks = [(f"pupil at f/{stop:g}", pupil * stop, "times its f-number") for stop, pupil in
+              zip(fit.model.stops, np.exp(fit.part("log_pupil")), strict=True)]
+    if settings.pixel_pitch is not None:
+        middle = float(fit.model.fx(fit.vector, np.zeros(1))[0])
+        checks.append(("fx", middle * settings.pixel_pitch.value, "times the pixel pitch"))
+    for name, length, times in checks:
+        if not 1 / _MOST_ODD < length / focal < _MOST_ODD:
+            yield (f"{name} {times} is {1e3 * length:.3g} mm on a lens of {1e3 * focal:.3g} mm; is --board the target that "
+                   "was printed, --bar its measured size, and are all distances in metres?")
+
+
 def doubtful(found: FocusCalibration) -> tuple[str, ...]:
-    """Sentences on single tape readings and frames that the fit does not believe; they count little or not in it."""
+    """Sentences on single tape readings, frames and edges that the fit does not believe."""
     fit, shoot, said = found.fit, found.shoot, []
-    for station, off in zip(shoot.stations, fit.part("dz"), strict=True):
-        if abs(off) > _TAPE_DOUBT * station.sigma:
+    for station, off, believed in zip(shoot.stations, fit.part("dz"), fit.tape_weight > 0, strict=True):
+        if abs(off) > _TAPE_DOUBT * station.sigma or not believed:
             said.append(f"tape reading {station.name} is {-1e3 * off:+.1f} mm off what its images say (1-sigma "
-                        f"{1e3 * station.sigma:g} mm); it counts little")
+                        f"{1e3 * station.sigma:g} mm)" + ("" if believed else "; it is not used"))
     limit = _FRAME_DOUBT * fit.jitter
-    for index, off in zip(found.used, fit.frame_jitter, strict=True):
-        if abs(off) > limit:
+    for index, off, belongs in zip(found.used, fit.frame_jitter, fit.frames, strict=True):
+        if abs(off) > limit or not belongs:
             shot = shoot.shots[index]
-            said.append(f"{shot.path.parent.name}/{shot.path.name}: focus stands {off:+.3g} {shoot.coordinate} off its "
-                        f"coordinate {shot.coordinate:g} ({abs(off) / fit.jitter:.0f} sigma); exchanged frames, or a slip?")
+            said.append(f"{shot.path.parent.name}/{shot.path.name}: focus stands about {off:+.3g} {shoot.coordinate} off "
+                        f"its coordinate {shot.coordinate:g} (1-sigma of the others {fit.jitter:.2g}); exchanged frames, or "
+                        "a slip?" + ("" if belongs else " not used"))
+    for index, weight in zip(found.used, fit.scale_weight, strict=True):
+        if weight < _LEAST_SCALE:
+            shot = shoot.shots[index]
+            said.append(f"{shot.path.parent.name}/{shot.path.name}: the target is not as large as in its neighbours; its "
+                        "scale is not used")
+    for number, station in enumerate(shoot.stations):
+        every, kept = len(shoot.of(number)), int(np.sum(fit.model.data.station == number))
+        if kept < every / 2:
+            said.append(f"{station.name}: {kept} of {every} frames can be used; a larger target can be measured farther out "
+                        "of focus")
     share = float(np.mean(fit.edge_weight[fit.model.data.coc > 3] < 0.1))
     if share > 0.01:
         said.append(f"{share:.0%} of the edges do not fit and are left out (dirt, creases, reflections?)")
-    return (*said, *(f"not used: {reason}" for reason in found.rejected))
+    return tuple(said)
 
 
 def figures(found: FocusCalibration) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -107,32 +143,57 @@ def into_profile(found: FocusCalibration, data: dict | None = None, *, origin: s
     _camera(found, data)
     data["focus"] = _focus(found, at, sigma)
     data["projection"] = {
-        **section(data, "projection"), "fx_px_poly": [at[f"fx{power}"] for power in range(3)],
-        "fx_sigma_px": [sigma[f"fx{power}"] for power in range(3)],
+        **section(data, "projection"), "fx_px_poly": [at[f"fx{power}"] for power in range(found.fit.model.powers)],
+        "fx_sigma_px": [sigma[f"fx{power}"] for power in range(found.fit.model.powers)],
         "cx_px": found.centre_px[0], "cy_px": found.centre_px[1]}
-    data["aperture"] = _aperture(found, at, sigma)
+    data["aperture"] = _other_stops(found, data) + _aperture(found, at, sigma)
     data["field"] = _field(found)
     data["reference"] = {**section(data, "reference"), "depth_origin": "entrance_pupil", "channel": "G"}
     if origin == "sensor":
         data["reference"]["z_ep_from_sensor_mm"] = {"poly": [-at["z0"]], "sigma": sigma["z0"]}
+    else:
+        data["reference"].pop("z_ep_from_sensor_mm", None)  # of another origin: the pupil is where distances begin
     depth = found.fit.model.depth(found.fit.vector) * 1e3
-    coordinates, blur = found.fit.model.data.coordinate, found.fit.model.data.coc
+    coordinates, blur = found.fit.model.data.coordinate, found.fit.model.data.coc[found.fit.edge_weight > 0.1]
+    stops = sorted(stop["f_number_marked"] for stop in data["aperture"])
     data["validity"] = {**section(data, "validity"), "z_from_ep_mm": [float(depth.min()), float(depth.max())],
                         "focus_coordinate": [float(coordinates.min()), float(coordinates.max())],
-                        "f_numbers": found.fit.model.stops.tolist(), "c_abs_px": [0.0, float(blur.max())]}
+                        "f_numbers": stops, "c_abs_px": [0.0, float(blur.max())]}
     data["psf"] = {**section(data, "psf"), "core_px": found.core[0], "core_sigma_px": found.core[1],
                    "estimator_id": ESTIMATOR}
     data["covariance"] = {"names": names, "matrix": covariance.tolist()}
     data["quality"] = {
-        **section(data, "quality"), "chi2_dof": found.fit.law_chi2, "moebius_chi2_dof": found.fit.moebius_chi2,
+        **section(data, "quality"), "chi2_dof": _known(found.fit.law_chi2),
+        "moebius_chi2_dof": _known(found.fit.moebius_chi2), "scale_chi2_dof": found.fit.scale_chi2,
         "edge_sigma_factor": found.fit.edge_factor, "n_frames": len(found.used), "n_rejected": len(found.rejected),
         "bootstrap": None if found.held is None else {
             "method": "jackknife over distances", "pupil_rel": found.held.jackknife["pupil"],
             "fx_rel": found.held.jackknife["fx"], "focus_rel": found.held.jackknife["focus"],
             "z0_mm": 1e3 * found.held.jackknife["z0"]},
-        "loo_depth_rms_pct": None if found.held is None else 100 * found.held.rms, "doubts": list(doubts)}
+        "loo_depth_rms_pct": None if found.held is None else 100 * found.held.rms, "doubts": list(doubts),
+        "remarks": list(doubtful(found)), "rejected": list(found.rejected), "stations": _stations(found)}
     _provenance(found, data, grade, print_sigma)
     return data
+
+
+def _known(value):
+    """A number, None where it is not known."""
+    return None if math.isnan(value) else value
+
+
+def _stations(found):
+    """What became of every distance."""
+    fit = found.fit
+    depth = fit.model.depth(fit.vector)
+    return [{"tape_mm": 1e3 * station.distance, "z_mm": 1e3 * float(z), "difference_mm": 1e3 * float(off),
+             "frames": int(np.sum(fit.model.data.station == number)), "trusted": bool(fit.tape_weight[number] > 0)}
+            for number, (station, z, off) in enumerate(zip(found.shoot.stations, depth, fit.part("dz"), strict=True))]
+
+
+def _other_stops(found, data):
+    """Apertures that an earlier calibration measured and this one does not."""
+    return [stop for stop in data.get("aperture") or []
+            if stop.get("f_number_marked") not in found.fit.model.stops.tolist()]
 
 
 def _camera(found, data):

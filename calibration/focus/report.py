@@ -27,7 +27,8 @@ def lines(found: FocusCalibration, content: dict) -> list[str]:
     low, high = fit.model.data.coordinate.min(), fit.model.data.coordinate.max()
     told.append(f"  {'focus law':<18} {_law_range(found)} dioptre over {shoot.coordinate} {low:g} to {high:g}; "
                 + (f"Moebius and {fit.model.knots} knots" if fit.model.knots else "Moebius") +
-                f", jitter {fit.jitter:.3g}, chi2 {fit.law_chi2:.2f}"
+                f", jitter {fit.jitter:.3g}, chi2 "
+                + ("unknown" if math.isnan(fit.law_chi2) else f"{fit.law_chi2:.2f}")
                 + (f" (Moebius alone {fit.moebius_chi2:.3g})" if fit.model.knots else ""))
     told += _field_lines(found)
     told.append(f"  {'valid':<18} {depth.min():.3f} to {depth.max():.3f} m from the entrance pupil")
@@ -36,7 +37,18 @@ def lines(found: FocusCalibration, content: dict) -> list[str]:
                     + ", ".join(f"{100 * error:+.2f}" for error in found.held.error) + ")")
     grade, doubts = verdict(found)
     told.append(f"grade {grade}")
+    if found.rejected:
+        told.append(f"{len(found.rejected)} frames not used: {_grouped(found.rejected)}")
     return [*told, *(f"warning: {text}" for text in (*doubts, *doubtful(found), *shoot.warnings))]
+
+
+def _grouped(sentences):
+    """Frames that share a reason in one phrase: `d2500/frame_00.dng, frame_01.dng: too small`."""
+    reasons = {}
+    for sentence in sentences:
+        name, _, reason = sentence.partition(": ")
+        reasons.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
 
 
 def as_json(found: FocusCalibration, content: dict) -> dict:
@@ -44,6 +56,7 @@ def as_json(found: FocusCalibration, content: dict) -> dict:
     kept = ("focus", "projection", "aperture", "field", "reference", "validity", "covariance", "quality")
     grade, doubts = verdict(found)
     return {**{key: content[key] for key in kept}, "grade": grade, "core_px": found.core[0],
+            "rejected": list(found.rejected),
             "warnings": [*doubts, *doubtful(found), *found.shoot.warnings]}
 
 

@@ -12,6 +12,9 @@ from calibration.focus.model import FocusModel
 _LEAST_SIDE = 2
 """Frames on either side of focus without which a station has no V."""
 
+_CONTRADICTION = 1.5
+"""Factor by which a distance may differ from what the target's size says: breathing, and where the tape begins."""
+
 _BLUNDER = 6.0
 """Multiple of the median residual of the other stations beyond which a tape reading does not belong to them."""
 
@@ -33,6 +36,7 @@ class Vee:
 def start(model: FocusModel) -> np.ndarray:
     """A parameter vector near the answer.  Raises ValueError for brackets that do not span best focus."""
     data, vector = model.data, np.zeros(model.count)
+    _check_tape(data)
     t = model.coordinate(data.coordinate)
     vector[model.slices["fx"]], vector[model.slices["z0"]] = _projection(data, t)
     depth = model.depth(vector)
@@ -46,6 +50,18 @@ def start(model: FocusModel) -> np.ndarray:
     vector[model.slices["moebius"]] = first_law([vee.minimum for vee in vees], [1 / depth[vee.station] for vee in vees])
     vector[model.slices["log_pupil"]] = np.log(_pupils(model, vector))
     return vector
+
+
+def _check_tape(data):
+    """Refuse distances that the size of the target in the images contradicts grossly: scale times distance is about fx."""
+    scale = np.array([np.median(data.scale[data.station == station]) for station in range(len(data.distance))])
+    share = scale * data.distance
+    share /= np.median(share)
+    worst = int(np.argmax(np.abs(np.log(share))))
+    if not 1 / _CONTRADICTION < share[worst] < _CONTRADICTION:
+        raise ValueError(f"the target at {data.distance[worst]:g} m is imaged as large as at about "
+                         f"{data.distance[worst] / share[worst]:.2g} m; is the distance right, in metres, and its folder "
+                         "not exchanged with another?")
 
 
 def vees_of(model: FocusModel) -> list[Vee]:
@@ -73,13 +89,22 @@ def _vee(station, frames, t, blur):
             clear = blur > 2  # below, the core hides the blur
             if np.unique(t[clear & (sign < 0)]).size < 1 or np.unique(t[clear & (sign > 0)]).size < 1 or clear.sum() < 3:
                 continue
-            slope, offset = np.polyfit(t[clear], (sign * blur)[clear], 1)
+            slope, offset = _line(t[clear], (sign * blur)[clear])
             error = float(np.median(np.abs(slope * t + offset - sign * blur)[clear]))
             if slope > 0 and (best is None or error < best[0]):
                 best = error, Vee(station, frames, -offset / slope, slope, sign)
     if best is None or not t[0] <= best[1].minimum <= t[-1]:
         return None
     return best[1]
+
+
+def _line(t, blur):
+    """(slope, offset) of the straight line that most frames lie on: exchanged ones do not."""
+    slope, offset = np.polyfit(t, blur, 1)
+    for _ in range(4):
+        left = np.abs(slope * t + offset - blur)
+        slope, offset = np.polyfit(t, blur, 1, w=1 / np.sqrt(1 + (left / (1.5 * np.median(left) + 1e-9)) ** 2))
+    return slope, offset
 
 
 def _frame_blur(model):

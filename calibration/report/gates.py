@@ -6,7 +6,7 @@ import numpy as np
 
 from calibration.report.profile_data import ProfileData
 
-MOST_CHI2 = 1.5
+MOST_CHI2, MOST_HELD_PCT = 1.5, 0.5
 GRADES = {
     "A": ("measured", "law, pupil and image distance fit every distance and predict those that were left out"),
     "B": ("partial", "measured, but something is doubtful or missing: see the warnings"),
@@ -34,6 +34,10 @@ def failures(report: ProfileData) -> list[str]:
     if chi2 is not None and chi2 > MOST_CHI2:
         found.append(f"chi2_dof of the focus calibration ({chi2:.3g}) exceeds {MOST_CHI2:g}: the law does not hold its "
                      "frames; check coordinates and distances, and calibrate again")
+    held = report.section("quality").get("loo_depth_rms_pct")
+    if held is not None and held > MOST_HELD_PCT:
+        found.append(f"held-out distances come out {held:.2g} % off (rms), at most {MOST_HELD_PCT:g} %: check the tape "
+                     "readings and that nothing moved within a bracket")
     return found + _coverage(report)
 
 
