@@ -20,14 +20,9 @@ from dfd.console import say, start
 
 app = typer.Typer(name="dfd-calibrate", add_completion=False, no_args_is_help=True, rich_markup_mode=None,
                   help="Measure a lens and a camera for metric depth from defocus; writes a LensProfile (JSON).")
-app.command()(focus)
-app.command()(noise)
-app.command()(target)
-app.command()(simulate)
-app.command("dual-pixel")(dual_pixel)
-app.command()(psf)
-app.command()(breathing)
-app.command()(report)
+for name, command in {"target": target, "focus": focus, "psf": psf, "breathing": breathing, "noise": noise,
+                      "dual-pixel": dual_pixel, "report": report, "simulate": simulate}.items():  # in the order of use
+    app.command(name)(command)
 
 
 def _version(wanted: bool):

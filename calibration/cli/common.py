@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from tempfile import TemporaryFile
 
 
 class Origin(StrEnum):
@@ -45,19 +46,32 @@ def scaled(value, unit):
     return None if value is None else value * unit
 
 
-def profile_target(output, into):
-    """(file to write, content to start from), checked before the work begins."""
+def profile_target(output, into, *, arrays: bool = False):
+    """(file to write, content to start from), checked before the work begins; `arrays`: an .npz is written beside it."""
+    from calibration.sidecar import check_free
     from dfd.profile import LensProfile
 
     if (output is None) == (into is None):
         raise ValueError("give either -o PROFILE.json, a new file, or --into PROFILE.json, one to update")
-    if into is not None:
-        return into, LensProfile.load(into).data
-    if output.exists():
+    target, data = (output, None) if into is None else (into, LensProfile.load(into).data)
+    if into is None and output.exists():
         raise FileExistsError(f"{output}: exists already; choose another name, or --into {output} to update it")
-    if not output.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{output}: no folder {output.parent}; make it first")
-    return output, None
+    check_folder(target)
+    if arrays:
+        check_free(target, data or {})
+    return target, data
+
+
+def check_folder(path) -> None:
+    """Refuse, with OSError, a file whose folder is not there or takes none."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{path}: no folder {path.parent}; make it first")
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"{path}: folder {path.parent} takes no files ({error.strerror}); choose another one") from error
 
 
 def spread(arguments: list[str]) -> list[str]:

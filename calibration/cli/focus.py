@@ -15,7 +15,8 @@ from dfd.console import Progress, say
 def focus(
     brackets: Annotated[list[str] | None, typer.Argument(
         metavar="M=FOLDER...", help="distance [m] = folder of the frames of the target there, such as 0.6=d060 0.8=d080; or "
-        "one CSV file with columns folder,distance_m, or file,distance_m,focus_coordinate,f_number")] = None,
+        "one CSV file with columns folder,distance_m or file,distance_m, and as you have them focus_coordinate, f_number, "
+        "distance_sigma_mm; 6 or more frames for each distance and f-number (13 are good), around best focus")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="PROFILE.json", help="new lens profile")] = None,
     into: Annotated[Path | None, typer.Option(
         "--into", metavar="PROFILE.json", help="lens profile whose focus part is replaced; the rest is kept")] = None,
@@ -46,11 +47,10 @@ def focus(
     from calibration.focus.job import calibrate_focus
     from calibration.focus.profile import into_profile
     from calibration.shoot.shoots import read_shoot
-    from calibration.sidecar import save
+    from calibration.sidecar import commit
     from calibration.target.board import printed_board
-    from dfd.profile import LensProfile
 
-    target, data = profile_target(output, into)
+    target, data = profile_target(output, into, arrays=True)
     shoot = read_shoot(brackets or (), coordinate=None if coordinate is None else coordinate.value, f_number=f_number,
                        distance_sigma=distance_sigma * 1e-3)
     print_sigma = bar_sigma / 100
@@ -60,8 +60,7 @@ def focus(
     content = into_profile(found, data, origin=origin.value, print_sigma=print_sigma)
     arrays = {f"focus/{name}": values for name, values in found.fit.model.data.arrays().items()}
     arrays["focus/depth"] = found.fit.model.depth(found.fit.vector)
-    LensProfile(content)  # checked before anything is written
-    LensProfile(save(target, content, arrays)).save(target)
+    commit(target, content, arrays)
     if as_json:
         say(json.dumps(focus_report.as_json(found, content), indent=2, ensure_ascii=False, allow_nan=False))
         return

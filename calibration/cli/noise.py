@@ -68,7 +68,9 @@ def _estimate(stack, output, into, *, iso, replace, as_json):
         return
     say(f"ISO {found.iso:g}: estimate from {found.used} of {len(found.files)} frames of one capture")
     say(f"  gain        {found.gain_e_per_dn:.3g} +- {found.gain_sigma:.2g} e-/DN (estimate)")
-    say(f"  read noise  {found.read_noise_e:.3g} +- {found.read_noise_sigma:.2g} e- (estimate)")
+    read = f"{found.read_noise_e:.3g} +- {found.read_noise_sigma:.2g} e-" if found.read_noise_below is None else \
+        f"below {found.read_noise_below:.2g} e-"
+    say(f"  read noise  {read} (estimate)")
     for text in found.warnings:
         say(f"  warning: {text}")
     say(f"{target}: estimated noise of ISO {found.iso:g}; use it with `dfd depth --lens {target}`")

@@ -45,14 +45,14 @@ def psf(
     from calibration.psf.vignetting import calibrate_vignetting
     from calibration.psf.vignetting import into_profile as vignetting_into_profile
     from calibration.shoot.shoots import read_shoot
-    from calibration.sidecar import save
+    from calibration.sidecar import commit
     from calibration.target.board import printed_board
     from dfd.profile import LensProfile
 
     if not brackets and not vignetting:
         raise ValueError("nothing to measure: give frames of the target as DISTANCE=FOLDER, such as 0.6=near, or flats with "
                          "--vignetting")
-    target, data = profile_target(output, into)
+    target, data = profile_target(output, into, arrays=bool(brackets))
     profile = None if into is None else LensProfile.load(into)
     law = profile if profile is not None and profile.calibrated else None
     kind = coordinate.value if coordinate is not None else None if law is None else law.coordinate
@@ -66,8 +66,10 @@ def psf(
             field = calibrate_psf(shoot, printed_board(board.value, bar=bar, square=scaled(square, 1e-3)), profile=law,
                                   origin=origin.value, workers=workers, progress=progress)
             content, arrays = into_profile(field, content)
-    LensProfile(content)  # checked before anything is written
-    LensProfile(save(target, content, arrays) if arrays else content).save(target)
+    if arrays:
+        commit(target, content, arrays)
+    else:
+        LensProfile(content).save(target)
     if as_json:
         say(json.dumps(as_json_types(field, falls), indent=2, ensure_ascii=False, allow_nan=False))
         return

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from calibration.cli.common import check_folder
 from dfd.console import note, say
 
 
@@ -19,6 +20,7 @@ def report(
     good enough for metric depth."""
     from calibration.report import write_report
 
+    check_folder(output)
     if output.exists() and not force:
         raise FileExistsError(f"{output}: exists already; choose another name, or --force to replace it")
     failed = write_report(profile, output)

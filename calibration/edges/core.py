@@ -80,14 +80,17 @@ def _edge(bracket, edge):
 
 
 def _line(s, blur):
-    """(slope, offset) of signed blur over the coordinate; None without two frames on either side of the minimum."""
+    """(slope, offset) of signed blur over the coordinate; None without two places on either side of the minimum."""
     best = None
     order = np.argsort(s, kind="stable")
     s, blur = s[order], blur[order]
     for split in range(2, len(s) - 1):
-        sign = np.where(np.arange(len(s)) < split, -1.0, 1.0)
-        line = np.polyfit(s, sign * blur, 1)
-        error = float(np.sqrt(np.mean((np.polyval(line, s) - sign * blur) ** 2)))
+        if not s[0] < s[split - 1] < s[split] < s[-1]:
+            continue
+        signed, off = np.where(np.arange(len(s)) < split, -blur, blur), s - s.mean()
+        slope = float(np.sum(off * signed) / np.sum(off**2))
+        line = slope, float(signed.mean()) - slope * float(s.mean())
+        error = float(np.sqrt(np.mean((np.polyval(line, s) - signed) ** 2)))
         if line[0] > 0 and (best is None or error < best[0]):
             best = error, line
     return best[1] if best is not None and best[0] < 0.5 + 0.05 * float(np.max(blur)) else None

@@ -20,7 +20,7 @@ from calibration.focus.holdout import HoldOut, hold_out
 from calibration.focus.measurements import FocusData
 from calibration.focus.system import Priors
 from calibration.shoot.bracket import blurs, follow, read_planes, sharp_edges
-from calibration.shoot.shoots import JITTER, Shoot
+from calibration.shoot.shoots import JITTER, Shoot, check_steps
 from calibration.target.board import Board
 from dfd.threads import worker_count
 
@@ -64,6 +64,7 @@ def calibrate_focus(shoot: Shoot, board: Board, *, print_sigma: float = 5e-4, ji
     workers       brackets measured at a time, default all cores;   progress   called with (stage, done, total)
     Raises OSError for files, ValueError where no board is found, brackets do not span focus, or nothing is identified.
     """
+    _check_brackets(shoot)
     followed, core = _follow_all(shoot, board, workers, progress)
     data, used, rejected = _measure_all(shoot, board, followed, core[0], workers, progress)
     priors = Priors(print_sigma, JITTER[shoot.coordinate] if jitter is None else jitter)
@@ -101,7 +102,7 @@ def _follow_all(shoot, board, workers, progress):
 
     def one(station):
         found = []
-        for indices in _brackets(shoot, station):
+        for indices in (members for members in shoot.brackets if shoot.shots[members[0]].station == station):
             paths = [shoot.shots[index].path for index in indices]
             views = follow(paths, board, progress=told)
             coordinates = np.array([shoot.shots[index].coordinate for index in indices])
@@ -112,17 +113,14 @@ def _follow_all(shoot, board, workers, progress):
     return [(indices, views) for indices, views, _ in results], measure_core([bracket for _, _, bracket in results])
 
 
-def _brackets(shoot, station):
-    """Indices of the shots of a station, one list per f-number."""
-    indices = shoot.of(station)
-    numbers = sorted({shoot.shots[index].f_number for index in indices})
-    lists = [[index for index in indices if shoot.shots[index].f_number == number] for number in numbers]
-    for members in lists:
+def _check_brackets(shoot):
+    """Refuse brackets of too few frames or places, before anything is decoded."""
+    for members in shoot.brackets:
         if len(members) < _LEAST_FRAMES:
             shot = shoot.shots[members[0]]
             raise ValueError(f"{shot.path.parent}: {len(members)} frames at f/{shot.f_number:g}, at least {_LEAST_FRAMES} "
                              "are needed around best focus (13 are good)")
-    return lists
+    check_steps(shoot)
 
 
 def _measure_all(shoot, board, followed, core, workers, progress):

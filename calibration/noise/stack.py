@@ -6,6 +6,8 @@ var = K m + (K r)^2 needs.  Its 1-sigma is the scatter over resampled pieces of 
 to such an estimate (15 % of gain, 30 % of read noise), and for read noise what the photons of the darkest blocks hide:
 
     sigma(r^2) = 15 % of the electrons in the darkest blocks
+
+Where that sigma exceeds r itself, only r < r + sigma is known: stated are the middle of that range and half of it.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class StackNoise:
 
     gain_e_per_dn, read_noise_e   e-/DN, e- rms, and their 1-sigma;   scatter   relative 1-sigma of gain and 1-sigma of read
                                   noise [e-] over resampled pieces alone
+    read_noise_below   e- rms, where only that limit (1-sigma) is known: read noise and sigma are half of it; else None
     levels       (least, most) brightness of blocks of 16 x 16 px [share of white];   size   (H, W) px of a frame
     raw          RAW files, else TIFF;   files   every frame of the capture;   used   of how many the noise was taken
     """
@@ -57,6 +60,7 @@ class StackNoise:
     gain_sigma: float
     read_noise_e: float
     read_noise_sigma: float
+    read_noise_below: float | None
     scatter: tuple[float, float]
     levels: tuple[float, float]
     make: str | None
@@ -93,11 +97,14 @@ def estimate_stack_noise(stack, *, iso: float | None = None, progress=None) -> S
     levels = tuple(float(level) for level in np.nanpercentile(np.stack([reduce(piece, _BLOCK) for piece in cut]), (1, 99)))
     hidden = math.sqrt(found.read_noise**2 + GAIN_SIGMA * max(levels[0], 0.0) * found.gain) - found.read_noise
     settings = chosen[0].settings
+    read, read_sigma = found.read_noise, math.hypot(scatter[1], READ_SIGMA * found.read_noise, hidden)
+    below = read + read_sigma if read_sigma > read else None
+    if below is not None:
+        read = read_sigma = below / 2
     return StackNoise(
-        number, found.gain / dn_range, found.gain / dn_range * math.hypot(scatter[0], GAIN_SIGMA), found.read_noise,
-        math.hypot(scatter[1], READ_SIGMA * found.read_noise, hidden), scatter, levels, settings.make, settings.model,
-        _size(chosen[0], planes), raw, tuple(frame.path for frame in frames), len(chosen),
-        tuple(_warnings(number, math.hypot(scatter[1], hidden) > found.read_noise, levels, found.taps)))
+        number, found.gain / dn_range, found.gain / dn_range * math.hypot(scatter[0], GAIN_SIGMA), read, read_sigma, below,
+        scatter, levels, settings.make, settings.model, _size(chosen[0], planes), raw,
+        tuple(frame.path for frame in frames), len(chosen), tuple(_warnings(number, below, levels, found.taps)))
 
 
 def _frames(stack) -> list[Frame]:
@@ -164,15 +171,16 @@ def _estimates(pieces, taps):
     return found, np.array([item.gain for item in resampled]), np.array([item.read_noise for item in resampled])
 
 
-def _warnings(iso, hidden, levels, taps):
+def _warnings(iso, below, levels, taps):
     label = f"ISO {iso:g}"
     yield (f"{label}: an estimate from the pictures of one capture, within 15 to 30 %; pairs of flats and darks measure the "
            "noise to half a percent (dfd-calibrate noise FLATS --dark DARKS)")
     if levels[1] < _LEAST_SPAN * max(levels[0], 1e-9):
         yield (f"{label}: the frames show brightnesses from {levels[0]:.1%} to {levels[1]:.1%} of white alone (a factor of "
                f"{_LEAST_SPAN:g} is needed); gain and read noise are hardly told apart")
-    if hidden:
-        yield f"{label}: read noise is not told from zero by these frames; darks measure it"
+    if below is not None:
+        yield (f"{label}: read noise is not told from zero by these frames, it is below {below:.2g} e-; the profile states "
+               f"{below / 2:.2g} +- {below / 2:.2g} e-, darks measure it")
     if len(taps) > 1 and taps[0] > _CORRELATED:
         yield (f"{label}: the noise of neighbours is correlated; these files are filtered or demosaiced, and the estimate "
                "is that of their pixels, not of the sensor")

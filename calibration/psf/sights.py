@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.shoot.bracket import follow
-from calibration.shoot.shoots import Shoot
+from calibration.shoot.shoots import Shoot, check_steps
 from calibration.target.board import NOISE, Board
 from calibration.target.pose import BoardView, homography
 from dfd.lensfile import section
@@ -19,6 +19,9 @@ from dfd.threads import worker_count
 
 _SIGNED = 1.5
 """Blur [px] below which its sign is not certain."""
+
+_NO_SIGN = ("{} distance(s), and nothing tells which way the lens moves as its {} rises, so blur has no sign; give frames "
+            "of two or more distances, or the profile of `dfd-calibrate focus` with --into")
 
 _DISAGREE = (2.0, 0.15)
 """px, share: difference of the law's blur and the edges' beyond which one of them is wrong."""
@@ -51,12 +54,12 @@ def find_sights(shoot: Shoot, board: Board, *, profile: LensProfile | None = Non
     origin    where distances count from: "sensor" or "pupil", as in `dfd-calibrate focus`
     Raises OSError for files; ValueError where no board is found, nothing tells the sign, or most frames contradict the law.
     """
-    brackets = [(station, number) for station in range(len(shoot.stations))
-                for number in sorted({shoot.shots[index].f_number for index in shoot.of(station)})]
+    law, brackets = profile is not None and profile.calibrated, shoot.brackets
+    if not law:
+        _check_signs(shoot)
 
     def one(place):
-        station, number = brackets[place]
-        members = [index for index in shoot.of(station) if shoot.shots[index].f_number == number]
+        members = brackets[place]
         found = follow([shoot.shots[index].path for index in members], board)
         if progress is not None:
             progress("find target", place + 1, len(brackets))
@@ -64,7 +67,6 @@ def find_sights(shoot: Shoot, board: Board, *, profile: LensProfile | None = Non
 
     with ThreadPoolExecutor(worker_count(workers)) as pool:
         followed = list(pool.map(one, range(len(brackets))))
-    law = profile is not None and profile.calibrated
     rising = None if law else _rising(shoot, followed)
     doubts, seen = [], sum(view is not None for _, found in followed for view in found.views)
     sights, told = [], [reason for _, found in followed for reason in found.reasons if reason]
@@ -146,6 +148,13 @@ def _field(profile, place):
     return sum(value * parts[name] for name, value in zip(told.get("terms") or (), told.get("coef") or (), strict=True))
 
 
+def _check_signs(shoot):
+    """Refuse, before anything is decoded, what cannot tell the sign of blur without a focus law."""
+    if len(shoot.stations) == 1 and shoot.coordinate != "exif_distance_mm":
+        raise ValueError(_NO_SIGN.format(1, shoot.coordinate))
+    check_steps(shoot, 2)
+
+
 def _rising(shoot, followed):
     """Whether the lens focuses nearer as its coordinate rises: from the sharpest frames of several distances."""
     if shoot.coordinate == "exif_distance_mm":
@@ -155,7 +164,5 @@ def _rising(shoot, followed):
     spread = np.ptp(points, axis=0)
     slope = float(np.sum((points[:, 0] - points[:, 0].mean()) * (points[:, 1] - points[:, 1].mean())))
     if not (spread > 0).all() or slope == 0:
-        raise ValueError(f"{len(shoot.stations)} distance(s), and nothing tells which way the lens moves as its "
-                         f"{shoot.coordinate} rises, so blur has no sign; give frames of two or more distances, or the "
-                         "profile of `dfd-calibrate focus` with --into")
+        raise ValueError(_NO_SIGN.format(len(shoot.stations), shoot.coordinate))
     return slope > 0

@@ -13,6 +13,9 @@ _NUMBERS = {"focus_coordinate": "in the unit of the coordinate", "f_number": "su
 
 _POSITIVE = ("f_number", "distance_sigma_mm")
 
+_FARTHEST = 100.0
+"""Distance [m] beyond which a reading is one in mm or cm: no target can be read there."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -66,12 +69,16 @@ def _table(path, per_file):
 
 
 def _check_columns(path, names, per_file):
+    if len(names) == 1 and ";" in names[0]:
+        raise ValueError(f"{path}: columns are separated by semicolons ({names[0]}); write commas between them, and points "
+                         "in numbers, such as near,0.6")
     place = "file" if per_file and "file" in names else "folder"
     allowed = {place, "distance_m", *(_NUMBERS if per_file else ())}
     if {place, "distance_m"} <= set(names) and set(names) <= allowed and len(set(names)) == len(names):
         return
-    may = f"; it may have {', '.join(_NUMBERS)} and a file in the place of a folder" if per_file else ""
-    raise ValueError(f"{path}: columns are {', '.join(names) or 'none'}, they must be folder, distance_m{may}; its first "
+    other = "" if place == "file" else " and a file in the place of a folder"
+    may = f"; it may have {', '.join(_NUMBERS)}{other}" if per_file else ""
+    raise ValueError(f"{path}: columns are {', '.join(names) or 'none'}, they must be {place}, distance_m{may}; its first "
                      "line names them")
 
 
@@ -118,6 +125,9 @@ def _distance(where, text):
     except ValueError:
         raise ValueError(f"{where}: the distance ({text.strip()!r}) must be a number of metres, such as 0.6") from None
     if not (math.isfinite(distance) and distance > 0):
-        raise ValueError(f"{where}: the distance ({distance:g} m) must be positive; measure it from the entrance pupil, or "
-                         "from the sensor mark with --origin sensor")
+        raise ValueError(f"{where}: the distance ({distance:g} m) must be positive and a finite number of metres, such as "
+                         "0.6; measure it from the sensor mark or from the entrance pupil, --origin says which")
+    if distance > _FARTHEST:
+        raise ValueError(f"{where}: the distance ({distance:g} m) must be at most {_FARTHEST:g} m; in mm? then write "
+                         f"{distance / 1e3:g}")
     return distance
