@@ -121,7 +121,8 @@ def _part(flow, part: Part):
     if part.table:
         flow.room(_ROW * len(part.table) + 0.02)
         flow.table(part.table)
-    for line in (part.note, *part.missing):
+    summary, sentences = part.aside
+    for line in (part.note, *part.remarks, *((f"{summary}:", *sentences) if sentences else ()), *part.missing):
         if line:
             flow.write(line, 9.5, _SOFT, after=0.004)
     flow.top -= 0.02
