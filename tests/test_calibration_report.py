@@ -123,8 +123,8 @@ TIMES_TEN, MINUS_SIX = "\N{MULTIPLICATION SIGN} 10", "\N{SUPERSCRIPT MINUS}\N{SU
     (-0.0123, 0.0006, ("\N{MINUS SIGN}0.01230", "\N{PLUS-MINUS SIGN} 0.00060")),
     (0.00399, 8.7e-6, ("0.0039900", "\N{PLUS-MINUS SIGN} 0.0000087")),
     (1.35e-6, 3e-10, (f"1.35000 {TIMES_TEN}{MINUS_SIX}", f"\N{PLUS-MINUS SIGN} 0.00030 {TIMES_TEN}{MINUS_SIX}")),
-    (-2e-6, 1.5e-5, (f"\N{MINUS SIGN}0.20 {TIMES_TEN}\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT FIVE}",
-                     f"\N{PLUS-MINUS SIGN} 1.50 {TIMES_TEN}\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT FIVE}")),
+    (-2e-6, 1.5e-5, (f"\N{MINUS SIGN}0.2 {TIMES_TEN}\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT FIVE}",
+                     f"\N{PLUS-MINUS SIGN} 1.5 {TIMES_TEN}\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT FIVE}")),
     (16383, None, ("16383", "\N{EN DASH}")),
     (None, 0.1, ("unknown", "\N{EN DASH}")),
 ])
@@ -272,7 +272,8 @@ def test_frames_of_every_stop_lie_on_the_law_less_their_focus_shift(tmp_path, re
         data["aperture"][0]["focus_shift_dpt"] = 0.02
 
     moved = ProfileData.load(changed(tmp_path, shifted, arrays=True)).points
-    np.testing.assert_allclose(report.points.focus - moved.focus, 0.02, rtol=0, atol=2e-3)  # dioptre
+    blurred = np.abs(report.points.coc) > 10  # px; the shift is worth 4.5, so that the side of focus is certain
+    np.testing.assert_allclose((report.points.focus - moved.focus)[blurred], 0.02, rtol=0, atol=1e-9)  # dioptre
 
 
 # -- the gates
