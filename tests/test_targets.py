@@ -142,7 +142,8 @@ def test_type_is_at_least_2_6_mm_high_and_says_what_a_shoot_needs(board):
     said = " ".join(text.get_text() for text in figure.texts)
     if board.name != "screen":
         assert " px" not in said
-        for words in ("3 distances at least", "6 frames each at least", "CSV: file,distance_m,focus_coordinate", "docs/lens.md"):
+        for words in ("3 distances at least", "6 frames each at least", "CSV: file,distance_m,focus_coordinate",
+                      "docs/lens.md"):
             assert words in said, words
 
 

@@ -120,14 +120,14 @@ def _distances(report):
     """The target and how it stood: tape readings beside the distances that the fit finds."""
     quality, target = report.section("quality"), report.section("provenance", "target")
     rows = [(f"{one['tape_mm']:.1f}", f"{one['z_mm']:.1f}", f"{one['difference_mm']:+.1f}".replace("-", "\N{MINUS SIGN}"),
-             f"{one['frames']}", "" if one["trusted"] else "counts little")
+             f"{one['frames']}", "good" if one["trusted"] else "counts little")
             for one in quality.get("stations") or []]
     note = ""
     if target.get("square_mm_measured"):
         value, sigma = numbers.shown(target["square_mm_measured"], target.get("sigma_mm"))
         note = f"Target: board {target.get('id') or 'unknown'}, squares of {value} {sigma} mm."
     rejected = tuple(quality.get("rejected") or ())
-    head = ("tape [mm]", "fitted depth [mm]", "difference [mm]", "frames used", "")
+    head = ("tape [mm]", "fitted depth [mm]", "difference [mm]", "frames used", "reading")
     return Part("Distances and target", table=(head, *rows) if rows else (), note=note,
                 remarks=tuple(quality.get("remarks") or ()),
                 aside=(f"Frames that were not used ({len(rejected)})", rejected))
