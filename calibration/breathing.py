@@ -82,7 +82,7 @@ def measure_board(sweep: FocusSweep, board: Board, *, progress=None) -> Breathin
     Raises OSError for files; ValueError where the board is in no frame, or in too few.
     """
     order = np.argsort(sweep.coordinates, kind="stable")
-    total, steps = 2 * len(order) - 1, itertools.count(1)
+    total, steps = len(order), itertools.count(1)
     told = None if progress is None else lambda: progress("find the board", next(steps), total)
     found = follow([sweep.frames[index].path for index in order], board, progress=told)
     notes = tuple(f"{reason}; it is left out" for reason in found.reasons if reason)

@@ -20,19 +20,20 @@ BAR = 100.0
 """Length [mm] of the bars that check a print."""
 
 _EDGE = 6.0  # mm of a sheet that printers leave white
-_TEXT, _LINE = 5.8, 2.65  # pt, mm
+_TEXT, _LINE = 7.4, 3.2  # pt (2.6 mm), mm
 _SCREEN_TEXT = 3  # lines below the grid on a screen
 _SCREEN_SQUARES = (120, 60, 40, 24)
 """Squares of a screen are a multiple of one of these in px: cells, or at least modules, of whole pixels."""
 
 PROTOCOL = (
-    "Print at 100 % (no fit to page) on matt paper, glue it flat to 0.3 mm on glass or board. Both bars must be 100.0 mm.",
-    "RAW, tripod, manual focus and exposure: one exposure for all frames, constant light, delayed or electronic shutter.",
-    "Stabilisation and in-camera lens corrections off. White paper below 80 % of saturation in RAW.",
-    "Board square to the axis: a mirror flat on it must show the lens in the middle of the picture (0.5 degrees).",
-    "8 or more distances, uniform in 1/distance over the working range, e.g. 0.55 to 2.5 m; tape from the sensor mark",
-    "to the board to 1 mm. At each, 13 focus steps around best focus, to a blur of about 40 px on either side;",
-    "always turn the ring from the same side. One folder per distance, nothing moved between its frames.",
+    "Print at 100 % (no fit to page) on matt paper, glue it flat on glass or board. Both bars must be 100.0 mm.",
+    "RAW, tripod, manual focus, one exposure for all frames, constant light, delayed or electronic shutter;",
+    "stabilisation and in-camera lens corrections off; white paper bright, but not clipped in the RAW file.",
+    "Board square to the axis: a mirror flat on it must show the lens in the middle of the picture.",
+    "3 distances at least (8 are good), uniform in 1/distance, e.g. 0.55 to 2.5 m; tape from the sensor mark to",
+    "1 mm. 6 frames each at least (13 are good), focus stepped from one side to the other, never back, through",
+    "best focus, until on either side edges are blurred over half a dot. Nothing moved between the frames.",
+    "One folder per distance, or list them in a CSV: file,distance_m,focus_coordinate. More: docs/lens.md",
 )
 """How to take the pictures, as it is printed below the grid."""
 
@@ -151,11 +152,11 @@ def _sheet_legend(figure, board, sheet):
     """Bars along two edges, the name and the protocol below the grid, at the left, where its slant leaves more room."""
     width, height = (1e3 * side for side in board.sheet)
     left, right, bottom = _EDGE + 4, width - _EDGE - 4 - BAR, height - _EDGE
-    _bar(figure, sheet, np.array([right, bottom - 3.2]), np.array([1.0, 0.0]))
+    _bar(figure, sheet, np.array([right, bottom - 2.6]), np.array([1.0, 0.0]))
     _bar(figure, sheet, np.array([left, height / 2 + BAR / 2 - 12]), np.array([0.0, -1.0]))
     for index, text in enumerate(("both bars must measure 100.0 mm, tick to tick;",
                                   "else calibrate with --bar MEASURED [mm]")):
-        _write(figure, sheet, (right + BAR / 2, bottom - 6.3 - _LINE * (1 - index)), text, ha="center")
+        _write(figure, sheet, (right + BAR / 2, bottom - 6.4 - _LINE * (1 - index)), text, ha="center")
     top = bottom - _LINE * (len(PROTOCOL) - 1)
     _write(figure, sheet, (left, top - 1.4 * _LINE), _title(board), fontsize=_TEXT + 1, fontweight="bold")
     for index, text in enumerate(PROTOCOL):

@@ -29,6 +29,28 @@ def read_array(data: dict, reference: str, folder) -> np.ndarray:
         raise ValueError(f"the profile's {reference} needs the file that sidecar.file names, and it "
                          f"{'names none' if folder is not None else 'was read from no file'}; load the profile by its path, "
                          "as calibration wrote it")
+    path, content = _content(named, folder)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            if key in stored:
+                return stored[key]
+    except (ValueError, OSError, EOFError, zlib.error, BadZipFile) as error:
+        raise OSError(f"{path}: not the arrays of a lens profile: broken NPZ; calibrate again") from error
+    raise ValueError(f"{path}: no array {key!r}, which the lens profile names; calibrate again")
+
+
+def check_arrays(data: dict, folder) -> None:
+    """Raises OSError when the file that a profile names is missing or changed; nothing where it names none.
+
+    folder   of the profile's file; None for a profile that was read from none
+    """
+    named = section(data, "sidecar")
+    if named.get("file") and folder is not None:
+        _content(named, folder)
+
+
+def _content(named, folder):
+    """(path, bytes) of the file that `named`, the profile's sidecar, describes."""
     path = Path(folder) / named["file"]
     try:
         content = path.read_bytes()
@@ -38,10 +60,4 @@ def read_array(data: dict, reference: str, folder) -> np.ndarray:
     if hashlib.sha256(content).hexdigest() != named.get("sha256"):
         raise OSError(f"{path}: the arrays are not those of the lens profile (SHA-256 differs); copy both files together, "
                       "or calibrate again")
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            if key in stored:
-                return stored[key]
-    except (ValueError, OSError, EOFError, zlib.error, BadZipFile) as error:
-        raise OSError(f"{path}: not the arrays of a lens profile: broken NPZ; calibrate again") from error
-    raise ValueError(f"{path}: no array {key!r}, which the lens profile names; calibrate again")
+    return path, content

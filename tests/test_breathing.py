@@ -65,6 +65,7 @@ def write_bracket(folder, image, scales, cocs, coordinates, rng):
 
 STEPS = np.array([100.0, 160, 240, 300, 360, 420, 500])
 REFERENCE = 300.0
+TOLD = []  # what progress was called with
 COC = np.abs(STEPS - REFERENCE) / 5  # 0 .. 40 px
 
 
@@ -81,7 +82,7 @@ def bracket(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(bracket):
-    return measure_board(read_sweep(bracket), BOARDS["a4"])
+    return measure_board(read_sweep(bracket), BOARDS["a4"], progress=lambda *told: TOLD.append(told))
 
 
 @pytest.fixture
@@ -101,6 +102,10 @@ def test_the_scale_of_boards_is_within_5e_5_up_to_40_px_of_blur(measured):
     np.testing.assert_allclose(measured.scale, truth(STEPS), rtol=0, atol=5e-5)
     assert measured.sigma.max() < 4e-5 and np.all(np.abs(measured.radial) < 5e-4)
     np.testing.assert_allclose(measured.coc[1:], COC[1:], rtol=0, atol=2.0)  # px
+
+
+def test_progress_counts_every_frame_once_when_it_has_been_followed(measured):
+    assert [("find the board", done, 7) for done in range(1, 8)] == TOLD and len(measured.scale) == 7
 
 
 def test_the_polynomial_is_one_at_the_reference_monotone_and_within_5e_5_between_the_frames(measured):

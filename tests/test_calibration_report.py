@@ -14,7 +14,9 @@ from calibration.report.expected import BLUR_ERROR, expect
 from calibration.report.numbers import rows, shown
 from calibration.report.profile_data import ProfileData
 from calibration.report.sections import parts
+from calibration.sidecar import load_arrays, save
 from dfd.console.run import call as run_command
+from dfd.profile import LensProfile
 from dfd.report.pictures import new_figure
 
 
@@ -112,13 +114,19 @@ def test_the_part_of_the_lens_grows_with_the_covariance_and_is_unknown_without(t
     assert alone.lens is None and alone.total == pytest.approx(alone.image)
 
 
+TIMES_TEN, MINUS_SIX = "\N{MULTIPLICATION SIGN} 10", "\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT SIX}"
+
+
 @pytest.mark.parametrize(("value", "sigma", "text"), [
     (27.6, 0.021, ("27.600", "\N{PLUS-MINUS SIGN} 0.021")),
     (8012.347, 4.21, ("8012.3", "\N{PLUS-MINUS SIGN} 4.2")),
     (-0.0123, 0.0006, ("\N{MINUS SIGN}0.01230", "\N{PLUS-MINUS SIGN} 0.00060")),
-    (1.35e-6, 3e-10, ("1.35000e\N{MINUS SIGN}06", "\N{PLUS-MINUS SIGN} 3.0e\N{MINUS SIGN}10")),
-    (16383, None, ("16383", "")),
-    (None, 0.1, ("unknown", "")),
+    (0.00399, 8.7e-6, ("0.0039900", "\N{PLUS-MINUS SIGN} 0.0000087")),
+    (1.35e-6, 3e-10, (f"1.35000 {TIMES_TEN}{MINUS_SIX}", f"\N{PLUS-MINUS SIGN} 0.00030 {TIMES_TEN}{MINUS_SIX}")),
+    (-2e-6, 1.5e-5, (f"\N{MINUS SIGN}0.2 {TIMES_TEN}\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT FIVE}",
+                     f"\N{PLUS-MINUS SIGN} 1.5 {TIMES_TEN}\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT FIVE}")),
+    (16383, None, ("16383", "\N{EN DASH}")),
+    (None, 0.1, ("unknown", "\N{EN DASH}")),
 ])
 def test_numbers_have_as_many_digits_as_their_sigma(value, sigma, text):
     assert shown(value, sigma) == text
@@ -181,10 +189,11 @@ def test_a_profile_of_noise_alone_names_what_measures_the_rest(tmp_path):
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert len(failed) == 1 and failed[0].startswith("grade C")
     assert text.count("<img") == 1 and "Photon transfer" in text
-    for words in ("Focus law not measured: run dfd-calibrate focus",
-                  "Vignetting not measured: run dfd-calibrate psf", "The PSF not measured: run dfd-calibrate psf",
-                  "Axial colour not measured"):
+    for words in ("Focus law: not measured; run dfd-calibrate focus",
+                  "Vignetting: not measured; run dfd-calibrate psf", "PSF: not measured; run dfd-calibrate psf",
+                  "Axial colour: not measured"):
         assert words in text, words
+    assert text.count("<h2>Not measured</h2>") == 1 and "<h2>Point-spread functions</h2>" not in text
     assert write_report(path, tmp_path / "r.pdf") == failed
 
 
@@ -205,6 +214,66 @@ def test_breathing_alone_is_drawn(tmp_path):
     (part,) = (part for part in parts(report) if part.title.startswith("Image distance"))
     assert [plot.title for plot in part.plots] == ["Breathing,", "Entrance pupil per f-number,"]
     assert ("breathing, s^0", "0.980000", "\N{PLUS-MINUS SIGN} 0.000010", "1") in rows(report)
+
+
+def with_stations(data):
+    """What the calibration says of its distances and frames."""
+    data["quality"] |= {
+        "stations": [{"tape_mm": 1e3 * tape, "z_mm": 1e3 * (tape - HEIGHT) - 1.5, "difference_mm": -1.5, "frames": 13,
+                      "trusted": number != 2} for number, tape in enumerate(TAPE)],
+        "rejected": ["d0650/f7.dng: fewer than 6 of its edges can be measured"], "remarks": ["tape reading 0.9 m is off"]}
+    data["provenance"]["target"] = {"id": "a4", "square_mm_measured": 24.02, "sigma_mm": 0.012}
+
+
+def test_distances_and_the_board_stand_in_a_table_and_rejected_frames_are_folded(tmp_path):
+    path = changed(tmp_path, with_stations)
+    (part,) = (part for part in parts(ProfileData.load(path)) if part.title == "Distances and target")
+    assert part.table[1] == (f"{1e3 * TAPE[0]:.1f}", f"{1e3 * (TAPE[0] - HEIGHT) - 1.5:.1f}", "\N{MINUS SIGN}1.5", "13", "good")
+    assert [row[-1] for row in part.table[1:]] == ["good"] * 2 + ["counts little"] + ["good"] * 5
+    assert part.note == "Target: board a4, squares of 24.020 \N{PLUS-MINUS SIGN} 0.012 mm."
+    write_report(path, tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<li>tape reading 0.9 m is off</li>" in text
+    assert "<details><summary>Frames that were not used (1)</summary><ul><li>d0650/f7.dng: fewer" in text
+    assert write_report(path, tmp_path / "r.pdf") == []
+
+
+def test_frames_are_drawn_at_the_distances_that_the_fit_finds_where_they_are_kept(tmp_path, report):
+    off = np.array([0.004, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])  # m: the first tape reading is wrong
+    path = write_profile(tmp_path / "lens.json")
+    data = json.loads(path.read_text())
+    arrays = load_arrays(path, data)
+    arrays["focus/distance"] = arrays["focus/distance"] + off
+    (tmp_path / "tape").mkdir()
+    (tmp_path / "fit").mkdir()
+    bare = {key: value for key, value in data.items() if key != "sidecar"}
+    for name, extra in (("tape", {}), ("fit", {"focus/depth": TAPE - HEIGHT})):
+        LensProfile(save(tmp_path / name / "lens.json", bare, arrays | extra)).save(tmp_path / name / "lens.json")
+    tape, fit = (ProfileData.load(tmp_path / name / "lens.json") for name in ("tape", "fit"))
+    first = report.points.station == 0
+    expected = np.polynomial.polynomial.polyval(report.points.coordinate, FX)
+    np.testing.assert_allclose(fit.points.fx / expected, 1, rtol=0, atol=2e-4)
+    assert np.abs(tape.points.fx / expected - 1)[first].min() > 5e-3
+    np.testing.assert_allclose(fit.points.focus, report.points.focus, rtol=0, atol=1e-12)  # dioptre
+    for drawn, words in ((tape, "at the tape readings"), (fit, "at the distances that the fit finds")):
+        captions = [plot.caption for part in parts(drawn) for plot in part.plots]
+        assert sum(words in caption for caption in captions) == 2
+
+
+def test_the_pupil_of_a_single_stop_is_a_sentence(tmp_path):
+    report = ProfileData.load(changed(tmp_path, lambda data: data.update(aperture=data["aperture"][:1])))
+    (part,) = (part for part in parts(report) if part.title.startswith("Image distance"))
+    assert len(part.plots) == 1 and part.note.startswith("Entrance pupil at f/1.8: 27.600 \N{PLUS-MINUS SIGN} 0.020 mm")
+    assert "\N{MINUS SIGN}0.6 \N{PLUS-MINUS SIGN} 0.1 % against 50 mm / 1.8" in part.note
+
+
+def test_frames_of_every_stop_lie_on_the_law_less_their_focus_shift(tmp_path, report):
+    def shifted(data):
+        data["aperture"][0]["focus_shift_dpt"] = 0.02
+
+    moved = ProfileData.load(changed(tmp_path, shifted, arrays=True)).points
+    blurred = np.abs(report.points.coc) > 10  # px; the shift is worth 4.5, so that the side of focus is certain
+    np.testing.assert_allclose((report.points.focus - moved.focus)[blurred], 0.02, rtol=0, atol=1e-9)  # dioptre
 
 
 # -- the gates

@@ -132,6 +132,21 @@ def test_nothing_stands_within_the_margin_or_off_the_sheet(board):
     assert ((corners > 0) & (corners < [width, height])).all() and grid.get_path().vertices.shape[1] == 2
 
 
+@pytest.mark.parametrize("board", [*BOARDS.values(), screen_board((1920, 1080), 250e-6)])
+def test_type_is_at_least_2_6_mm_high_and_says_what_a_shoot_needs(board):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=[1e3 * side / 25.4 for side in board.sheet])
+    draw(figure, board)
+    assert min(text.get_fontsize() for text in figure.texts) * MM >= 2.6
+    said = " ".join(text.get_text() for text in figure.texts)
+    if board.name != "screen":
+        assert " px" not in said
+        for words in ("3 distances at least", "6 frames each at least", "CSV: file,distance_m,focus_coordinate",
+                      "docs/lens.md"):
+            assert words in said, words
+
+
 def test_bars_are_100_mm_long(drawn):
     for name in BOARDS:
         text = max(streams(drawn / f"{name}.pdf"), key=len)

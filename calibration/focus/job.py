@@ -92,13 +92,13 @@ class _Count:
         if self._report is None:
             return
         with self._lock:
-            self._done = min(self._done + 1, self._total)
+            self._done += 1
             self._report(self._stage, self._done, self._total)
 
 
 def _follow_all(shoot, board, workers, progress):
     """([Followed per station and f-number], (core, sigma)) of a shoot."""
-    told = _Count(progress, "find target", 2 * len(shoot.shots) - len(shoot.stations))
+    told = _Count(progress, "find target", len(shoot.shots))
 
     def one(station):
         found = []

@@ -59,10 +59,12 @@ def _html_part(part: Part):
         drawn.append(picture(encode(figure, density=DENSITY, ground="none"), plot.title, plot.caption, plot=True))
     shown = table(part.table[1:], head=part.table[0], kind="numbers") if part.table else None
     note = Html(f'<p class="hint">{text(part.note)}</p>') if part.note else None
-    missing = [Html(f'<p class="hint">{text(line)}</p>') for line in part.missing]
-    if len(drawn) == 1 and shown is not None:  # beside each other, so that one plot does not fill the page
-        return section(part.title, group("columns", *drawn, Html(text(shown) + text(note or Html("")))), *missing)
-    return section(part.title, group("pictures", *drawn) if drawn else None, shown, note, *missing)
+    summary, sentences = part.aside
+    behind = [bullets(part.remarks), folded(summary, bullets(sentences)),
+              *(Html(f'<p class="hint">{text(line)}</p>') for line in part.missing)]
+    if len(drawn) == 1 and (shown or note):  # beside each other, so that one plot does not fill the page
+        return section(part.title, group("columns", *drawn, Html(text(shown) + text(note))), *behind)
+    return section(part.title, group("pictures", *drawn) if drawn else None, shown, note, *behind)
 
 
 def _inputs(report):

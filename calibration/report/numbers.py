@@ -10,6 +10,11 @@ from calibration.noise.stack import METHOD
 from calibration.report.profile_data import ProfileData
 
 _MINUS, _PLUS_MINUS = "\N{MINUS SIGN}", "\N{PLUS-MINUS SIGN}"
+_DASH, _TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+_RAISED = str.maketrans("-0123456789", "\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ZERO}\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT TWO}"
+                        "\N{SUPERSCRIPT THREE}\N{SUPERSCRIPT FOUR}\N{SUPERSCRIPT FIVE}\N{SUPERSCRIPT SIX}"
+                        "\N{SUPERSCRIPT SEVEN}\N{SUPERSCRIPT EIGHT}\N{SUPERSCRIPT NINE}")
+_PLAIN = (1e-3, 1e7)  # numbers that are written out
 HEAD = ("", "value", "1-sigma", "unit")
 """What the columns of the table are."""
 
@@ -24,19 +29,27 @@ def unit_of(report: ProfileData) -> str:
 
 
 def shown(value, sigma=None) -> tuple[str, str]:
-    """(value, 1-sigma) as text: as many digits as two digits of sigma need, at most five without one."""
+    """(value, 1-sigma) as text, with as many digits as two digits of sigma need, at most five without one.
+
+    Numbers far from 1 are multiples of a power of ten, the same in both.  A dash: nobody states a sigma.
+    """
     if value is None:
-        return "unknown", ""
-    if not sigma:
-        return _signed(f"{value:.5g}"), "" if sigma is None else "0"
-    if not math.isfinite(sigma):
-        return _signed(f"{value:.5g}"), "unknown"
-    digits = 1 - math.floor(math.log10(sigma))
-    if -4 < digits < 7 and abs(value) < 1e7:
-        digits = max(digits, 0)
-        return _signed(f"{value:.{digits}f}"), f"{_PLUS_MINUS} {sigma:.{digits}f}"
-    places = max(1, math.floor(math.log10(abs(value))) + digits) if value else 1
-    return _signed(f"{value:.{min(places, 9)}e}"), f"{_PLUS_MINUS} {sigma:.1e}".replace("-", _MINUS)
+        return "unknown", _DASH
+    if not sigma or not math.isfinite(sigma):
+        return _signed(_power(f"{value:.5g}")), _DASH if sigma is None else "0" if not sigma else "unknown"
+    digits, size = 1 - math.floor(math.log10(sigma)), max(abs(value), sigma)
+    if _PLAIN[0] <= size < _PLAIN[1]:
+        return _signed(f"{value:.{max(digits, 0)}f}"), f"{_PLUS_MINUS} {sigma:.{max(digits, 0)}f}"
+    power = math.floor(math.log10(size))
+    places = max(digits + power, 0)
+    return tuple(_signed(_power(f"{sign}{number / 10.0**power:.{places}f}e{power}"))
+                 for sign, number in (("", value), (f"{_PLUS_MINUS} ", sigma)))
+
+
+def _power(number):
+    """1.2e-05 as 1.2 times ten to the power of minus five."""
+    digits, _, power = number.partition("e")
+    return f"{digits} {_TIMES} 10{str(int(power)).translate(_RAISED)}" if power else digits
 
 
 def rows(report: ProfileData) -> list[tuple[str, str, str, str]]:

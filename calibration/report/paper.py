@@ -15,9 +15,10 @@ from dfd.report.pictures import INK, encode, new_figure
 _PAGE = (827, 1169)  # A4 at 100 px per inch
 _LEFT, _TOP, _BOTTOM, _ACROSS = 0.08, 0.955, 0.05, 0.84
 _SOFT, _GOOD, _BAD = "#5b6673", "#1f7a52", "#9a4d0e"
-_LETTERS = 1010
+_LETTERS = 960
 """Letters of one point that a line holds."""
 
+_BULLET = "\N{BULLET}"
 _ROW = 0.021
 _DENSITY = 4
 
@@ -121,7 +122,10 @@ def _part(flow, part: Part):
     if part.table:
         flow.room(_ROW * len(part.table) + 0.02)
         flow.table(part.table)
-    for line in (part.note, *part.missing):
+    summary, sentences = part.aside
+    listed = [f"{_BULLET} {line}" for line in part.remarks]
+    aside = [f"{summary}:", *(f"{_BULLET} {line}" for line in sentences)] if sentences else []
+    for line in (part.note, *listed, *aside, *part.missing):
         if line:
             flow.write(line, 9.5, _SOFT, after=0.004)
     flow.top -= 0.02

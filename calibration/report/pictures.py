@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from calibration.psf.model import MODEL, kernel
+from calibration.report.numbers import shown
 from calibration.report.plots import ACCENT, LINE, SOFT, dress, told
 from calibration.report.profile_data import ProfileData
 from dfd.report.pictures import INK
@@ -21,24 +22,27 @@ _COLOURS = (LINE, ACCENT, "#2f8f5b", "#8a4fa3")
 
 def draw_field(figure, report: ProfileData):
     """Focus over the picture less that in the middle, mdpt, and where edges were measured."""
+    from matplotlib.patheffects import withStroke
+
     width, height = report.size
     x, y = np.meshgrid(np.linspace(-width / 2, width / 2, _NODES), np.linspace(-height / 2, height / 2, _NODES))
     offset = 1e3 * report.offset(np.stack([x.ravel(), y.ravel()], axis=1), report.half_diagonal).reshape(x.shape)
     axes = dress(figure.add_axes((0.12, 0.15, 0.7, 0.8)), "x from the middle [px]", "y from the middle, down [px]")
     reach = max(float(np.abs(offset).max()), 1e-3)
-    shown = axes.pcolormesh(x, y, offset, cmap="RdBu_r", vmin=-reach, vmax=reach, shading="gouraud", rasterized=True)
-    lines = axes.contour(x, y, offset, levels=6, colors=INK, linewidths=0.6, alpha=0.6)
-    axes.clabel(lines, fontsize=7.5, fmt="%.3g")
+    painted = axes.pcolormesh(x, y, offset, cmap="RdBu_r", vmin=-reach, vmax=reach, shading="gouraud", rasterized=True)
+    lines = axes.contour(x, y, offset, levels=6, colors=INK, linewidths=0.9)
+    for label in axes.clabel(lines, fontsize=_FONT + 0.5, fmt=lambda value: f"{value:.3g}".replace("-", "\N{MINUS SIGN}")):
+        label.set(color=INK, fontweight="bold", path_effects=[withStroke(linewidth=3, foreground="white")], zorder=5)
     data = report.focus_data
     if data is not None:
         cell = report.half_diagonal / 24
         places = cell * np.unique(np.round(data.place / cell), axis=0)
-        axes.plot(*places.T, ".", color=INK, markersize=1.6, alpha=0.4)
+        axes.plot(*places.T, ".", color=INK, markersize=2.0, alpha=0.4, zorder=1.5)
     axes.set_xlim(-width / 2, width / 2)
     axes.set_ylim(height / 2, -height / 2)
     axes.set_aspect("equal")
     axes.grid(visible=False)
-    bar = figure.colorbar(shown, cax=figure.add_axes((0.85, 0.2, 0.025, 0.7)))
+    bar = figure.colorbar(painted, cax=figure.add_axes((0.85, 0.2, 0.025, 0.7)))
     bar.set_label("focus less that in the middle [mdpt]", fontsize=_FONT, color=INK)
     bar.ax.tick_params(labelsize=_FONT - 0.5, colors=INK, length=3)
     bar.outline.set_visible(False)
@@ -52,7 +56,7 @@ def draw_colour(figure, report: ProfileData):
         value, spread = 1e3 * (told_.get(name) or 0.0), 1e3 * (sigma.get(name) or 0.0)
         axes.errorbar([value], [row], xerr=[spread], fmt="o", color=colour, markersize=7, capsize=4)
         if name != "G":
-            text = f"{value:+.2g} \N{PLUS-MINUS SIGN} {spread:.1g}".replace("-", "\N{MINUS SIGN}")
+            text = " ".join(shown(value, spread or None))
             axes.annotate(text, (value, row), (0, 9), textcoords="offset points", fontsize=_FONT, color=INK, ha="center")
     axes.axvline(0, color=SOFT, linewidth=1)
     axes.set_yticks([0, 1, 2], ["blue", "green", "red"])
@@ -104,10 +108,10 @@ def draw_kernels(figure, report: ProfileData):
     for place, index in enumerate(chosen):
         row, column = divmod(place, columns)
         fitted = _fitted(report, index, kernels.shape[1])
-        shown = (kernels[index],) if fitted is None else (kernels[index], fitted)
-        for part, values in enumerate(shown):
-            top = 1 - (row + (part + 1) * 0.86 / len(shown) + 0.02) / rows
-            axes = figure.add_axes((0.04 + 0.96 * column / columns, top, 0.84 / columns, 0.82 / len(shown) / rows))
+        pair = (kernels[index],) if fitted is None else (kernels[index], fitted)
+        for part, values in enumerate(pair):
+            top = 1 - (row + (part + 1) * 0.86 / len(pair) + 0.02) / rows
+            axes = figure.add_axes((0.04 + 0.96 * column / columns, top, 0.84 / columns, 0.82 / len(pair) / rows))
             axes.imshow(_middle(values, nodes[chosen, 3]), cmap="magma", vmin=0, vmax=float(np.max(kernels[index])) or 1.0)
             axes.set_xticks([])
             axes.set_yticks([])

@@ -53,10 +53,11 @@ def draw_vees(figure, report: ProfileData):
         shown, depth = rows & (points.f_number == widest), float(points.depth[rows][0])
         name = f"{depth:.3g} m" if len(stations) <= _MOST_NAMES or station in (stations[0], stations[-1]) else None
         axes.errorbar(points.coordinate[shown], np.abs(points.coc[shown]), points.spread[shown], fmt="o", color=colour,
-                      markersize=3, linewidth=0.9, label=name)
+                      markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, elinewidth=1.6,
+                      label=name, zorder=3)
         ends = np.clip([points.coordinate[shown].min(), points.coordinate[shown].max()], *report.coordinates[[0, -1]])
         dense = np.linspace(*ends, 161)
-        axes.plot(dense, np.abs(_coc(report, dense, 1 / depth, widest)), color=colour, linewidth=1.1, alpha=0.75)
+        axes.plot(dense, np.abs(_coc(report, dense, 1 / depth, widest)), color=colour, linewidth=1.2, zorder=2)
     axes.set_ylim(bottom=0)
     told(axes, title="depth", title_fontsize=_FONT - 1, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 
@@ -85,9 +86,9 @@ def draw_law(figure, report: ProfileData):
         inside = (points.coordinate >= report.coordinates[0]) & (points.coordinate <= report.coordinates[-1])
         known = inside & np.isfinite(points.focus) & (np.abs(points.coc) > 1.0)
         law = np.array([report.profile.focus_curve(value) for value in points.coordinate[known]])
-        upper.plot(points.coordinate[known], points.focus[known], "o", color=ACCENT, markersize=2.6, label="frames")
+        upper.plot(points.coordinate[known], points.focus[known], "o", color=ACCENT, markersize=3.6, label="frames")
         residual = 1e3 * (points.focus[known] - law)
-        lower.plot(points.coordinate[known], residual, "o", color=ACCENT, markersize=2.6)
+        lower.plot(points.coordinate[known], residual, "o", color=ACCENT, markersize=3.6)
         _about_zero(lower, residual)
     jitter = report.section("focus").get("jitter_sigma_unit")
     if jitter:
@@ -110,7 +111,7 @@ def draw_fx(figure, report: ProfileData):
     fx = np.array([report.profile.fx(value) for value in report.coordinates])
     axes.plot(report.coordinates, fx, color=LINE, linewidth=1.6, label="fx polynomial")
     if report.points is not None:
-        axes.plot(report.points.coordinate, report.points.fx, "o", color=ACCENT, markersize=2.6,
+        axes.plot(report.points.coordinate, report.points.fx, "o", color=ACCENT, markersize=3.6,
                   label="image scale \N{MULTIPLICATION SIGN} depth")
     breathing = report.section("projection", "breathing")
     if breathing.get("scale_poly"):
@@ -128,10 +129,18 @@ def draw_fx(figure, report: ProfileData):
     told(axes)
 
 
+def beside_engraved(report: ProfileData, stop: float, diameter: float, sigma: float) -> str:
+    """By how many percent a pupil [mm] differs from focal length / f-number, as engraved; "" where those are unknown."""
+    focal = report.profile.focal_nominal
+    if not focal:
+        return ""
+    off = f"{100 * (diameter * stop / (1e3 * focal) - 1):+.1f} \N{PLUS-MINUS SIGN} {100 * sigma / diameter:.1f} %"
+    return ", " + off.replace("-", "\N{MINUS SIGN}")
+
+
 def draw_pupils(figure, report: ProfileData):
     """Entrance pupil against f-number, and what the engraved numbers would give."""
-    stops = sorted((stop["f_number_marked"], stop["diameter_eff_mm"], stop.get("diameter_sigma_mm") or 0.0)
-                   for stop in report.profile.data.get("aperture") or [] if stop.get("diameter_eff_mm"))
+    stops = report.pupils
     number, diameter, sigma = np.array(stops).T
     axes = dress(figure.add_axes((0.12, 0.15, 0.84, 0.8)), "marked f-number", "entrance pupil [mm]")
     axes.errorbar(number, diameter, sigma, fmt="o", color=ACCENT, markersize=5, capsize=3, label="measured, 1-sigma")
@@ -141,10 +150,7 @@ def draw_pupils(figure, report: ProfileData):
         dense = np.geomspace(low, high, 65)
         axes.plot(dense, 1e3 * focal / dense, color=LINE, linewidth=1.4, label=f"{1e3 * focal:g} mm / f-number")
     for stop, width, spread in stops:
-        off = ""
-        if focal:
-            off = f", {100 * (width * stop / (1e3 * focal) - 1):+.1f} \N{PLUS-MINUS SIGN} {100 * spread / width:.1f} %"
-        axes.annotate(f"{width:.2f} mm{off}".replace("-", "\N{MINUS SIGN}"), (stop, width), (6, 6),
+        axes.annotate(f"{width:.2f} mm{beside_engraved(report, stop, width, spread)}", (stop, width), (6, 6),
                       textcoords="offset points", fontsize=_FONT - 1, color=INK)
     axes.set_xscale("log")
     axes.set_xlim(low, high)

@@ -89,6 +89,18 @@ class ProfileData:
             return None
         return FocusData(**{name: self.arrays[f"focus/{name}"] for name in names})
 
+    @property
+    def pupils(self) -> list[tuple[float, float, float]]:
+        """(f-number, diameter [mm], 1-sigma [mm], 0 = not stated) of every stop that was measured, by f-number."""
+        return sorted((stop["f_number_marked"], stop["diameter_eff_mm"], stop.get("diameter_sigma_mm") or 0.0)
+                      for stop in self.profile.data.get("aperture") or [] if stop.get("diameter_eff_mm"))
+
+    @property
+    def depths_are_fitted(self) -> bool:
+        """True where the depths of `points` are those that the fit found, False for the readings of the tape."""
+        fitted = self.arrays.get("focus/depth")
+        return fitted is not None and self.focus_data is not None and fitted.shape == self.focus_data.distance.shape
+
     def offset(self, place, half_diagonal: float) -> np.ndarray:
         """(n,) focus [dioptre] at places (n, 2) [px from the middle] less that in the middle."""
         told = self.section("field", "focus_offset_dpt")
@@ -115,16 +127,17 @@ def _points(report: ProfileData, data: FocusData) -> Points:
     law = np.array([_law(profile, value) for value in data.coordinate])
     depth = _depths(report, data, fx)[data.station]
     rows = []
+    shift = np.array([profile.focus_shift(float(value)) for value in data.f_number])
     for frame in range(len(data.coordinate)):
         rate = fx[frame] * (profile.pupil_diameter(float(data.f_number[frame])) or np.nan)
         edges = np.flatnonzero((data.frame == frame) & (data.channel == _GREEN))
         there = depth[frame] + data.board[edges] @ data.tilt[frame]
         offset = report.offset(data.place[edges], report.half_diagonal)
-        away = 1 / there - law[frame] - offset
+        away = 1 / there - law[frame] - shift[frame] - offset
         signed = np.sign(away) * data.coc[edges]  # NaN beyond the ends of the law
         middle = signed + rate * (1 / depth[frame] - 1 / there + offset)
         centre, spread = _median(middle)
-        rows.append((centre, spread, 1 / depth[frame] - centre / rate))
+        rows.append((centre, spread, 1 / depth[frame] - centre / rate - shift[frame]))
     coc, spread, focus = np.array(rows).T
     return Points(data.station, data.coordinate, data.f_number, coc, spread, focus, depth, data.scale * depth)
 
@@ -138,7 +151,9 @@ def _law(profile, coordinate):
 
 
 def _depths(report, data, fx):
-    """(S,) depth of every station from the entrance pupil [m]: tape and height of the pupil, else image scales."""
+    """(S,) depth of every station from the entrance pupil [m]: as fitted, else tape and height of the pupil, else scales."""
+    if report.depths_are_fitted:
+        return report.arrays["focus/depth"]
     told = report.section("reference", "z_ep_from_sensor_mm").get("poly")
     if told:
         return data.distance - told[0] / 1e3

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import numpy as np
 
 from calibration.report import numbers, pictures, plots
 from calibration.report.expected import BLUR_ERROR, DEPTHS, expect
@@ -11,6 +13,8 @@ from calibration.report.profile_data import ProfileData
 
 WIDTH, DENSITY = 620, 2
 """px that a plot is wide, and of the picture for each of them."""
+
+_DOT = "\N{MIDDLE DOT}"
 
 
 @dataclass(frozen=True)
@@ -28,28 +32,41 @@ class Plot:
 
 @dataclass(frozen=True)
 class Part:
-    """One heading with its plots, then a table (rows, the first its head), then a sentence."""
+    """One heading with its plots, then a table (rows, the first its head), a sentence, a list, and what is missing.
+
+    remarks   sentences that are listed;   aside   (what they are, sentences) that are shown on demand
+    """
 
     title: str
     plots: tuple[Plot, ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
     note: str = ""
-    missing: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
+    aside: tuple[str, tuple[str, ...]] = ("", ())
+    missing: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was measured of it."""
+        return not (self.plots or self.table or self.note or self.remarks or self.aside[1])
 
 
 def parts(report: ProfileData) -> list[Part]:
-    """Every part of the report, in the order of what matters most for depth."""
-    return [_expected(report), _focus(report), _projection(report), _field(report), _psf(report), _radiometry(report)]
+    """Every part of the report, in the order of what matters most for depth; the last says all that was not measured."""
+    found = [make(report) for make in (_expected, _focus, _distances, _projection, _field, _psf, _radiometry)]
+    lacking = tuple(line for part in found if part.empty for line in part.missing)
+    rest = [Part("Not measured", note=f" {_DOT} ".join(dict.fromkeys(lacking)))] if lacking else []
+    return [part for part in found if not part.empty] + rest
 
 
 def _missing(what, command):
-    return f"{what} not measured: run dfd-calibrate {command}"
+    return f"{what}: not measured; run dfd-calibrate {command}"
 
 
 def _expected(report):
     title, found = "What to expect of depth", expect(report)
     if found is None:
-        return Part(title, missing=(_missing("Focus law and pupil", "focus"),))
+        return Part(title, missing=("Depth to expect: unknown without focus law and pupil; run dfd-calibrate focus",))
     near, far = report.depths
     table = _sigma_table(report, near, far)
     lacking = () if found.lens is not None else ("The profile states no sigma of the lens: run dfd-calibrate focus",)
@@ -79,14 +96,41 @@ def _focus(report):
         return Part(title, missing=("The profile does not say where its focus law holds: run dfd-calibrate focus",))
     drawn, missing = [], ()
     if report.points is not None:
+        usual = float(np.nanmedian(report.points.spread))
         drawn.append(Plot(lambda figure: plots.draw_vees(figure, report), "Blur around best focus,",
-                          "per distance of the target, at the widest aperture: frames (median of their edges, moved to the "
-                          "middle of the picture) and the fit."))
+                          "per distance of the target, at the widest aperture. Points: frames (median of their edges, moved "
+                          f"to the middle of the picture; bars: its 1-sigma, {usual:.2g} px as a rule). Lines: the fit."))
     else:
         missing = ("The frames of the calibration are not kept beside the profile; run dfd-calibrate focus to draw them",)
     drawn.append(Plot(lambda figure: plots.draw_law(figure, report), "Focus against its coordinate,",
-                      "and what each frame is off the law; 1 mdpt is 0.1 % of depth at 1 m.", 0.68))
+                      f"and what each frame is off the law{_at_distances(report)}; 1 mdpt is 0.1 % of depth at 1 m.", 0.68))
     return Part(title, tuple(drawn), _quality(report), missing=missing)
+
+
+def _at_distances(report):
+    """In words, the depths that frames are drawn with."""
+    if report.points is None:
+        return ""
+    if report.depths_are_fitted:
+        return ", at the distances that the fit finds"
+    return ", at the tape readings, whose errors it shows too"
+
+
+def _distances(report):
+    """The target and how it stood: tape readings beside the distances that the fit finds."""
+    quality, target = report.section("quality"), report.section("provenance", "target")
+    rows = [(f"{one['tape_mm']:.1f}", f"{one['z_mm']:.1f}", f"{one['difference_mm']:+.1f}".replace("-", "\N{MINUS SIGN}"),
+             f"{one['frames']}", "good" if one["trusted"] else "counts little")
+            for one in quality.get("stations") or []]
+    note = ""
+    if target.get("square_mm_measured"):
+        value, sigma = numbers.shown(target["square_mm_measured"], target.get("sigma_mm"))
+        note = f"Target: board {target.get('id') or 'unknown'}, squares of {value} {sigma} mm."
+    rejected = tuple(quality.get("rejected") or ())
+    head = ("tape [mm]", "fitted depth [mm]", "difference [mm]", "frames used", "reading")
+    return Part("Distances and target", table=(head, *rows) if rows else (), note=note,
+                remarks=tuple(quality.get("remarks") or ()),
+                aside=(f"Frames that were not used ({len(rejected)})", rejected))
 
 
 def _quality(report):
@@ -104,18 +148,29 @@ def _projection(report):
     breathing = report.section("projection", "breathing").get("scale_poly")
     if len(report.coordinates) and report.section("projection").get("fx_px_poly"):
         drawn.append(Plot(lambda figure: plots.draw_fx(figure, report), "Image distance over focus (breathing),",
-                          "in px: the scale of the images and the polynomial of the profile."))
+                          f"in px: scale of the images times distance{_at_distances(report)}; and the polynomial."))
     elif breathing:
         drawn.append(Plot(lambda figure: plots.draw_breathing(figure, report), "Breathing,", "relative to its reference."))
         missing.append(_missing("Image distance in px", "focus"))
     else:
         missing.append(_missing("Image distance and breathing", "focus (or breathing)"))
-    if any(stop.get("diameter_eff_mm") for stop in report.profile.data.get("aperture") or []):
+    note = ""
+    if len(report.pupils) == 1:
+        note = _single_pupil(report)
+    elif report.pupils:
         drawn.append(Plot(lambda figure: plots.draw_pupils(figure, report), "Entrance pupil per f-number,",
                           "as the estimator of blur sees it, and what the engraved numbers say."))
     else:
         missing.append(_missing("Entrance pupil", "focus"))
-    return Part(title, tuple(drawn), missing=tuple(missing))
+    return Part(title, tuple(drawn), note=note, missing=tuple(missing))
+
+
+def _single_pupil(report):
+    (stop, diameter, spread), = report.pupils
+    value, sigma = numbers.shown(diameter, spread or None)
+    beside, focal = plots.beside_engraved(report, stop, diameter, spread), report.profile.focal_nominal
+    return (f"Entrance pupil at f/{stop:g}: {value} {sigma} mm, as the estimator of blur sees it"
+            + (f"{beside} against {1e3 * focal:g} mm / {stop:g}." if beside else "."))
 
 
 def _field(report):
@@ -136,7 +191,7 @@ def _field(report):
 def _psf(report):
     title = "Point-spread functions"
     if "psf/kernels" not in report.arrays or "psf/nodes" not in report.arrays:
-        return Part(title, missing=(_missing("The PSF", "psf"),))
+        return Part(title, missing=(_missing("PSF", "psf"),))
     caption = (f"of {len(report.arrays['psf/kernels'])} places [px from the middle] and blurs [px, + = nearer than focus]: "
                "up to 24 of them at the widest aperture, measured above, fitted below, on one scale.")
     return Part(title, (Plot(lambda figure: pictures.draw_kernels(figure, report), "Kernels", caption, 0.75),))

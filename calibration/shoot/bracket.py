@@ -74,12 +74,10 @@ def read_planes(path) -> Planes:
 def follow(paths, board: Board, *, read: Callable = read_planes, progress=None) -> Followed:
     """Find the board in the frames of one distance, given in the order of the focus coordinate.
 
+    progress   called without arguments, once per frame that is found or given up
     Raises ValueError, naming the sharpest frames and why, where the board is found in none of them.
     """
-    sharpness = []
-    for path in paths:
-        sharpness.append(_sharpness(read(path).luminance))
-        _tell(progress)
+    sharpness = [_sharpness(read(path).luminance) for path in paths]
     order, found, reasons = np.argsort(sharpness)[::-1], None, []
     for index in order[:_TRIED]:
         try:
@@ -92,6 +90,7 @@ def follow(paths, board: Board, *, read: Callable = read_planes, progress=None) 
     first = int(index)
     views, why = [None] * len(paths), [""] * len(paths)
     views[first] = found
+    _tell(progress)
     for way in (1, -1):
         trail = [found]
         for place in range(first + way, len(paths) if way > 0 else -1, way):

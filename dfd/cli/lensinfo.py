@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dfd.lensarrays import check_arrays
 from dfd.lensfile import section
 from dfd.lenssigma import LensSigma
 from dfd.profile import LensProfile
@@ -17,7 +18,8 @@ def lens_lines(profile: LensProfile | None) -> list[str]:
     if profile is None or len(profile.data) <= 2:
         return []
     grade = f"grade {profile.grade[0]}: {_GRADES[profile.grade[0]]}" if profile.grade else "grade not stated"
-    lines = (*_focus(profile), *_stops(profile), *_pupil(profile), *_validity(profile), *_sigma(profile), _holds(profile))
+    lines = (*_focus(profile), *_stops(profile), *_pupil(profile), *_validity(profile), *_sigma(profile), _holds(profile),
+             *_arrays(profile))
     return [f"lens profile {profile.name}, {grade}", *(f"  {line}" for line in lines if line)]
 
 
@@ -99,6 +101,14 @@ def _holds(profile):
     }
     has, lacks = ([name for name, there in found.items() if there is wanted] for wanted in (True, False))
     return f"has {', '.join(has) or 'nothing'}" + (f"; lacks {', '.join(lacks)}" if lacks else "")
+
+
+def _arrays(profile):
+    """A line when the file of arrays beside the profile is missing or another; the rest of the profile serves without."""
+    try:
+        check_arrays(profile.data, profile.folder)
+    except OSError as error:
+        yield f"arrays not usable: {error}"
 
 
 def _spread(sigma):

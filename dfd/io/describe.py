@@ -10,6 +10,7 @@ from dfd.io.encoding import Encoding, encoding_of, told_profiles
 from dfd.io.frames import is_raw
 from dfd.io.gather import ImageFile, gather
 from dfd.io.inputs import find_inputs
+from dfd.io.lenscheck import other_camera
 from dfd.io.merge import stated_by_user, tell_once
 from dfd.io.scale import missing_lines
 from dfd.io.sources import Source, find_profile, make_source
@@ -85,7 +86,8 @@ def describe(inputs, *, lens=None) -> Overview:
     missing = missing_lines("", [item.settings for item in files], profile, None)
     told = tell_once((item.path.name, text) for item in files for text in item.warnings)
     profiles = told_profiles([item.path for item in files], linear)
-    warnings = found.warnings + profiles + gathered.warnings + told + profile_remarks(profile)
+    warnings = (*found.warnings, *profiles, *gathered.warnings, *told, *profile_remarks(profile),
+                *other_camera(gathered.files, profile))
     return Overview(files, source, trouble, missing, warnings, bad, profile)
 
 

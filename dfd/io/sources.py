@@ -14,6 +14,7 @@ from dfd.io.frames import Frame, is_raw
 from dfd.io.gather import Gathered, gather
 from dfd.io.inputs import Inputs, check_count, find_inputs
 from dfd.io.keys import ROLES, SIDES, VIEWS
+from dfd.io.lenscheck import check_lens
 from dfd.io.merge import check_distances, tell_once
 from dfd.io.mixture import check_alike, check_sizes, check_together, turned_frames
 from dfd.io.names import natural_key
@@ -115,6 +116,7 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
     linear = sidecar.linear if sidecar else None
     together = check_together(files, chosen=bool(sidecar and sidecar.frames) and None not in found.entries, linear=linear)
     check_sizes(files)
+    lens = check_lens(files, profile)
     merged = [item.merged for item in files]
     kind = _kind(kind, found, [item.settings for item in merged])
     if side is not None and kind != "aperture-pair":
@@ -145,7 +147,7 @@ def make_source(found: Inputs, gathered: Gathered, profile: LensProfile, *, kind
         warnings=(*found.warnings, *together, *pair.warnings, *turned_frames(files, order[chosen]),
                   *_not_linear(sidecar, files), *told_profiles([item.path for item in files], linear),
                   *gathered.warnings, *_warnings(merged[:1] if frames[0].half else merged, scale.settings, profile),
-                  *scale.warnings, *noise_warnings, *profile_remarks(profile)),
+                  *scale.warnings, *noise_warnings, *profile_remarks(profile), *lens),
         order=scale.order, field=None if sidecar and sidecar.kappa else profile.dual_pixel_field,
     )
 
