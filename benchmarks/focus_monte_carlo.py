@@ -10,8 +10,8 @@ import numpy as np
 from common import header, row
 
 from calibration.focus.fit import MOST_CHI2, fit_focus
-from calibration.focus.system import Priors
 from calibration.focus.measurements import FocusData
+from calibration.focus.system import Priors
 
 HALF_DIAGONAL, FX, PUPIL, Z0 = 3600.0, (12500.0, 0.9, 1e-4), 27.6e-3, -63e-3  # px, px, m, m
 FIELD, AXIAL = (0.005, 0.0, -0.03, 0.01), (0.01, 0.0, -0.015)  # dioptre: x, y, r^2, r^4; R, G, B

@@ -11,6 +11,7 @@ from calibration.focus.holdout import hold_out
 from calibration.focus.law import Coordinate, first_law
 from calibration.focus.model import FocusModel
 from calibration.focus.profile import doubtful, figures, into_profile, verdict
+from calibration.focus.report import lines
 from calibration.focus.system import Priors
 from dfd.lenssigma import LensSigma
 from dfd.profile import LensProfile
@@ -210,7 +211,7 @@ def test_a_missing_frame_costs_next_to_nothing_and_is_named():
     found = [errors(fitted(without_frame(bracket(seed)[0], 30 + seed)), Lens()) for seed in range(4)]
     assert within(found, 1.5) == {}
     made = replace(calibration(fitted(bracket(0)[0])), rejected=("d3/004.dng: no target found",))
-    assert doubtful(made) == () and profile_rejected(made) == ["d3/004.dng: no target found"]
+    assert doubtful(made) == () and "1 frame not used: d3/004.dng: no target found" in lines(made)
 
 
 @pytest.mark.parametrize("pair", [(3, 9), (0, 12), (4, 5), (1, 8), (6, 12)])
@@ -252,7 +253,7 @@ def far_side(data):
 @pytest.mark.parametrize(("change", "said"), [
     (far_side, "0 of 8 brackets span best focus"),
     (lambda data: replace(data, coc=np.minimum(data.coc, 1.9)), "0 of 8 brackets span best focus"),
-    (lambda data: replace(data, distance=data.distance[::-1]), "mm behind the entrance pupil; are all distances in metres")])
+    (lambda data: replace(data, distance=data.distance[::-1]), "is imaged as large as at about 2.8 m; is the distance right")])
 def test_data_that_identify_nothing_are_refused(change, said):
     with pytest.raises(ValueError, match=said):
         fitted(change(bracket(0)[0]))

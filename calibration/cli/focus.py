@@ -64,6 +64,6 @@ def focus(
     if as_json:
         say(json.dumps(focus_report.as_json(found, content), indent=2, ensure_ascii=False, allow_nan=False))
         return
-    for line in focus_report.lines(found, content):
+    for line in focus_report.lines(found):
         say(line)
     say(f"{target}: use it with `dfd depth --lens {target}`, look at it with `dfd-calibrate report {target} -o report.html`")

@@ -8,9 +8,10 @@ import numpy as np
 
 from calibration.focus.job import FocusCalibration
 from calibration.focus.profile import doubtful, figures, verdict
+from dfd.io.wording import counted
 
 
-def lines(found: FocusCalibration, content: dict) -> list[str]:
+def lines(found: FocusCalibration) -> list[str]:
     """The table."""
     shoot, fit = found.shoot, found.fit
     depth = fit.model.depth(fit.vector)
@@ -38,7 +39,7 @@ def lines(found: FocusCalibration, content: dict) -> list[str]:
     grade, doubts = verdict(found)
     told.append(f"grade {grade}")
     if found.rejected:
-        told.append(f"{len(found.rejected)} frames not used: {_grouped(found.rejected)}")
+        told.append(f"{counted(len(found.rejected), 'frame', 'frames')} not used: {_grouped(found.rejected)}")
     return [*told, *(f"warning: {text}" for text in (*doubts, *doubtful(found), *shoot.warnings))]
 
 
