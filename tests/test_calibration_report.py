@@ -228,7 +228,8 @@ def with_stations(data):
 def test_distances_and_the_board_stand_in_a_table_and_rejected_frames_are_folded(tmp_path):
     path = changed(tmp_path, with_stations)
     (part,) = (part for part in parts(ProfileData.load(path)) if part.title == "Distances and target")
-    assert part.table[1] == (f"{1e3 * TAPE[0]:.1f}", f"{1e3 * (TAPE[0] - HEIGHT) - 1.5:.1f}", "\N{MINUS SIGN}1.5", "13", "good")
+    tape, depth = 1e3 * TAPE[0], 1e3 * (TAPE[0] - HEIGHT) - 1.5
+    assert part.table[1] == (f"{tape:.1f}", f"{depth:.1f}", "\N{MINUS SIGN}1.5", "13", "good")
     assert [row[-1] for row in part.table[1:]] == ["good"] * 2 + ["counts little"] + ["good"] * 5
     assert part.note == "Target: board a4, squares of 24.020 \N{PLUS-MINUS SIGN} 0.012 mm."
     write_report(path, tmp_path / "r.html")
