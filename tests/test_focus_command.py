@@ -9,8 +9,11 @@ import pytest
 import tifffile
 
 from calibration.cli import app
+from calibration.focus.job import calibrate_focus
+from calibration.shoot.shoots import read_shoot
 from calibration.simulate.job import simulate_shoot
 from calibration.simulate.truelens import PRESETS
+from calibration.target.board import BOARDS
 from dfd import read_capture
 from dfd.console.run import call as run_command
 from dfd.profile import LensProfile
@@ -65,6 +68,12 @@ def blank(tmp_path_factory):
 
 def words(root, count=3):
     return [f"{distance}={root / f'd{station}'}" for station, distance in enumerate((0.6, 0.9, 1.8)[:count])]
+
+
+def test_distances_in_exif_are_no_focus_coordinates(blank):
+    shoot = read_shoot(words(blank), coordinate="bracket_index", f_number=1.8)
+    with pytest.raises(ValueError, match="coarse buckets.*state focus_coordinate"):
+        calibrate_focus(replace(shoot, coordinate="exif_distance_mm"), BOARDS["a4"])
 
 
 COMMON = ("--coordinate", "bracket_index", "--f-number", "1.8")

@@ -253,7 +253,7 @@ def far_side(data):
 @pytest.mark.parametrize(("change", "said"), [
     (far_side, "0 of 8 brackets span best focus"),
     (lambda data: replace(data, coc=np.minimum(data.coc, 1.9)), "0 of 8 brackets span best focus"),
-    (lambda data: replace(data, distance=data.distance[::-1]), "is imaged as large as at about 2.8 m; is the distance right")])
+    (lambda data: replace(data, distance=data.distance[::-1]), "as large as at about 2.8 m; is the distance right")])
 def test_data_that_identify_nothing_are_refused(change, said):
     with pytest.raises(ValueError, match=said):
         fitted(change(bracket(0)[0]))

@@ -27,7 +27,8 @@ def focus(
     square: Annotated[float | None, typer.Option(
         metavar="MM", min=1, help="side of a square, for a target on a screen or enlarged [mm]")] = None,
     coordinate: Annotated[Coordinate | None, typer.Option(
-        help="what the focus coordinate is [default: encoder_step where coordinates are stated, else exif_distance_mm]",
+        help="what the focus coordinate is: steps of the motor, or number of the frame in its bracket [default: "
+        "encoder_step]"
     )] = None,
     jitter: Annotated[float | None, typer.Option(
         metavar="UNITS", min=0, help="1-sigma of the lens about its coordinate, a first guess [unit of the coordinate]",

@@ -64,6 +64,10 @@ def calibrate_focus(shoot: Shoot, board: Board, *, print_sigma: float = 5e-4, ji
     workers       brackets measured at a time, default all cores;   progress   called with (stage, done, total)
     Raises OSError for files, ValueError where no board is found, brackets do not span focus, or nothing is identified.
     """
+    if shoot.coordinate == "exif_distance_mm":
+        raise ValueError("focus coordinates are needed, and only distances in EXIF are there, coarse buckets that are no "
+                         "function of the lens; state focus_coordinate (motor steps) in the CSV or in capture.toml, or pass "
+                         "--coordinate bracket_index where every bracket begins at one lens position")
     _check_brackets(shoot)
     followed, core = _follow_all(shoot, board, workers, progress)
     data, used, rejected = _measure_all(shoot, board, followed, core[0], workers, progress)
