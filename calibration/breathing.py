@@ -208,8 +208,26 @@ def into_profile(found: Breathing, data: dict, *, coordinate: str, update_fx: bo
         "chi2_dof": round(found.chi2_dof, 3), "range": [float(found.coordinates[0]), float(found.coordinates[-1])]}
     if update_fx:
         fixed = float(np.polynomial.polynomial.polyval(found.reference, projection["fx_px_poly"]))
+        _follow_covariance(data, found, len(projection["fx_px_poly"]))
         projection["fx_px_poly"] = [fixed * value for value in found.poly]
+        projection.pop("fx_sigma_px", None)  # in the covariance
     return data
+
+
+def _follow_covariance(data, found, powers):
+    """The covariance of a profile for its new fx: that of fx at the reference, in the new shape; all else as it was."""
+    stated = section(data, "covariance")
+    names, matrix = stated.get("names") or [], stated.get("matrix")
+    old = [f"fx{power}" for power in range(powers)]
+    if not isinstance(matrix, list) or not set(old) <= set(names):
+        return
+    kept = [name for name in names if name not in old]
+    new = [f"fx{power}" for power in range(len(found.poly))]
+    change = np.zeros((len(kept) + len(new), len(names)))
+    change[np.arange(len(kept)), [names.index(name) for name in kept]] = 1
+    for power, name in enumerate(old):
+        change[len(kept):, names.index(name)] = found.reference**power * np.array(found.poly)
+    data["covariance"] = {**stated, "names": [*kept, *new], "matrix": (change @ np.array(matrix) @ change.T).tolist()}
 
 
 def profile_scale(data: dict, found: Breathing) -> np.ndarray | None:

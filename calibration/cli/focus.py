@@ -46,7 +46,7 @@ def focus(
     brackets of the target at three or more distances (8 are good)."""
     from calibration.focus import report as focus_report
     from calibration.focus.job import calibrate_focus
-    from calibration.focus.profile import into_profile
+    from calibration.focus.profile import into_profile, replaced_stops
     from calibration.shoot.shoots import read_shoot
     from calibration.sidecar import commit
     from calibration.target.board import printed_board
@@ -67,4 +67,8 @@ def focus(
         return
     for line in focus_report.lines(found):
         say(line)
+    lost = replaced_stops(found, data)
+    if lost:
+        say(f"warning: the profile had f/{', f/'.join(f'{stop:g}' for stop in lost)}, measured with another focus law; they "
+            "are no longer in it: photograph every stop in one shoot")
     say(f"{target}: use it with `dfd depth --lens {target}`, look at it with `dfd-calibrate report {target} -o report.html`")

@@ -99,8 +99,18 @@ def doubtful(found: FocusCalibration) -> tuple[str, ...]:
     return tuple(said)
 
 
+def replaced_stops(found: FocusCalibration, data: dict | None) -> list[float]:
+    """Marked f-numbers of a profile that is updated which this shoot does not have: their pupils belonged to another law."""
+    return [stop["f_number_marked"] for stop in (data or {}).get("aperture") or []
+            if stop.get("f_number_marked") not in (None, *found.fit.model.stops.tolist())]
+
+
 def figures(found: FocusCalibration) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """(names, values, covariance) of the numbers of the lens in the units of a profile, see dfd.lenssigma."""
+    """(names, values, covariance) of the numbers of the lens in the units of a profile, see dfd.lenssigma.
+
+    Blur that is larger on one side of focus (asymmetry) is in the covariance of the pupils: a picture that shows one side
+    alone is off by as much.
+    """
     names, values = _numbers(found, found.fit.vector)
     vector, sigma = found.fit.vector, np.sqrt(np.diag(found.fit.covariance))
     slopes = np.zeros((len(values), len(vector)))
@@ -110,6 +120,8 @@ def figures(found: FocusCalibration) -> tuple[list[str], np.ndarray, np.ndarray]
         step[column] = _STEPS * max(sigma[column], 1e-12)
         slopes[:, column] = (_numbers(found, vector + step)[1] - _numbers(found, vector - step)[1]) / (2 * step[column])
     covariance = slopes @ found.fit.covariance @ slopes.T
+    excess = np.where([name.startswith("D_") for name in names], values * found.fit.part("asymmetry")[0], 0.0)
+    covariance += np.outer(excess, excess)
     return names, values, (covariance + covariance.T) / 2
 
 
@@ -146,7 +158,7 @@ def into_profile(found: FocusCalibration, data: dict | None = None, *, origin: s
         **section(data, "projection"), "fx_px_poly": [at[f"fx{power}"] for power in range(found.fit.model.powers)],
         "fx_sigma_px": [sigma[f"fx{power}"] for power in range(found.fit.model.powers)],
         "cx_px": found.centre_px[0], "cy_px": found.centre_px[1]}
-    data["aperture"] = _other_stops(found, data) + _aperture(found, at, sigma)
+    data["aperture"] = _aperture(found, at, sigma)
     data["field"] = _field(found)
     data["reference"] = {**section(data, "reference"), "depth_origin": "entrance_pupil", "channel": "G"}
     if origin == "sensor":
@@ -155,10 +167,9 @@ def into_profile(found: FocusCalibration, data: dict | None = None, *, origin: s
         data["reference"].pop("z_ep_from_sensor_mm", None)  # of another origin: the pupil is where distances begin
     depth = found.fit.model.depth(found.fit.vector) * 1e3
     coordinates, blur = found.fit.model.data.coordinate, found.fit.model.data.coc[found.fit.edge_weight > 0.1]
-    stops = sorted(stop["f_number_marked"] for stop in data["aperture"])
     data["validity"] = {**section(data, "validity"), "z_from_ep_mm": [float(depth.min()), float(depth.max())],
                         "focus_coordinate": [float(coordinates.min()), float(coordinates.max())],
-                        "f_numbers": stops, "c_abs_px": [0.0, float(blur.max())]}
+                        "f_numbers": found.fit.model.stops.tolist(), "c_abs_px": [0.0, float(blur.max())]}
     data["psf"] = {**section(data, "psf"), "core_px": found.core[0], "core_sigma_px": found.core[1],
                    "estimator_id": ESTIMATOR}
     data["covariance"] = {"names": names, "matrix": covariance.tolist()}
@@ -188,12 +199,6 @@ def _stations(found):
     return [{"tape_mm": 1e3 * station.distance, "z_mm": 1e3 * float(z), "difference_mm": 1e3 * float(off),
              "frames": int(np.sum(fit.model.data.station == number)), "trusted": bool(fit.tape_weight[number] > 0)}
             for number, (station, z, off) in enumerate(zip(found.shoot.stations, depth, fit.part("dz"), strict=True))]
-
-
-def _other_stops(found, data):
-    """Apertures that an earlier calibration measured and this one does not."""
-    return [stop for stop in data.get("aperture") or []
-            if stop.get("f_number_marked") not in found.fit.model.stops.tolist()]
 
 
 def _camera(found, data):

@@ -12,6 +12,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Lock
 
 import numpy as np
 
@@ -176,7 +177,7 @@ def _patches(groups, board):
 
 def _measured(groups, patches, board, workers, progress):
     """(nodes, sentences on the groups that failed)."""
-    failed, done = [], [0]
+    failed, done, lock = [], [0], Lock()
 
     def one(group):
         group = tuple(sight for sight in group if id(sight) in patches)
@@ -185,12 +186,14 @@ def _measured(groups, patches, board, workers, progress):
         except ValueError as error:
             first = group[0]
             name = f"{first.path.parent.name}/{first.path.name}"
-            failed.append(f"{name}, square {first.square}, coc {first.coc:+.1f} px: {error}")
+            with lock:
+                failed.append(f"{name}, square {first.square}, coc {first.coc:+.1f} px: {error}")
             return None
         finally:
-            done[0] += 1
-            if progress is not None:
-                progress("measure kernels", done[0], len(groups))
+            with lock:
+                done[0] += 1
+                if progress is not None:
+                    progress("measure kernels", done[0], len(groups))
 
     with ThreadPoolExecutor(worker_count(workers)) as pool:
         nodes = [node for node in pool.map(one, groups) if node is not None]

@@ -126,7 +126,7 @@ def _by_law(shoot, shot, view, board, profile, origin):
                          "`dfd-calibrate focus` into it first")
     tilt = view.pose(fx)[2]
     half = math.hypot(*shoot.size) / 2
-    focus, sights = profile.focus_curve(shot.coordinate), []
+    focus, sights = profile.focus_curve(shot.coordinate) + profile.focus_shift(shot.f_number), []
     for square in range(len(board.noise_squares)):
         sight = _sight(shot, view, board, square, 0.0, True)
         depth = shoot.stations[shot.station].distance - height + float(tilt @ middle_of(board, square))
