@@ -72,7 +72,8 @@ def test_a_far_distance_of_which_little_can_be_used_is_named():
     found = calibration(fitted(bracket(6)[0]))
     data = found.fit.model.data
     kept = np.flatnonzero(data.station == 7)[:3]
-    less = replace(data, station=np.where(np.isin(np.arange(len(data.station)), kept) | (data.station != 7), data.station, 6))
+    rest = np.isin(np.arange(len(data.station)), kept) | (data.station != 7)
+    less = replace(data, station=np.where(rest, data.station, 6))
     found = replace(found, fit=replace(found.fit, model=replace(found.fit.model, data=less)))
     assert any("3 of 13 frames can be used" in text for text in doubtful(found))
 
