@@ -166,7 +166,7 @@ def test_two_frames_at_a_place_are_one_place_of_the_line():
     ("0", "from the sensor mark or from the entrance pupil, --origin says which")])
 def test_what_is_no_distance_in_metres_is_refused(tmp_path, word, said):
     with pytest.raises(ValueError) as caught:
-        find_targets([f"{word}={tmp_path}"])
+        find_targets([f"{word}={tmp_path}"], per_file=True)
     assert said in str(caught.value) and "with --origin sensor" not in str(caught.value)
 
 

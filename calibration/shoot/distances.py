@@ -32,7 +32,7 @@ def find_targets(inputs, *, noun="flat", per_file: bool = False) -> list[Target]
     """Targets of `0.6=folder` words, or of one CSV file with columns folder and distance_m.
 
     noun       what the folders hold, for messages
-    per_file   the table may have a column `file` in the place of `folder`, and those of Target
+    per_file   the table may have a column `file` in the place of `folder`, and those of Target; nothing is beyond 100 m
     Paths in a CSV are relative to it.  Raises OSError for what is missing, ValueError for what is no distance.
     """
     inputs = [str(item) for item in inputs]
@@ -45,7 +45,7 @@ def find_targets(inputs, *, noun="flat", per_file: bool = False) -> list[Target]
                          "1.5=far, or one CSV file with the columns folder,distance_m")
     if tables:
         return _table(Path(tables[0]), per_file)
-    return [Target(_existing(item, folder), _distance(item, text)) for item in inputs
+    return [Target(_existing(item, folder), _distance(item, text, per_file)) for item in inputs
             for text, folder in (item.split("=", 1),)]
 
 
@@ -57,7 +57,7 @@ def _table(path, per_file):
             names = [name.strip() for name in table.fieldnames or ()]
             _check_columns(path, names, per_file)
             table.fieldnames = names
-            rows = [_row(f"{path} line {table.line_num}", row, names, path.parent) for row in table]
+            rows = [_row(f"{path} line {table.line_num}", row, names, path.parent, per_file) for row in table]
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such file; check the path") from error
     except (csv.Error, UnicodeDecodeError) as error:
@@ -82,7 +82,7 @@ def _check_columns(path, names, per_file):
                      "line names them")
 
 
-def _row(where, row, names, folder):
+def _row(where, row, names, folder, near):
     """The target of one line."""
     if None in row:  # what csv calls the values beyond the columns
         raise ValueError(f"{where}: {len(row[None]) + len(names)} values for the columns {','.join(names)}; write the "
@@ -93,7 +93,7 @@ def _row(where, row, names, folder):
         raise ValueError(f"{where}: no {place}; write {','.join(names)}, such as near,0.6")
     numbers = {key: _number(where, key, row[key]) for key in names if key in _NUMBERS}
     sigma = numbers.get("distance_sigma_mm")
-    return Target(_existing(where, folder / name), _distance(where, row["distance_m"] or ""),
+    return Target(_existing(where, folder / name), _distance(where, row["distance_m"] or "", near),
                   None if sigma is None else sigma * 1e-3, numbers.get("focus_coordinate"), numbers.get("f_number"))
 
 
@@ -119,7 +119,8 @@ def _number(where, key, text):
     return number
 
 
-def _distance(where, text):
+def _distance(where, text, near):
+    """The distance [m] of a target; `near`: one that is read square by square, not from any distance."""
     try:
         distance = float(text)
     except ValueError:
@@ -127,7 +128,7 @@ def _distance(where, text):
     if not (math.isfinite(distance) and distance > 0):
         raise ValueError(f"{where}: the distance ({distance:g} m) must be positive and a finite number of metres, such as "
                          "0.6; measure it from the sensor mark or from the entrance pupil, --origin says which")
-    if distance > _FARTHEST:
+    if near and distance > _FARTHEST:
         raise ValueError(f"{where}: the distance ({distance:g} m) must be at most {_FARTHEST:g} m; in mm? then write "
                          f"{distance / 1e3:g}")
     return distance
