@@ -72,7 +72,7 @@ def words(root, count=3):
 
 def test_distances_in_exif_are_no_focus_coordinates(blank):
     shoot = read_shoot(words(blank), coordinate="bracket_index", f_number=1.8)
-    with pytest.raises(ValueError, match="coarse buckets.*state focus_coordinate"):
+    with pytest.raises(ValueError, match=r"coarse buckets.*state focus_coordinate"):
         calibrate_focus(replace(shoot, coordinate="exif_distance_mm"), BOARDS["a4"])
 
 
