@@ -191,15 +191,15 @@ def test_update_fx_keeps_fx_at_the_reference_and_takes_the_shape(measured):
 
 
 def test_update_fx_takes_the_covariance_of_fx_along(measured):
-    at = measured.reference ** np.arange(3)
-    root = np.random.default_rng(0).normal(size=(4, 4)) * [[1.0], [1e-3], [1e-6], [0.1]]
-    before = {**PROFILE, "covariance": {"names": ["fx0", "fx1", "fx2", "D_1.8"], "matrix": (root @ root.T).tolist()}}
+    at = measured.reference ** np.arange(2)
+    root = np.random.default_rng(0).normal(size=(3, 3)) * [[1.0], [1e-3], [0.1]]
+    before = {**PROFILE, "covariance": {"names": ["fx0", "fx1", "D_1.8"], "matrix": (root @ root.T).tolist()}}
     data = into_profile(measured, before, coordinate="encoder_step", update_fx=True)
     names, matrix = data["covariance"]["names"], np.array(data["covariance"]["matrix"])
     assert names[0] == "D_1.8" and names[1:] == [f"fx{power}" for power in range(len(measured.poly))]
     new = np.array([0.0, *measured.reference ** np.arange(len(measured.poly))])
     assert new @ matrix @ new == pytest.approx(np.append(at, 0) @ (root @ root.T) @ np.append(at, 0), rel=1e-6)
-    assert new @ matrix[:, 0] == pytest.approx(np.append(at, 0) @ (root @ root.T)[:, 3], rel=1e-6)
+    assert new @ matrix[:, 0] == pytest.approx(np.append(at, 0) @ (root @ root.T)[:, 2], rel=1e-6)
 
 
 def test_update_fx_needs_fx(measured):

@@ -325,7 +325,7 @@ def test_a_report_is_not_replaced_without_force(call, path, tmp_path):
 @pytest.mark.parametrize(("profile_name", "output", "said"), [
     ("absent.json", "r.html", "absent.json: no such lens profile"),
     ("lens.json", "r.docx", "name it *.html or *.pdf"),
-    ("lens.json", "no/folder/r.html", "No such file"),
+    ("lens.json", "no/folder/r.html", "make it first"),
 ])
 def test_a_wrong_call_is_one_line_and_leaves_nothing(call, tmp_path, profile_name, output, said):
     write_profile(tmp_path / "lens.json", arrays=False)

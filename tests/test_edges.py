@@ -166,7 +166,7 @@ def test_bad_edges_are_named_and_cost_the_others_nothing(small):
 @pytest.mark.parametrize(("change", "said"), [
     (lambda image: np.minimum(1.3 * image, 1), "saturated"), (lambda image: 0.01 * image, "low contrast"),
     (lambda image: 1 - image, "low contrast"), (np.zeros_like, "low contrast"),
-    (lambda image: np.full_like(image, np.nan), "outside the image")])
+    (lambda image: np.full_like(image, np.nan), "too few pixels (saturated")])
 def test_images_that_show_no_edges_are_refused(small, change, said):
     image = exposed(small.render(6.0, CORE), np.random.default_rng(12), electrons=25000)
     found = measure_edges(change(image), small.view_matrix, SMALL, core=CORE, coc=6.0, noise=NOISE)

@@ -314,7 +314,8 @@ def test_the_sigma_of_depth_is_that_of_the_fit(converted):
                 gradient[column] = (inverse_depth(fit.vector + step, s, coc) - inverse_depth(fit.vector - step, s, coc)) \
                     / (2 * step[column])
             jitter = fit.jitter * profile.law.slopes(s)["s"]
-            expected = np.sqrt(gradient @ fit.covariance @ gradient + jitter**2)
+            one_side = gradient[model.slices["log_pupil"].start] * fit.part("asymmetry")[0]
+            expected = np.sqrt(gradient @ fit.covariance @ gradient + one_side**2 + jitter**2)
             assert sigma(inverse_depth(fit.vector, s, coc)) == pytest.approx(expected, rel=1e-5)
 
 

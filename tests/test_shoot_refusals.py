@@ -3,6 +3,7 @@
 import json
 import os
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,9 +122,10 @@ def test_distances_of_exif_are_a_coordinate_with_a_warning(tmp_path):
 
 def test_equal_coordinates_are_refused_before_anything_is_decoded(tmp_path, undecoded):
     shoot = read_shoot(shoot_of(tmp_path, exif=lambda distance, number: distance))
-    with pytest.raises(ValueError, match=r"d0: 6 frames at f/1\.8 with exif_distance_mm 600 alone, 4 or more different ones "
-                                         r"are needed; state the focus_coordinate .* --coordinate bracket_index"):
-        calibrate_focus(shoot, BOARDS["a4"])
+    still = replace(shoot, coordinate="encoder_step")
+    with pytest.raises(ValueError, match=r"d0: 6 frames at f/1\.8 with encoder_step 600 alone, 4 or more different ones "
+                                         r"are needed"):
+        calibrate_focus(still, BOARDS["a4"])
     with pytest.raises(ValueError, match="with exif_distance_mm 600 alone, 2 or more"):
         calibrate_psf(shoot, BOARDS["a4"])
 

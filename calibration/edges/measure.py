@@ -145,7 +145,7 @@ class _Job:
             if share < 0.5:
                 return _Found(index, reason="outside the image")
             if pixels is None:
-                return _Found(index, reason=f"too small (blur of about {size:.0f} px)")
+                return _Found(index, reason=f"too few pixels (saturated, or small for a blur of about {size:.0f} px)")
             try:
                 fit = find_edge(pixels, [fit.coc] if fit else starts, most=widest, core=self.core, noise=noise,
                                 blur=self.blur)
