@@ -5,8 +5,8 @@
     sigma = hypot(solved, that of the lens)
 
 The field is added once, whatever the solver, in the grid of the reference.  It is fixed to the sensor, so that frames which
-breathe see it a little larger or smaller: 13 % of breathing over a stack cost up to .2 % of depth in the corners.  For frames
-whose focus comes from the focus law of a LensProfile; there is none otherwise.
+breathe see it a little larger or smaller: 13 % of breathing over a stack cost up to .2 % of depth in the corners.  For
+frames whose focus comes from the focus law of a LensProfile; there is none otherwise.
 """
 
 from __future__ import annotations
