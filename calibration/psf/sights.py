@@ -23,6 +23,9 @@ _SIGNED = 1.5
 _NO_SIGN = ("{} distance(s), and nothing tells which way the lens moves as its {} rises, so blur has no sign; give frames "
             "of two or more distances, or the profile of `dfd-calibrate focus` with --into")
 
+_COARSE = 4.0
+"""Blur [px] below which that of a view is coarse and contradicts nothing."""
+
 _DISAGREE = (2.0, 0.15)
 """px, share: difference of the law's blur and the edges' beyond which one of them is wrong."""
 
@@ -133,7 +136,7 @@ def _by_law(shoot, shot, view, board, profile, origin):
         offset = _field(profile, np.array(sight.place) / half)
         sights.append(Sight(**{**vars(sight), "coc": fx * pupil * (1 / depth - focus - offset)}))
     mean = float(np.mean([abs(sight.coc) for sight in sights]))
-    if abs(mean - view.coc) > max(_DISAGREE[0], _DISAGREE[1] * mean):
+    if max(mean, view.coc) > _COARSE and abs(mean - view.coc) > max(_DISAGREE[0], _DISAGREE[1] * mean):
         return [], [f"{shot.path.parent.name}/{shot.path.name}: the focus law gives {mean:.1f} px of blur, the edges show "
                     f"{view.coc:.1f} px, at most {max(_DISAGREE[0], _DISAGREE[1] * mean):.1f} px apart is fine; left "
                     "out: is its distance or its focus coordinate wrong?"]
