@@ -1,5 +1,7 @@
 """The Gaussian core of the PSF from brackets: known discs and cores, wrong edges, brackets that do not tell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from edgescenes import Scene, exposed, view
@@ -33,6 +35,11 @@ def test_the_core_is_what_the_disc_leaves_of_the_width(core, slope):
     found = np.array([measure_core([bracket(seed, core=core, slope=slope)]) for seed in range(20)])
     assert found[:, 0].mean() == pytest.approx(core, abs=0.005)  # px
     assert found[:, 0].std() < 0.02  # px
+
+
+def test_a_bracket_taken_the_other_way_round_tells_the_same():
+    one = bracket(3, slope=3.0, jitter=1.0)
+    assert measure_core([replace(one, coordinate=-one.coordinate)]) == pytest.approx(measure_core([one]), rel=1e-9)
 
 
 def test_its_sigma_is_honest():

@@ -1,13 +1,18 @@
 """What a focus calibration writes: signs, limits and sigmas of the numbers that the joint fit does not test itself."""
 
+import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from dngfiles import monochrome_dng
 from focusbrackets import HALF_DIAGONAL, Lens, bracket, calibration
 
 from calibration.focus.fit import fit_focus
-from calibration.focus.profile import doubtful, figures, replaced_stops, verdict
+from calibration.focus.holdout import HoldOut
+from calibration.focus.profile import doubtful, figures, into_profile, replaced_stops, verdict
+from calibration.shoot.bracket import read_planes
 from calibration.shoot.shoots import Station
 
 
@@ -82,3 +87,23 @@ def test_stops_of_an_earlier_law_are_named():
     found = calibration(fitted(bracket(0)[0]))
     assert replaced_stops(found, {"aperture": [{"f_number_marked": 1.8}, {"f_number_marked": 4.0}]}) == [4.0]
     assert replaced_stops(found, None) == [] and isinstance(found.shoot.stations[0], Station)
+
+
+def test_what_is_not_known_of_the_held_out_distances_is_null_in_the_profile(tmp_path):
+    fit = fitted(bracket(0)[0])
+    none = HoldOut(np.full(8, np.nan), np.ones(8, bool), dict.fromkeys(("pupil", "fx", "focus", "z0"), math.nan))
+    found = calibration(fit, folder=tmp_path, held=none)
+    for shot in found.shoot.shots:
+        shot.path.parent.mkdir(exist_ok=True)
+        shot.path.write_bytes(b"frame")
+    quality = into_profile(found)["quality"]
+    assert quality["loo_depth_rms_pct"] is None and quality["bootstrap"]["z0_mm"] is None
+    json.dumps(quality, allow_nan=False)
+    assert any("no distance can be predicted" in text for text in verdict(found)[1])
+
+
+def test_a_monochrome_sensor_has_one_channel_that_is_not_filtered(tmp_path):
+    codes = np.random.default_rng(1).integers(600, 9000, (40, 60)).astype(np.uint16)
+    planes = read_planes(monochrome_dng(tmp_path / "m.dng", codes))
+    assert list(planes.channels) == [1] and planes.channels[1][1] is None
+    np.testing.assert_array_equal(planes.luminance, planes.channels[1][0])

@@ -76,7 +76,7 @@ def _edge(bracket, edge):
     if not sharp.any():
         return None
     square = width[sharp] ** 2 - coc[sharp] ** 2 / 16
-    return square, np.hypot(2 * width[sharp] * np.maximum(sigma[sharp], 0.003), coc[sharp] * _LINE_ERROR / 8 + 1e-3)
+    return square, np.hypot(2 * width[sharp] * np.maximum(sigma[sharp], 0.003), np.abs(coc[sharp]) * _LINE_ERROR / 8 + 1e-3)
 
 
 def _line(s, blur):

@@ -44,7 +44,9 @@ def verdict(found: FocusCalibration) -> tuple[str, tuple[str, ...]]:
     if fit.jitter > _MOST_JITTER * usual:
         said.append(f"the lens stands {fit.jitter:.3g} {found.shoot.coordinate} off its coordinates (1-sigma, {usual:g} is "
                     "usual); backlash, or frames in another order?")
-    if found.held is not None and not found.held.rms <= _MOST_HELD:
+    if found.held is not None and math.isnan(found.held.rms):
+        said.append("no distance can be predicted from the others; take frames on both sides of focus at every distance")
+    elif found.held is not None and found.held.rms > _MOST_HELD:
         said.append(f"distances that were left out come out {100 * found.held.rms:.2g} % off (rms, at most "
                     f"{100 * _MOST_HELD:g} %)")
     if len(found.shoot.stations) < _GOOD_STATIONS:
@@ -175,21 +177,21 @@ def into_profile(found: FocusCalibration, data: dict | None = None, *, origin: s
     data["covariance"] = {"names": names, "matrix": covariance.tolist()}
     data["quality"] = {
         **section(data, "quality"), "chi2_dof": _known(found.fit.law_chi2),
-        "moebius_chi2_dof": _known(found.fit.moebius_chi2), "scale_chi2_dof": found.fit.scale_chi2,
+        "moebius_chi2_dof": _known(found.fit.moebius_chi2), "scale_chi2_dof": _known(found.fit.scale_chi2),
         "edge_sigma_factor": found.fit.edge_factor, "n_frames": len(found.used), "n_rejected": len(found.rejected),
         "bootstrap": None if found.held is None else {
-            "method": "jackknife over distances", "pupil_rel": found.held.jackknife["pupil"],
-            "fx_rel": found.held.jackknife["fx"], "focus_rel": found.held.jackknife["focus"],
-            "z0_mm": 1e3 * found.held.jackknife["z0"]},
-        "loo_depth_rms_pct": None if found.held is None else 100 * found.held.rms, "doubts": list(doubts),
+            "method": "jackknife over distances", "pupil_rel": _known(found.held.jackknife["pupil"]),
+            "fx_rel": _known(found.held.jackknife["fx"]), "focus_rel": _known(found.held.jackknife["focus"]),
+            "z0_mm": _known(1e3 * found.held.jackknife["z0"])},
+        "loo_depth_rms_pct": None if found.held is None else _known(100 * found.held.rms), "doubts": list(doubts),
         "remarks": list(doubtful(found)), "rejected": list(found.rejected), "stations": _stations(found)}
     _provenance(found, data, grade, print_sigma)
     return data
 
 
 def _known(value):
-    """A number, None where it is not known."""
-    return None if math.isnan(value) else value
+    """A number, None where it is not known: JSON has no other word for it."""
+    return value if math.isfinite(value) else None
 
 
 def _stations(found):

@@ -15,22 +15,17 @@ _LEAST_SIDE = 2
 _CONTRADICTION = 1.5
 """Factor by which a distance may differ from what the target's size says: breathing, and where the tape begins."""
 
-_BLUNDER = 6.0
-"""Multiple of the median residual of the other stations beyond which a tape reading does not belong to them."""
+_BLUNDER = 2.0
+"""How much better than the median station with all of them the worst of the others must fit without one, for that one to be
+left out of the beginning."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Vee:
-    """The V of one station: best focus in t, slope [px per unit of t], and the sign of every frame's blur there.
-
-    sign   (n,) +1 or -1 per frame of `frames`, up to one common sign: which side of the minimum it is on
-    """
+    """Best focus of one station, t."""
 
     station: int
-    frames: np.ndarray
     minimum: float
-    slope: float
-    sign: np.ndarray
 
 
 def start(model: FocusModel) -> np.ndarray:
@@ -74,25 +69,25 @@ def vees_of(model: FocusModel) -> list[Vee]:
         for stop in model.stops:
             frames = np.flatnonzero((data.station == station) & (data.f_number == stop) & np.isfinite(blur))
             frames = frames[np.argsort(t[frames], kind="stable")]
-            vee = _vee(station, frames, t[frames], blur[frames])
+            vee = _vee(station, t[frames], blur[frames])
             if vee is not None:
                 found.append(vee)
     return found
 
 
-def _vee(station, frames, t, blur):
+def _vee(station, t, blur):
     """The split of a bracket into two sides whose signed blur is the straightest line through zero."""
     best = None
-    for first in range(_LEAST_SIDE, len(frames) - _LEAST_SIDE + 1):
+    for first in range(_LEAST_SIDE, len(t) - _LEAST_SIDE + 1):
         for least in (first, first - 1):  # the frame nearest to focus may be on either side
-            sign = np.where(np.arange(len(frames)) < least, -1.0, 1.0)
+            sign = np.where(np.arange(len(t)) < least, -1.0, 1.0)
             clear = blur > 2  # below, the core hides the blur
             if np.unique(t[clear & (sign < 0)]).size < 1 or np.unique(t[clear & (sign > 0)]).size < 1 or clear.sum() < 3:
                 continue
             slope, offset = _line(t[clear], (sign * blur)[clear])
             error = float(np.median(np.abs(slope * t + offset - sign * blur)[clear]))
             if slope > 0 and (best is None or error < best[0]):
-                best = error, Vee(station, frames, -offset / slope, slope, sign)
+                best = error, Vee(station, -offset / slope)
     if best is None or not t[0] <= best[1].minimum <= t[-1]:
         return None
     return best[1]
@@ -131,7 +126,7 @@ def _projection(data, t):
         found = _linear(data, t, kept[data.station])
         error = np.array([np.median(np.abs(_tape_residual(data, t, found)[data.station == station]))
                           for station in range(len(data.distance))])
-        spread = float(np.median(error[kept])) if kept.all() else _BLUNDER / 3 * float(np.max(error[kept]))
+        spread = float(np.median(error[kept])) if kept.all() else _BLUNDER * float(np.max(error[kept]))
         if best is None or spread < best[0]:
             best = spread, found
     fx, z0 = best[1][:3], best[1][3]

@@ -7,7 +7,6 @@ lost is left out and named.  A second pass measures blur with the core that the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +59,8 @@ def read_planes(path) -> Planes:
         mosaic = read_mosaic(path)
         if mosaic.values.ndim == 3:
             return _of_colours(mosaic.values)
+        if mosaic.pattern is None:  # a monochrome sensor
+            return Planes(mosaic.values, {1: (_unsaturated(mosaic.values), None)})
         if len(mosaic.pattern) != 2 or max(map(max, mosaic.pattern)) >= len(CHANNELS):
             raise ValueError(f"{path}: its colours do not repeat over 2 x 2 red, green and blue pixels; develop it into a "
                              "linear 16-bit TIFF without sharpening and lens corrections")
@@ -71,17 +72,17 @@ def read_planes(path) -> Planes:
     return _of_colours(values) if values.ndim == 3 else Planes(values, {1: (_unsaturated(values), None)})
 
 
-def follow(paths, board: Board, *, read: Callable = read_planes, progress=None) -> Followed:
+def follow(paths, board: Board, *, progress=None) -> Followed:
     """Find the board in the frames of one distance, given in the order of the focus coordinate.
 
     progress   called without arguments, once per frame that is found or given up
     Raises ValueError, naming the sharpest frames and why, where the board is found in none of them.
     """
-    sharpness = [_sharpness(read(path).luminance) for path in paths]
+    sharpness = [_sharpness(read_planes(path).luminance) for path in paths]
     order, found, reasons = np.argsort(sharpness)[::-1], None, []
     for index in order[:_TRIED]:
         try:
-            found = find_board(read(paths[index]).luminance, board)
+            found = find_board(read_planes(paths[index]).luminance, board)
             break
         except ValueError as error:
             reasons.append(f"{paths[index].name}: {error}")
@@ -95,7 +96,7 @@ def follow(paths, board: Board, *, read: Callable = read_planes, progress=None) 
         trail = [found]
         for place in range(first + way, len(paths) if way > 0 else -1, way):
             try:
-                views[place] = follow_board(read(paths[place]).luminance, board, trail[-1], coc=_next_blur(trail))
+                views[place] = follow_board(read_planes(paths[place]).luminance, board, trail[-1], coc=_next_blur(trail))
                 trail.append(views[place])
             except ValueError as error:
                 why[place] = f"{paths[place].parent.name}/{paths[place].name}: {error}"
@@ -108,7 +109,7 @@ def sharp_edges(paths, coordinates, followed: Followed, board: Board) -> Bracket
     count = len(board.edges)
     coc, width, sigma = (np.full((len(paths), count), np.nan) for _ in range(3))
     blur = np.array([np.nan if view is None else view.coc for view in followed.views])
-    far = [index for index in np.argsort(blur) if FAR[0] <= blur[index] <= FAR[1]][:_BESIDE]
+    far = [index for index in np.argsort(blur) if max(FAR[0], MOST + 1) <= blur[index] <= FAR[1]][:_BESIDE]
     for index in (*np.flatnonzero(blur < MOST + 1), *far):
         image, mask = read_planes(paths[index]).channels[1]
         view, sharp = followed.views[index], blur[index] < MOST + 1
