@@ -20,11 +20,11 @@ from common import header, load, row
 from scipy import fft, ndimage
 
 from dfd.capture import AperturePair, FocalStack, View
-from dfd.noise import Noise
+from dfd.noise import Noise, expose
 from dfd.optics import ThinLens
 from dfd.psf import Psf
 from dfd.refine import fill
-from dfd.simulate import expose, make_scene, render, true_inverse_depth
+from dfd.simulate import make_scene, render, true_inverse_depth
 from dfd.solvers import SOLVERS
 
 SHAPE, BORDER, NOISE = (120, 160), 10, 0.005

@@ -26,8 +26,8 @@ from common import dfd_command, header, load, measure, row
 
 from dfd.imaging import warp
 from dfd.io.dng import write_dng
-from dfd.noise import Noise
-from dfd.simulate import PRESETS, expose, simulate_capture
+from dfd.noise import Noise, expose
+from dfd.simulate import PRESETS, simulate_capture
 
 TILE = 750, 500
 """Width and height of the small stack [px]."""

@@ -21,11 +21,11 @@ from common import header, load, row, shared_data
 
 from dfd.affine import affine_errors
 from dfd.capture import DualPixelPair, View
-from dfd.noise import Noise, estimate
+from dfd.noise import Noise, estimate, expose
 from dfd.optics import ThinLens
 from dfd.psf import IDEAL_KAPPA, Psf
 from dfd.refine import fill
-from dfd.simulate import expose, make_scene, render, true_inverse_depth
+from dfd.simulate import make_scene, render, true_inverse_depth
 from dfd.solvers import SOLVERS
 from dfd.tiles import solve_tiled
 

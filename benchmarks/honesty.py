@@ -20,10 +20,10 @@ from common import header, row
 from dfd.capture import AperturePair, Capture, FocalStack, View
 from dfd.depthmap import DepthMap
 from dfd.evaluate import compare
-from dfd.noise import Noise
+from dfd.noise import Noise, expose
 from dfd.optics import ThinLens
 from dfd.psf import Psf
-from dfd.simulate import expose, make_scene, render, simulate_capture, true_inverse_depth
+from dfd.simulate import make_scene, render, simulate_capture, true_inverse_depth
 from dfd.solvers import SOLVERS
 
 SIZE = (200, 300)

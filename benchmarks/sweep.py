@@ -18,9 +18,9 @@ from common import header, load, measure, row
 import dfd
 from dfd import imaging
 from dfd.capture import AperturePair, View
-from dfd.noise import Noise
+from dfd.noise import Noise, expose
 from dfd.psf import Psf
-from dfd.simulate import expose, make_scene, render, true_inverse_depth
+from dfd.simulate import make_scene, render, true_inverse_depth
 from dfd.solvers import coarse
 from dfd.solvers.grid import labels_of
 from dfd.solvers.likelihood import solve_likelihood

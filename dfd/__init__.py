@@ -10,10 +10,12 @@ from importlib import import_module
 
 _PUBLIC = {
     "read_capture": "dfd.pipeline",
+    "read_light_field": "dfd.io.lightfield",
     "estimate_depth": "dfd.pipeline",
     "stream": "dfd.streaming",
     "compare": "dfd.evaluate",
     "affine_errors": "dfd.affine",
+    "show": "dfd.report.show",
     "simulate": None,
     "ThinLens": "dfd.optics",
     "Psf": "dfd.psf",
@@ -30,6 +32,9 @@ _PUBLIC = {
     "DualPixelPair": "dfd.capture",
     "DifferentialQuad": "dfd.capture",
     "DepthMap": "dfd.depthmap",
+    "LightField": "dfd.lightfield",
+    "reference_depth": "dfd.references",
+    "ViewCamera": "dfd.lightfield",
     "KnownDepth": "dfd.anchors",
     "anchored": "dfd.anchors",
 }

@@ -65,14 +65,14 @@ def affine_errors(result, truth, weights=None, border=0, *, white=1.0) -> dict:
     values, target, weight = y[both], t[both], w[both]
     ai1, ai2 = _absolute(values, target, weight), _square(values, target, weight)
     centre = float(np.average(target, weights=weight))
+    codes = _code_ranks(target)
     figures = {
         "n": int(both.sum()), "density": float(w[both].sum() / w.sum()), "ai1": ai1, "ai2": ai2,
         "constant_ai1": float(np.average(np.abs(target - _median(target, weight)), weights=weight)),
         "constant_ai2": float(np.sqrt(np.average((target - centre) ** 2, weights=weight))),
         "spearman": _distance(_ranks(values, "average"), _ranks(target, "average"), weight),
-        "spearman_dense8": _distance(_ranks(_eight_bits(values), "dense"), _ranks(_eight_bits(target), "dense")),
-        "spearman_dense_float": _distance(_ranks(_unit(values).astype(np.float32), "dense"),
-                                          _ranks(_eight_bits(target), "dense")),
+        "spearman_dense8": _distance(_code_ranks(values), codes),
+        "spearman_dense_float": _distance(_ranks(_unit(values).astype(np.float32), "dense"), codes),
         "spearman_google": _google(y, t, w),
     }
     for name, rank in (("gm", "spearman"), ("gm_dense8", "spearman_dense8")):
@@ -143,9 +143,10 @@ def _unit(values):
     return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
-def _eight_bits(values):
-    """Values stretched to the codes 0..255; the order and the ties of a map that has 8 bits stay as they are."""
-    return np.rint(255 * _unit(values))
+def _code_ranks(values):
+    """Dense ranks of values stretched to the codes 0..255; order and ties of a map that has 8 bits stay as they are."""
+    codes = np.rint(255 * _unit(values)).astype(np.uint8)
+    return np.cumsum(np.bincount(codes, minlength=256) > 0)[codes]
 
 
 def _ranks(values, method):

@@ -7,8 +7,8 @@ import numpy as np
 from dfd.assemble import Prepared
 from dfd.capture import DualPixelPair
 from dfd.fuse import AllInFocus
+from dfd.imaging import luminance
 from dfd.io.frames import image_size
-from dfd.io.light import luminance
 from dfd.restore import restore
 from dfd.threads import in_order
 

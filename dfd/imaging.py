@@ -1,4 +1,4 @@
-"""Filter and resample images: box mean, Gaussian, sharp warp, area reduction; NumPy through OpenCV, CuPy through cupyx.
+"""Filter and resample images: luminance, box mean, Gaussian, sharp warp, area reduction; through OpenCV or cupyx.
 
 Results are float32 on the device of the input, inputs are never written.  Borders are reflected with the edge pixel
 repeated.  NaN means "no data": a filtered pixel is NaN exactly where its window touches one (running sums would
@@ -12,6 +12,14 @@ import math
 import numpy as np
 
 from dfd.backend import array_module, scipy_module, to_numpy
+
+REC709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""Luminance weights of linear R, G, B."""
+
+
+def luminance(values: np.ndarray) -> np.ndarray:
+    """(H, W) float32 of linear grey (H, W) or RGB (H, W, 3)."""
+    return values if values.ndim == 2 else values @ REC709
 
 
 def box_mean(images, size: int):

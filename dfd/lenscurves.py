@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,18 @@ class LensCurves:
             focus=found.get("focus_setting_dpt"), size=None if size is None else tuple(size[::-1]),
             distances=None if limits is None else tuple(limit * 1e-3 for limit in limits),
             pixel_pitch=None if pitch is None else pitch * 1e-6, axis=told.get("axis"))
+
+    def _repr_html_(self):
+        kappa, limits = self.kappa, lensfile.section(self.data, "validity").get("focus_coordinate")
+        measured = self.calibrated and bool(limits)
+        rows = (("grade", self.grade), ("stops", ", ".join(f"f/{number:g}" for number, _ in self._stops)),
+                (f"focus coordinate [{self.coordinate}]", f"{limits[0]:g} to {limits[1]:g}" if measured else ""),
+                ("focus [dpt]", " to ".join(f"{self.focus_curve(limit):.4g}" for limit in limits) if measured else ""),
+                ("fx [px]", " to ".join(f"{self.fx(limit):.5g}" for limit in limits) if measured else ""),
+                ("ISO of noise", ", ".join(f"{iso:g}" for iso in self.noise_isos)),
+                ("kappa", "" if kappa is None else f"{kappa:.3g}"))
+        cells = "".join(f"<tr><th>{name}</th><td>{escape(str(value or '-'))}</td></tr>" for name, value in rows)
+        return f"<p>LensProfile {escape(self.name)}</p><table>{cells}</table>"
 
     @property
     def _fx_poly(self):

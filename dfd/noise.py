@@ -94,6 +94,14 @@ class Noise:
         return float(np.sum((correlation / correlation.max()) ** 2))
 
 
+def expose(images, noise: Noise, rng: np.random.Generator) -> np.ndarray:
+    """`images` (any shape, 0 = black, 1 = white) with noise drawn from `rng`: float32, neither clipped nor rounded."""
+    electrons = rng.poisson(np.maximum(images, 0) * noise.gain).astype(np.float32)
+    if noise.read_noise > 0:
+        electrons += np.float32(noise.read_noise) * rng.standard_normal(electrons.shape, dtype=np.float32)
+    return electrons / np.float32(noise.gain)
+
+
 def estimate(images, *, taps: tuple[float, ...] | None = (1.0,)) -> Noise:
     """The noise of each pixel of `images` from the images themselves, when the camera's numbers are unknown.
 

@@ -71,6 +71,14 @@ class ThinLens:
         return ThinLens.from_focus(self.focus, fx=reference.fx, pupil_diameter=self.pupil_diameter,
                                    pixel_pitch=reference.pixel_pitch)
 
+    def _repr_html_(self):
+        rows = (("focus [dpt]", f"{self.focus:.4g}"), ("f-number", f"{self.f_number:.4g}"),
+                ("focal length [mm]", f"{self.focal_length * 1e3:.4g}"),
+                ("entrance pupil [mm]", f"{self.pupil_diameter * 1e3:.4g}"),
+                ("fx [px]", f"{self.fx:.5g}"), ("blur rate [px/dpt]", f"{self.blur_rate:.4g}"))
+        cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
+        return f"<p>ThinLens</p><table>{cells}</table>"
+
     @property
     def power(self) -> float:
         """Optical power 1 / focal_length [dioptre]."""

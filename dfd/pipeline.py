@@ -30,6 +30,7 @@ from dfd.io.results import Outcome, check_room, check_target, write_results
 from dfd.io.scratch import check_space
 from dfd.io.sources import Source, open_source
 from dfd.refine import fill, smooth
+from dfd.rimfill import fill_from_votes
 from dfd.solvers import choose
 from dfd.streaming import limits_of
 from dfd.threads import worker_count
@@ -73,7 +74,7 @@ def estimate_depth(capture: Capture, *, solver="auto", device="auto", near=None,
                    progress=None) -> DepthMap:
     """Solve a capture, tile by tile; the maps are where its images are.
 
-    solver      auto or a name that `dfd solvers` lists;   device   auto | cpu | cuda
+    solver      auto, a name that `dfd solvers` lists, or a `dfd.solvers.Solver` of your own;   device   auto | cpu | cuda
     near, far   metres from the entrance pupil: a depth outside is unknown (metric captures only)
     tile        side of a tile [px], default what fits the memory;   workers   tiles at a time, default all cores
     Raises ValueError for an unknown solver, a device that is not there, a tile that is too small or a range that does not
@@ -101,7 +102,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
 
     near, far        metres from `origin`;   mask   path of an image of the frames' size, 0 = leave out
     smoothing        px; depth is smoothed so far around a pixel, not across edges of the all-in-focus image
-    fill_unknown     fill unknown depth from around it, its sigma stays unknown
+    fill_unknown     fill unknown depth, of a stack by its weaker evidence, else from around it; its sigma stays unknown
     tile, workers    see estimate_depth
     extras           functions that add files to the folder, see write_results;   progress   see read_capture
     opened           called with the Source before anything is decoded: its scale and what it lacks are known by then
@@ -136,6 +137,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
     clock.stop("solve")
     coordinates = capture.coordinates if isinstance(capture, FocalStack) else None
     intrinsics = _intrinsics(prepared)
+    voted = fill_from_votes(result.values, capture) if fill_unknown and coordinates is not None else result.values
     del capture
     prepared = replace(prepared, capture=None)  # its images are not needed any more
     all_in_focus, index = coloured(prepared, picture) if picture is not None else \
@@ -143,8 +145,8 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
         fused(prepared, coordinates, result, progress)
     if smoothing is not None:
         result = _smoothed(result, all_in_focus, smoothing)
-    if fill_unknown:
-        result = replace(result, values=fill(result.values))
+    if fill_unknown:  # the nearest known depth is that of the smoothed map: else seams
+        result = replace(result, values=fill(np.where(result.valid, result.values, voted)))
     solved = result
     if lens is not None:
         result = lens(solved, origin=origin)

@@ -185,17 +185,25 @@ def _gaussian_slope(wy, wx, coc):
     return -(wy**2 + wx**2) * (coc / 16) * _gaussian_otf(wy, wx, coc)
 
 
-def _chords(wy, wx, coc):
-    """(weight, across, along, chord, height) of 64 chords of the upper half disc; the lower half is its mirror image.
+def _chords(like):
+    """(weight, chord, height), (64,) each, of chords of the upper half disc; the lower half is its mirror image.
 
-    across, along   phases [rad] at half the chord and at its height; chord and height per px of coc, as across and along
-    per coc.  Gauss-Chebyshev of 128 nodes in the pupil's y.
+    chord * wx and height * wy: phases [rad] per px of coc at half the chord and at its height.  Gauss-Chebyshev of 128
+    nodes in the pupil's y; arrays of the kind and type of `like`.
     """
     order = 128
-    for index in range(1, order // 2 + 1):
-        angle = math.pi * index / (order + 1)
-        chord, height = wx * (math.sin(angle) / 4), wy * (math.cos(angle) / 2)
-        yield math.sin(angle) ** 2 * 4.0 / (order + 1), chord * coc, height * coc, chord, height
+    angle = np.pi * np.arange(1, order // 2 + 1) / (order + 1)
+    parts = np.sin(angle) ** 2 * (4 / (order + 1)), np.sin(angle) / 4, np.cos(angle) / 2
+    return [array_module(like).asarray(part, dtype=like.dtype) for part in parts]
+
+
+def _sum_of_chords(function, wy, wx):
+    """Sum over the chords of g f, function(weight, chord, height, wy, wx) -> pairs (g, f): of a column of wy and a row of wx
+    one product of matrices each, of other shapes chord by chord."""
+    weight, chord, height = _chords(wx)
+    if wy.ndim == 2 and wy.shape[1] == wx.shape[0] == 1:
+        return sum(g @ f for g, f in function(weight[:, None], chord[:, None], height, wy, wx))
+    return sum(g * f for parts in zip(weight, chord, height, strict=True) for g, f in function(*parts, wy, wx))
 
 
 def _half_otf(side):
@@ -203,18 +211,12 @@ def _half_otf(side):
 
     def otf(wy, wx, coc):
         xp = array_module(wy, wx)
-        grid = wy.ndim == 2 and wy.shape[1] == wx.shape[0] == 1
-        odd, rows, columns = 0.0, [], []
-        for weight, across, along, _, _ in _chords(wy, wx, coc):
-            row, column = xp.cos(along), weight * xp.sin(across) * xp.sinc(across / math.pi)
-            if grid:
-                rows.append(row)
-                columns.append(column)
-            else:
-                odd = odd + row * column
-        if grid:  # a column of wy and a row of wx: one product of matrices
-            odd = xp.concatenate(rows, axis=1) @ xp.concatenate(columns, axis=0)
-        return _disk_otf(wy, wx, coc) - 1j * side * odd
+
+        def odd(weight, chord, height, wy, wx):
+            across = chord * wx * coc
+            return [(xp.cos(height * wy * coc), weight * xp.sin(across) * xp.sinc(across / math.pi))]
+
+        return _disk_otf(wy, wx, coc) - 1j * side * _sum_of_chords(odd, wy, wx)
 
     return otf
 
@@ -224,12 +226,14 @@ def _half_slope(side):
 
     def slope(wy, wx, coc):
         xp = array_module(wy, wx)
-        odd = 0.0
-        for weight, across, along, chord, height in _chords(wy, wx, coc):
-            sine, ratio = xp.sin(across), xp.sinc(across / math.pi)
-            odd = odd + weight * (chord * ratio * (2 * xp.cos(across) - ratio) * xp.cos(along)
-                                  - height * sine * ratio * xp.sin(along))
-        return _disk_slope(wy, wx, coc) - 1j * side * odd
+
+        def odd(weight, chord, height, wy, wx):
+            across, along = chord * wx * coc, height * wy * coc
+            ratio = xp.sinc(across / math.pi)
+            return [(xp.cos(along), weight * chord * wx * ratio * (2 * xp.cos(across) - ratio)),
+                    (-height * wy * xp.sin(along), weight * xp.sin(across) * ratio)]
+
+        return _disk_slope(wy, wx, coc) - 1j * side * _sum_of_chords(odd, wy, wx)
 
     return slope
 
@@ -252,3 +256,10 @@ MODELS: dict[str, _Model] = {
     "half-upper": _turned(_left_pupil, _half_otf(+1.0), _half_slope(+1.0)),
     "half-lower": _turned(_right_pupil, _half_otf(-1.0), _half_slope(-1.0)),
 }
+
+_OTHER_HALF = {"half-left": "half-right", "half-right": "half-left", "half-upper": "half-lower", "half-lower": "half-upper"}
+
+
+def are_halves(one, other) -> bool:
+    """Whether two PSFs are the halves of one pupil: at one coc their transfer functions are each other's conjugates."""
+    return isinstance(one, Psf) and one.model in _OTHER_HALF and replace(one, model=_OTHER_HALF[one.model]) == other

@@ -15,11 +15,11 @@ from dfd.affine import affine_errors
 from dfd.capture import DualPixelPair, View
 from dfd.field import DualPixelField
 from dfd.kernels.disparity import compare, compare_arrays, gather, gather_arrays
-from dfd.noise import Noise, estimate
+from dfd.noise import Noise, estimate, expose
 from dfd.optics import ThinLens
 from dfd.psf import IDEAL_KAPPA, Psf
 from dfd.refine import fill
-from dfd.simulate import expose, make_scene, render, true_inverse_depth
+from dfd.simulate import make_scene, render, true_inverse_depth
 from dfd.solvers import SOLVERS, choose
 from dfd.solvers.disparity_curve import straight
 from dfd.solvers.disparity_levels import Level, disagreement, doubled, search, spread

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from dfd.depthmap import DepthMap
-from dfd.evaluate import compare, sparsification
+from dfd.evaluate import compare, errors, sparsification
+from dfd.evaluate.errors import error_figures
+from dfd.io.maps import read_mask
 
 SHAPE = (60, 90)
 
@@ -146,6 +148,68 @@ def test_sparsification_drops_the_largest_sigma_and_the_unknown_first():
     assert rmse == pytest.approx([math.sqrt(39 / 4), math.sqrt(10), math.sqrt(5 / 2)], abs=1e-12)
 
 
+def test_area_of_twenty_pixels_by_hand():
+    """No tie in sigma, an order of its own: error of what is left, by slices, over that of all."""
+    error = np.array([3.0, -1, 4, -1, 5, 9, -2, 6, 5, 3, 5, -8, 9, 7, 9, 3, -2, 3, 8, 4])
+    sigma = np.array([2.0, 7, 1, 8, 20, 18, 3, 4, 5, 9, 6, 10, 11, 19, 12, 13, 14, 15, 16, 17])
+    by_sigma, by_size = abs(error)[np.argsort(sigma)], np.sort(abs(error))
+    for power, name in ((1, "mae"), (2, "rmse")):
+        gaps = [np.mean(by_sigma[:20 - k]**power)**(1 / power) - np.mean(by_size[:20 - k]**power)**(1 / power)
+                for k in range(20)]
+        area = sum((one + two) / 2 * 0.05 for one, two in zip(gaps[1:], gaps[:-1], strict=True))
+        figures = compare(depth_map(error[None], sigma, scale="stage"), np.zeros((1, 20)))
+        assert figures[f"ause_{name}"] == pytest.approx(area / np.mean(abs(error)**power)**(1 / power), abs=1e-6)
+        assert figures["sparsification"][f"{name}_stage_m"][10] == pytest.approx(
+            np.mean(by_sigma[:10]**power)**(1 / power), abs=1e-6)
+
+
+@pytest.mark.parametrize(("error", "sigma", "removed", "words"), [
+    ([], [], (0,), "n >= 1 pixels; pass"), ([1.0, 2.0], [1.0], (0,), r"error \(2,\) and sigma \(1,\)"),
+    ([[1.0]], [[1.0]], (0,), r"error \(1, 1\)"), ([1.0, np.nan], [1.0, 1.0], (0,), "1 of 2 values that are not finite"),
+    ([1.0, 2.0], [1.0, -0.5], (0,), r"sigma \(smallest -0.5"), ([1.0], [1.0], (0, 1.5), r"removed \(0 to 1.5\)"),
+    ([1.0], [1.0], (np.nan,), "fractions from 0 to 1"),
+])
+def test_what_cannot_be_ranked_is_named(error, sigma, removed, words):
+    with pytest.raises(ValueError, match=words):
+        sparsification(error, sigma, removed)
+
+
+def test_all_removed_leaves_the_surest_pixel_and_zero_of_either_sign_is_the_surest():
+    assert sparsification([1.0, 2.0, 3.0], [0.3, -0.0, np.nan], (1,))[1].tolist() == [2.0]
+
+
+def test_errors_in_pieces_are_those_of_the_whole(monkeypatch, rng):
+    truth = rng.uniform(1, 4, (9, 13))
+    estimate = truth * np.exp(0.1 * rng.standard_normal(truth.shape))
+    estimate[2, 3:9], estimate[5, 1], truth[7, :4] = np.nan, np.inf, np.inf
+    scores = error_figures(1 / estimate.ravel(), 1 / truth.ravel(), "metric")
+    assert scores["n_metres"] == 9 * 13 - 4 - 6 - 1
+    for pixels in (1, 7, 50):
+        monkeypatch.setattr(errors, "_PIECE", pixels)
+        again = error_figures(1 / estimate.ravel(), 1 / truth.ravel(), "metric")
+        assert again == pytest.approx(scores, rel=1e-12)
+
+
+def test_a_monotone_fit_weighs_a_value_by_its_pixels():
+    """Three pixels of value 1 with 2, one of value 2 with 0: together at 6 / 4 = 1.5, not at 1."""
+    figures = compare(depth_map([[1, 1, 1, 2, 3]], scale="steps"), depth_map([[2, 2, 2, 0, 5]], scale="steps"),
+                      align="monotone")
+    assert figures["rmse_frames"] == pytest.approx(math.sqrt((3 * 0.25 + 2.25) / 5), abs=1e-7)
+    assert figures["alignment"] == {"direction": "increasing", "levels": 2}
+
+
+def test_a_mask_that_is_not_known_leaves_a_pixel_out(tmp_path):
+    truth = ramp()
+    mask = np.ones(SHAPE)
+    mask[0], mask[1] = np.nan, 0
+    figures = compare(depth_map(truth), depth_map(truth), mask=mask)
+    assert figures["n"] == 58 * 90 and figures["mask_share"] == pytest.approx(58 / 60, abs=1e-12)
+    assert compare(depth_map(truth), depth_map(truth), mask=mask == 1)["n"] == 58 * 90
+    for name, stored in (("grey", mask), ("colour", np.stack([mask * 0, mask, mask * 0], axis=2))):
+        np.save(tmp_path / f"{name}.npy", stored)
+        np.testing.assert_array_equal(read_mask(tmp_path / f"{name}.npy", SHAPE), mask == 1)
+
+
 def test_offset_is_the_median():
     truth = ramp()
     estimate = truth - 0.3
@@ -238,3 +302,13 @@ def test_relative_against_metric_needs_a_fit():
 def test_a_flat_result_has_no_slope():
     with pytest.raises(ValueError, match="no slope"):
         compare(depth_map(np.ones(SHAPE)), depth_map(ramp()), align="affine")
+
+
+def test_a_path_is_read_first():
+    with pytest.raises(TypeError, match="is a path; read it with"):
+        compare("depth.tiff", np.ones(SHAPE))
+
+
+def test_a_border_is_a_whole_number():
+    with pytest.raises(ValueError, match="whole number"):
+        compare(np.ones(SHAPE), np.ones(SHAPE), border=2.5)

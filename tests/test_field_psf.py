@@ -161,8 +161,8 @@ def test_the_kernels_beside_one_coc_are_those_of_the_whole_table(coc):
 
 @pytest.mark.parametrize("name", ["likelihood", "likelihood-prior"])
 def test_kernels_over_the_picture_take_the_memory_that_is_declared(name):
-    shape, row = (100, 160), SOLVERS[name]
-    capture, limits = pair(np.random.default_rng(9), 7.0, psfs=field(3, 4, shape), shape=shape), (10.0, 4.0)
+    shape, row = (72, 112), SOLVERS[name]
+    capture, limits = pair(np.random.default_rng(9), 7.0, psfs=field(2, 3, shape), shape=shape), (10.0, 4.0)
     row.function(capture.cut(capture.images[:, :40, :44].copy(), 0, 0), limits=limits)  # compiles and loads
     tracemalloc.start()
     try:
@@ -219,7 +219,7 @@ def test_pixel_4_kernels_have_the_disparity_sums_and_asymmetry_of_the_reference(
     assert np.mean(abs(right - left[..., ::-1]).sum(axis=(2, 3)) / 2) == pytest.approx(0.297, abs=0.005)
 
 
-def scales_found(rng, *, std, contrast, corrected, trials=40, shape=(104, 104)):
+def scales_found(rng, *, std, contrast, corrected, trials=16, shape=(104, 104)):
     """Errors in s of the best of 31 scales for patches of 64 px seen through the kernels of a central tile of the Pixel 4:
     by the channels that no texture explains, or by the energy of a texture prior without its correction."""
     psfs = [psf.at(500, 700) for psf in FieldPsf.pair(*pixel4(), coc=-25.2, size=(1008, 1344))]

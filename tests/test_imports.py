@@ -1,9 +1,13 @@
 """`import dfd` is light, and every public name is where it is said to be."""
 
+import ast
+import importlib
+import importlib.util
 import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 import dfd
 
@@ -61,3 +65,13 @@ def test_the_main_job_starts_without_compiler_plotter_or_simulator():
     loaded = fresh("import sys, dfd.cli.commands, dfd.cli.terminal, dfd.pipeline, dfd.report\n"
                    f"print(*[name for name in {unwanted} if name in sys.modules])")
     assert loaded == ""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_import_names_that_exist(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ("dfd", "calibration"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name) or importlib.util.find_spec(f"{node.module}.{alias.name}"), \
+                    f"{path.name}: {node.module} has no {alias.name}"

@@ -12,10 +12,10 @@ from textures import blurred, texture
 from dfd import prepare
 from dfd.assemble import prepare_capture
 from dfd.fuse import AllInFocus
+from dfd.imaging import REC709
 from dfd.io import raw
 from dfd.io.dng import write_dng
 from dfd.io.frames import read_colour
-from dfd.io.light import REC709
 from dfd.io.simulated import write_simulation
 from dfd.io.sources import open_source
 from dfd.lensfile import SCHEMA, SCHEMA_VERSION

@@ -1,5 +1,6 @@
 """What the plane sweep rests on: fused loops against arrays, levels, brightness, coarse sweep, ambiguity, small images."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from textures import plane_stack
 
 from dfd.kernels.channels import Radial, Sampled, channels, channels_arrays, slopes, slopes_arrays
 from dfd.noise import Noise
-from dfd.solvers import SOLVERS, coarse, grid, likelihood
+from dfd.solvers import SOLVERS, basinchoice, coarse, grid, likelihood
 from dfd.solvers.sweep import Sweep
 
 LIKELIHOOD = SOLVERS["likelihood"]
@@ -120,3 +121,44 @@ def test_an_open_end_of_the_limits_is_that_of_the_range_without_limits(rng):
     assert grid.grid_range(stack, (np.inf, 1.2)) == (1.2, high)  # --far alone
     assert grid.grid_range(stack, (1.7, 0.5)) == (0.5, 1.7)
     assert 0 <= grid.grid_range(stack, (0.9, 0.0))[0] < 0.9
+
+
+def traced_peak(function, *arguments):
+    """Bytes, by NumPy's own count, that a call takes at its most."""
+    tracemalloc.start()
+    try:
+        function(*arguments)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_large_costs_are_compressed_in_place_and_stretched_back(rng):
+    """250 (1 + ln(c / 250)) beyond 250: order and slope go on there, and the inverse is 250 exp(c / 250 - 1)."""
+    cost = np.exp(rng.uniform(-2, 14, (37, 29, 11))).astype(np.float32)
+    cost[3, 4, 5], cost[36, 28, 10] = np.inf, np.nan
+    before = cost.copy()
+    found = basinchoice._compressed(cost)
+    assert found is cost
+    expected = np.where(before > 250, 250 * (1 + np.log(before.astype(float) / 250)), before)
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+    np.testing.assert_array_equal(found[before <= 250], before[before <= 250])
+    known = np.isfinite(before)
+    np.testing.assert_allclose(basinchoice._stretched(found[known]), before[known], rtol=2e-5)
+
+
+@pytest.mark.parametrize("largest", [200, 1e6])
+def test_compressing_takes_a_tenth_of_a_volume(rng, largest):
+    """Whatever share of the costs is large."""
+    cost = rng.uniform(0, largest, (90, 110, 40)).astype(np.float32)
+    assert traced_peak(basinchoice._compressed, cost) < 0.1 * cost.nbytes
+
+
+@pytest.mark.parametrize("noise", [Noise(1000, 1.0), Noise(1e7, 0.0)])
+def test_a_stack_takes_the_memory_that_is_declared_whatever_its_noise(rng, noise):
+    """With little noise all labels but one cost more than is counted in full."""
+    stack = plane_stack(rng, shape=(141, 203), noise=noise)
+    labels = grid.labels_of(stack, None)  # all of them: a coarse sweep may leave none out
+    likelihood._solve(Sweep, stack, labels)  # compiles and loads
+    peak = traced_peak(lambda: likelihood._solve(Sweep, replace(stack, images=stack.images.copy()), labels))
+    assert 0.5 < peak / LIKELIHOOD.memory(stack, stack.shape, None) < 1

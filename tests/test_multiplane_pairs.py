@@ -12,11 +12,12 @@ from textures import texture
 
 from dfd.capture import DualPixelPair, View
 from dfd.field import DualPixelField
-from dfd.io.light import luminance
+from dfd.imaging import luminance
 from dfd.io.simulated import write_simulation
+from dfd.noise import expose
 from dfd.pipeline import run
 from dfd.psf import IDEAL_KAPPA, Psf
-from dfd.simulate import expose, make_scene, render, simulate_capture, true_inverse_depth
+from dfd.simulate import make_scene, render, simulate_capture, true_inverse_depth
 from dfd.solvers import SOLVERS
 from dfd.solvers.multiplane import MOST_PX, solve_multiplane
 from dfd.tiles import check_tile, solve_tiled

@@ -519,6 +519,21 @@ def test_fill_leaves_nothing_unknown_and_claims_no_sigma_for_it(plain, folders, 
     assert (outcome.result.confidence[~known] == 0).all()
 
 
+def test_what_is_filled_beside_smoothed_depth_leaves_no_seam(plain, folders, tmp_path, monkeypatch):
+    """Where nothing else is known, every filled pixel has the value of a known one as it is after smoothing."""
+    smoothed = run(folders / "npy", tmp_path / "smooth", smoothing=4).result
+    both = run(folders / "npy", tmp_path / "both", smoothing=4, fill_unknown=True).result
+    known = plain[1].result.valid
+    np.testing.assert_array_equal(smoothed.valid, known)
+    assert np.median(abs(smoothed.values - plain[1].result.values)[known]) > 1e-5, "dioptre: smoothing moves something"
+    for name in ("values", "sigma"):
+        np.testing.assert_array_equal(getattr(both, name)[known], getattr(smoothed, name)[known])
+    assert both.valid.all() and np.isnan(both.sigma[~known]).all()
+    monkeypatch.setattr("dfd.rimfill._FEWEST", np.inf)  # nobody votes
+    near = run(folders / "npy", tmp_path / "near", smoothing=4, fill_unknown=True).result.values
+    assert np.isin(near[~known], smoothed.values[known]).all()
+
+
 def test_a_preview_is_small_and_as_metric(folders, truth, simulation, tmp_path, monkeypatch):
     monkeypatch.setattr("dfd.assemble.PREVIEW_PX", 150)
     mask = np.zeros(SHAPE, np.uint8)

@@ -10,10 +10,10 @@ import rawpy
 from conftest import shared_data
 from dngfiles import BYTE, RATIONAL, SHORT, SRATIONAL, XTRANS_TABLE, changed_dng, colour_table, monochrome_dng
 
+from dfd.imaging import REC709
 from dfd.io import raw
 from dfd.io.dng import PATTERNS, XTRANS, write_dng
 from dfd.io.frames import Frame, read_colour, read_luminance
-from dfd.io.light import REC709
 from dfd.io.makernames import read_names
 from dfd.io.sensor import XTRANS_TAPS
 from dfd.io.sources import open_source

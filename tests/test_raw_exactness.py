@@ -7,8 +7,8 @@ from dngfiles import XTRANS_TABLE, colour_table
 from dfd import pipeline
 from dfd.io.dng import write_dng
 from dfd.io.simulated import write_simulation
+from dfd.noise import expose
 from dfd.simulate import simulate_capture
-from dfd.simulate.render import expose
 
 GAINS = np.array([0.55, 1.0, 0.7], np.float32)
 """Red, green and blue of the sensor: as unequal as a camera's before white balance."""

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from scenery import flat, scene_of
 
-from dfd.noise import Noise
+from dfd.noise import Noise, expose
 from dfd.optics import ThinLens
 from dfd.psf import IDEAL_KAPPA
 from dfd.simulate import (
     SCENES,
-    expose,
     make_scene,
     render,
     true_inverse_depth,

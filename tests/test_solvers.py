@@ -9,6 +9,7 @@ from textures import NOISE, beyond_seam, plane_stack, texture
 
 from dfd.capture import Capture, FocalStack, View
 from dfd.noise import Noise
+from dfd.pipeline import estimate_depth
 from dfd.psf import Psf
 from dfd.solvers import SOLVERS, choose
 
@@ -165,6 +166,18 @@ def test_every_row_says_what_it_is_and_is_found_by_name(rng):
         assert row.summary and row.paper and row.kinds
     with pytest.raises(ValueError, match="must be auto or one of focus-measure"):
         choose(plane_stack(rng), "magic")
+
+
+def test_a_row_of_ones_own_is_used_like_those_of_the_table(rng):
+    """Tile by tile, with its limits; another kind is refused in its name."""
+    stack = plane_stack(rng)
+    mine = replace(SOLVERS["focus-measure"], name="mine")
+    result = estimate_depth(stack, solver=mine, near=0.4, far=1.2, device="cpu")
+    reference = estimate_depth(stack, solver="focus-measure", near=0.4, far=1.2, device="cpu")
+    assert result.method == "mine"
+    np.testing.assert_array_equal(result.values, reference.values)
+    with pytest.raises(TypeError, match="solver 'mine' takes focal-stack, not views"):
+        estimate_depth(Capture(stack.images, stack.views), solver=mine)
 
 
 def test_a_solver_refuses_a_kind_that_it_does_not_take(rng):

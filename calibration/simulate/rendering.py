@@ -17,7 +17,7 @@ from calibration.simulate.blur import ROWS, chebyshev, series, spline_gain, spli
 from calibration.simulate.pose import Paint, Pose, reflectance
 from calibration.simulate.truelens import TrueLens
 from calibration.target.board import Board
-from dfd.noise import Noise
+from dfd.noise import Noise, expose
 
 SUPERSAMPLING = 3
 """Cells per pixel and axis of the sharp drawing."""
@@ -192,7 +192,6 @@ _HIGHEST = 2 * np.pi * np.sqrt(2) * 1.0001  # rad/px, the corner of a spectrum o
 
 def exposed(picture, lens: TrueLens, rng: np.random.Generator | None) -> np.ndarray:
     """uint16 DN of light (any shape, 1 = white level): photon and read noise (None: without), rounded, clipped."""
-    from dfd.simulate import expose
 
     span = lens.white - lens.black
     if rng is not None:

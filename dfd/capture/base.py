@@ -116,13 +116,14 @@ class Capture:
 
     def _repr_html_(self):
         rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in self._rows())
-        head = "<tr><th>image</th><th>focus [dpt]</th><th>blur rate [px/dpt]</th><th>f-number</th></tr>"
+        first = "focus [dpt]" if all(view.lens is not None for view in self.views) else f"coordinate [{SCALES[self.scale]}]"
+        head = f"<tr><th>image</th><th>{first}</th><th>blur rate [px/dpt]</th><th>f-number</th></tr>"
         return f"<p>{self!r}</p><table>{head}{rows}</table>"
 
     def _rows(self):
         for index, view in enumerate(self.views):
             lens = view.lens
             if lens is None:
-                yield index, view.coordinate, "-", "-"
+                yield index, "-" if view.coordinate is None else f"{view.coordinate:g}", "-", "-"
             else:
                 yield index, f"{lens.focus:.4f}", f"{lens.blur_rate:.2f}", f"{lens.f_number:.2f}"

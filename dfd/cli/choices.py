@@ -51,6 +51,14 @@ class Fit(StrEnum):
     MONOTONE = "monotone"
 
 
+class Quantity(StrEnum):
+    """What the numbers of a plain depth file can be."""
+
+    DEPTH = "depth"
+    INVERSE_DEPTH = "inverse-depth"
+    DISPARITY = "disparity"
+
+
 class Format(StrEnum):
     """File formats of a simulation."""
 

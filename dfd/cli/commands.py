@@ -13,7 +13,6 @@ from dfd.cli.choices import (
     AsJson,
     Axis,
     Device,
-    Fit,
     Force,
     Format,
     Kind,
@@ -21,6 +20,8 @@ from dfd.cli.choices import (
     Output,
     Side,
 )
+from dfd.cli.comparing import compare
+from dfd.cli.lightfield import lightfield
 from dfd.cli.planning import plan
 from dfd.console import Progress, note, say, start
 
@@ -58,7 +59,8 @@ def depth(
     smooth: Annotated[int | None, typer.Option(
         metavar="PX", help="smooth depth within so many px, not across edges of the all-in-focus image [default: none]"
     )] = None,
-    fill: Annotated[bool, typer.Option("--fill", help="fill unknown depth from around it; its sigma stays unknown")] = False,
+    fill: Annotated[bool, typer.Option(
+        "--fill", help="fill unknown depth, of a stack by its weaker evidence; its sigma stays unknown")] = False,
     preview: Annotated[bool, typer.Option("--preview", help="quick look: images reduced to at most 1024 px")] = False,
     tile: Annotated[int | None, typer.Option(
         metavar="PX", help="side of the tiles that are solved one by one [px] [default: what fits 0.3 GB]")] = None,
@@ -138,30 +140,7 @@ def info(
         raise typer.Exit(2)  # the input is wrong, although not all of it
 
 
-@app.command()
-def compare(
-    result: Annotated[Path, typer.Argument(metavar="RESULT", help="folder of `dfd depth`, or a depth file")],
-    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="tiff, pfm, npy, npz, png, or a folder of dfd")],
-    mask: Annotated[Path | None, typer.Option(metavar="FILE", help="tiff, png or npy; 0 = leave this pixel out")] = None,
-    align: Annotated[Fit, typer.Option(help="what may be fitted on the reference first")] = Fit.NONE,
-    border: Annotated[int, typer.Option(metavar="PX", min=0, help="pixels to leave out at each edge")] = 0,
-    scale: Annotated[float | None, typer.Option(metavar="M", help="metres per unit of an integer reference file")] = None,
-    affine_invariant: Annotated[bool, typer.Option(
-        "--affine-invariant", help="add the scores of dual-pixel papers: AI(1), AI(2), four kinds of 1 - |rho|")] = False,
-    as_json: AsJson = False,
-):
-    """Judge a depth map by a reference: errors, density, honesty of sigma."""
-    from dfd.cli.figures import affine_figures
-    from dfd.cli.terminal import metrics_table
-    from dfd.evaluate import compare as judge
-    from dfd.io.maps import read_map, read_mask
-
-    found, known = read_map(result), read_map(reference, scale=scale)
-    wanted = None if mask is None else read_mask(mask)
-    figures = judge(found, known, mask=wanted, align=align.value, border=border)
-    if affine_invariant:
-        figures["affine_invariant"] = affine_figures(found, known, figures["scale"], mask=wanted, border=border)
-    metrics_table(figures, as_json=as_json)
+app.command()(compare)
 
 
 @app.command()
@@ -219,6 +198,7 @@ def solvers(as_json: AsJson = False):
     solvers_table(SOLVERS.values(), as_json=as_json)
 
 
+app.command()(lightfield)
 app.command()(plan)
 
 

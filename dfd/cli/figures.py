@@ -1,8 +1,9 @@
-"""`dfd compare` in words: the headline, the honesty of sigma, then the rest; every number with its unit."""
+"""`dfd compare` in words: the headline, the honesty of sigma, then every group of figures; every number with its unit."""
 
 from __future__ import annotations
 
 from dfd.affine import affine_errors
+from dfd.cli.benchmarks import benchmark_rows
 from dfd.cli.overview import columns
 from dfd.depthmap import DepthMap
 from dfd.evaluate import SUFFIXES
@@ -23,7 +24,8 @@ _AFFINE = {
     "spearman_google": ("1 - |rho|, google", "central 512 x 384 px"),
     "gm": ("GM", "of AI(1), AI(2), 1 - |rho|"), "gm_dense8": ("GM, dense8", "with dense8, as in the DSLR tables")}
 _UNITS = {"dpt": "dioptre", "frames": "frames", "px": "px", "reference_units": "units of the reference"}
-_SAID = {"scale", "unit", "align", "alignment", "n_reference", "n", "density", "sparsification", "n_metres"}
+_SAID = {"scale", "unit", "align", "alignment", "resize", "border_px", "mask_share", "n_reference", "n", "density",
+         "sparsification", "n_metres"}
 
 
 def affine_figures(result, reference, scale, *, mask, border) -> dict:
@@ -37,26 +39,39 @@ def metric_lines(figures: dict) -> list[str]:
     """The lines of `dfd compare` for the dict of `dfd.evaluate.compare`; keys that are not known here come last."""
     suffix = SUFFIXES[figures["scale"]]
     used = set(_SAID)
-    blocks = (_headline(figures, suffix, used), _honesty(figures, used), _ranking(figures, used),
-              _details(figures, suffix, used))
+    blocks = {"": _headline(figures, suffix, used), "sigma: do errors stay within it?": _honesty(figures, used),
+              "sigma: does it rank the errors?": _ranking(figures, used),
+              "all errors": _details(figures, suffix, used), "relative to the distance": _relative(figures, used)}
+    heading, rows = benchmark_rows(figures, used)
+    blocks[heading] = rows
     free = [(name, _plain(figures["affine_invariant"][key]), said) for key, (name, said) in _AFFINE.items()
             if "affine_invariant" in figures]
+    blocks["up to an affine line, in units of the reference (dioptres for a metric result)"] = free
     used.add("affine_invariant")
-    rest = [(key, _plain(value)) for key, value in figures.items() if key not in used]
+    blocks["more"] = [(key, _plain(value)) for key, value in figures.items() if key not in used]
     lines = [_title(figures)]
-    for heading, rows in zip(("", "sigma: do errors stay within it?", "sigma: does it rank the errors?", "all errors"),
-                             blocks, strict=True):
+    for heading, rows in blocks.items():
         if rows:
             lines += ["", *([heading] if heading else []), *columns(rows)]
-    if free:
-        lines += ["", "up to an affine line, in units of the reference (dioptres for a metric result)", *columns(free)]
-    return lines + (["", "more", *columns(rest)] if rest else [])
+    return lines
 
 
 def _title(figures):
+    """What was done before the figures: the axis, the fit, the grid, and the pixels that were left out."""
+    axis = _unit_word(figures["unit"])
     fitted = ", ".join(f"{key} {_plain(value)}" for key, value in figures["alignment"].items())
-    how = "nothing fitted first" if figures["align"] == "none" else f"fitted first ({figures['align']}): {fitted}"
-    return f"{figures['scale']} comparison, errors uniform in {_unit_word(figures['unit'])}; {how}"
+    how = "nothing fitted first" if figures["align"] == "none" else \
+        f"fitted first ({figures['align']}), on {axis}: {fitted}"
+    parts = [f"{figures['scale']} comparison, errors uniform in {axis}", how]
+    if figures.get("resize"):
+        step = figures["resize"]
+        before, after = (" x ".join(map(str, step[key])) for key in ("from_px", "to_px"))
+        parts.append(f"result resized from {before} to {after} px ({step['method']})")
+    if figures.get("mask_share") is not None:
+        parts.append(f"mask keeps {_percent(figures['mask_share'])} of the map")
+    if figures.get("border_px"):
+        parts.append(f"border of {figures['border_px']} px left out")
+    return "; ".join(parts)
 
 
 def _unit_word(unit):
@@ -67,8 +82,8 @@ def _unit_word(unit):
 def _headline(figures, suffix, used):
     rows = [("known", _percent(figures["density"]), f"{figures['n']} of {figures['n_reference']} reference pixels")]
     if figures["scale"] == "metric":
-        shown = ("median_relative_error", "mean_relative_error")
-        rows += [(_RELATIVE[key], _percent(figures[key], 3), "of the distance") for key in shown]
+        shown = {"median_relative_error": "", "mean_relative_error": "; AbsRel"}
+        rows += [(_RELATIVE[key], _percent(figures[key], 3), f"of the distance{said}") for key, said in shown.items()]
         used.update(shown)
         return [*rows, (_ERRORS["rmse"], _length(figures["rmse_m"], "m"), _length(figures[f"rmse_{suffix}"], suffix))]
     return rows + [(_ERRORS[name], _length(figures[f"{name}_{suffix}"], suffix), "")
@@ -98,16 +113,32 @@ def _ranking(figures, used):
 
 
 def _details(figures, suffix, used):
-    """Every error in each of its units, then the relative ones and the bad pixels."""
+    """Every error in each of its units, then the bad pixels of a range."""
     kinds = [kind for kind in dict.fromkeys(("m", suffix)) if f"rmse_{kind}" in figures]
     rows = [(name, *(_length(figures[f"{key}_{kind}"], kind) for kind in kinds)) for key, name in _ERRORS.items()]
     used.update(f"{key}_{kind}" for key in _ERRORS for kind in kinds)
-    rows += [(name, _percent(figures[key], 3)) for key, name in _RELATIVE.items() if key in figures and key not in used]
-    limit = "of the distance" if figures["scale"] == "metric" else "of the range"
+    return rows if figures["scale"] == "metric" else rows + _bad(figures, "of the range", used)
+
+
+def _relative(figures, used):
+    """What is measured in shares of the distance, and pixels within and without a share of it."""
+    if figures["scale"] != "metric":
+        return []
+    rows = [(name, _percent(figures[key], 3), "of the distance") for key, name in _RELATIVE.items() if key not in used]
+    rows += [("mean squared error over distance", _length(figures["squared_relative_m"], "m"), "SqRel"),
+             ("root mean square of ln", _plain(figures["rmse_log"]), "ln units; RMSE log"),
+             ("mean |log10|", _plain(figures["log10_error"]), "log10 units")]
+    rows += [(f"within a factor of {limit}", _percent(figures[f"delta_{power}"], 2),
+              f"of the reference pixels, unknown = without; delta {power}")
+             for power, limit in enumerate(("1.25", "1.25^2", "1.25^3"), 1)]
+    used.update((*_RELATIVE, "squared_relative_m", "rmse_log", "log10_error", "delta_1", "delta_2", "delta_3"))
+    return rows + [(*row, "of the reference pixels") for row in _bad(figures, "of the distance", used)]
+
+
+def _bad(figures, limit, used):
     bad = {f"bad_{share}_percent": f"off by > {share} % {limit}, or unknown" for share in (1, 5)}
-    rows += [(name, _percent(figures[key])) for key, name in bad.items() if key in figures]
-    used.update((*_RELATIVE, *bad))
-    return [(*row, *[""] * (len(kinds) + 1 - len(row))) for row in rows]
+    used.update(bad)
+    return [(name, _percent(figures[key])) for key, name in bad.items() if key in figures]
 
 
 def _length(value, suffix):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dfd.imaging import REC709
 from dfd.io import halves, images, raw
-from dfd.io.light import CLIPPED, REC709
+from dfd.io.light import CLIPPED
 from dfd.io.sensor import COLOURS, TAPS
 from dfd.io.sheets import shading
 from dfd.settings import CameraSettings

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dfd.imaging import REC709, luminance
 from dfd.io.integrity import check_jpeg, check_png, check_tiff, is_tiff
-from dfd.io.light import REC709, check_finite, curves, full_scale, has_table, levels, linearise, luminance
+from dfd.io.light import check_finite, curves, full_scale, has_table, levels, linearise
 from dfd.io.npy import open_npy, picture_size
 from dfd.io.pgm import is_capture, open_pgm, read_pgm
 
@@ -74,8 +75,7 @@ def read_grey(path, *, linear: bool | None = None, black_level=None, white_level
 
     data = data.reshape(*data.shape[:2], -1)
     tables = curves(data.dtype, np.resize(black, data.shape[2]), white, linear)
-    weights = REC709 if data.shape[2] == 3 else (1.0,)
-    grey = blend(data, tables, weights, limit=clipped, every=not linear)
+    grey = blend(data, tables, REC709 if data.shape[2] == 3 else (1.0,), limit=clipped, every=not linear)
     return Picture(grey, dn_range, clips, data.shape[2] == 3)
 
 

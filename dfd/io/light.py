@@ -1,19 +1,11 @@
-"""File units to linear light: black and white levels, the inverse of the sRGB curve (IEC 61966-2-1), luminance."""
+"""File units to linear light: black and white levels, the inverse of the sRGB curve (IEC 61966-2-1)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-REC709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""Luminance weights of linear R, G, B."""
-
 CLIPPED = 0.9995
 """Share of the white level, in linear light, from which a pixel of an integer file counts as saturated."""
-
-
-def luminance(values: np.ndarray) -> np.ndarray:
-    """(H, W) float32 of linear grey (H, W) or RGB (H, W, 3)."""
-    return values if values.ndim == 2 else values @ REC709
 
 
 def srgb_to_linear(encoded: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dfd.io.light import REC709
+from dfd.imaging import REC709
 from dfd.noise import LUMINANCE_TAPS
 
 COLOURS = "RGB"

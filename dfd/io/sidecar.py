@@ -5,21 +5,21 @@ Every error is one line: file, place, value with unit, limit, next step.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dfd.anchors import KnownDepth
-from dfd.io.keys import CAMERA, COD, FRAME, KNOWN_DEPTH, TOP, Flag, Levels, Number, shortened, to_si
+from dfd.io.keys import CAMERA, COD, FRAME, KNOWN_DEPTH, TOP, shortened
 from dfd.io.names import natural_key
+from dfd.io.tomltables import Tables, inside
 from dfd.settings import Value
 
 NAME = "capture.toml"
-_TABLES = {"": TOP, "camera": CAMERA, "cod": COD, "frames[]": FRAME, "known_depths[]": KNOWN_DEPTH}
-_HOMES = {"": "the top of the file, before any table", "camera": "[camera]", "cod": "[cod]", "frames[]": "[[frames]]",
-          "known_depths[]": "[[known_depths]]"}
+_TABLES = Tables(
+    NAME, {"": TOP, "camera": CAMERA, "cod": COD, "frames[]": FRAME, "known_depths[]": KNOWN_DEPTH},
+    {"": "the top of the file, before any table", "camera": "[camera]", "cod": "[cod]", "frames[]": "[[frames]]",
+     "known_depths[]": "[[known_depths]]"}, number=lambda value: Value(value, None, NAME))
 _EXCLUSIVE = (("focus_distance_m", "focus_dpt"), ("f_number", "pupil_diameter_mm"))
 """Pairs of keys that state one quantity twice."""
 
@@ -82,12 +82,9 @@ def read_sidecar(path) -> Sidecar:
     or an image that is missing.
     """
     path = Path(path)
-    document = _parse(path)
+    document = _TABLES.parse(path)
     camera, cod = document.pop("camera", {}), document.pop("cod", {})
     tables, known = (_tables(path, document, name) for name in ("frames", "known_depths"))
-    for name, table in (("camera", camera), ("cod", cod)):
-        if not isinstance(table, dict):
-            raise ValueError(f"{path}: {name} must be one table, written [{name}]")
     top = _checked(path, "", document)
     if "y_scale" in top:
         top["y_scale"] = top["y_scale"].value
@@ -114,82 +111,13 @@ def _tables(path, document, name):
     return tables
 
 
-def _parse(path):
-    """The TOML document.  Windows editors put a byte-order mark in front; it is skipped."""
-    try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
-    except FileNotFoundError as error:
-        raise OSError(f"{path}: no such file; check the path") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from error
-    except RecursionError as error:
-        raise ValueError(f"{path}: brackets are nested too deeply; see the example in the documentation") from error
-    except ValueError as error:  # TOMLDecodeError among them; its text ends with line and column
-        raise ValueError(f"{path}: not valid TOML: {_one_line(error)}; correct the text there") from error
-
-
 def _checked(path, place, table) -> dict:
     """One table with every key known and every value of the right type and range; numbers become Values by field."""
-    rows, found = _TABLES[_kind_of(place)], {}
-    for key, value in table.items():
-        name = f"{path}: {place}.{key}" if place else f"{path}: {key}"
-        row = rows.get(key)
-        if row is None:
-            raise ValueError(_unknown(path, place, key, rows))
-        if isinstance(row, Number):
-            found[row.field] = Value(to_si(name, value, row), None, NAME)
-        elif isinstance(row, Levels):
-            found[key] = _levels(name, value)
-        elif isinstance(row, Flag):
-            found[key] = _flag(name, value)
-        else:
-            found[key] = _word(name, value, row)
+    found = _TABLES.checked(path, place, table)
     for first, second in _EXCLUSIVE:
         if first in table and second in table:
             raise ValueError(f"{path}: {place} has both {first} and {second}; keep one of them")
     return found
-
-
-def _kind_of(place):
-    """frames[3] -> frames[]."""
-    return f"{place.split('[')[0]}[]" if "[" in place else place
-
-
-def _unknown(path, place, key, rows):
-    """An unknown key, with the nearest one that is known, or the table that it belongs to."""
-    where = f"{place}.{shortened(key)}" if place else shortened(key)
-    near = difflib.get_close_matches(key, rows, n=1, cutoff=0.6)
-    homes = [table for table, keys in _TABLES.items() if key in keys]
-    if homes:
-        return f"{path}: {where} stands in the wrong place; move it to {_HOMES[homes[0]]}"
-    if near:
-        return f"{path}: {where} is not a key of capture.toml; did you mean {near[0]}?"
-    return f"{path}: {where} is not a key of capture.toml; known here: {', '.join(rows)}"
-
-
-def _levels(name, value) -> tuple[float, ...]:
-    values = value if isinstance(value, list) else [value]
-    if not 1 <= len(values) <= 4:
-        raise ValueError(f"{name} has {len(values)} numbers; give one number, or one per channel")
-    return tuple(to_si(name, number, Number("", "in file units", positive=False)) for number in values)
-
-
-def _flag(name, value) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} ({shortened(value)}) must be true or false, without quotes")
-    return value
-
-
-def _word(name, value, row) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} ({shortened(value)}) must be text in quotes")
-    if row.choices and value not in row.choices:
-        near = difflib.get_close_matches(value, row.choices, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} ({shortened(value)}) must be one of {', '.join(row.choices)}{hint}")
-    if not value or not value.isprintable():
-        raise ValueError(f"{name} ({shortened(value)}) must be a name of printable characters")
-    return value
 
 
 def _folders(path, pattern, tables, kind) -> tuple[Path, ...]:
@@ -212,11 +140,11 @@ def _frame(path, index, table, folder) -> SidecarFrame:
     if "file" not in table:
         raise ValueError(f'{path}: {place} has no file; add file = "..." to this [[frames]] table')
     values = _checked(path, place, table)
-    image = _inside(path, f"{place}.file", values.pop("file"), folder)
+    image = inside(path, f"{place}.file", values.pop("file"), folder)
     parts = {name: values.pop(name) for name in ("reference", "view", "role", "black_level", "white_level", "white_sheet")
              if name in values}
     if "white_sheet" in parts:
-        parts["white_sheet"] = _inside(path, f"{place}.white_sheet", parts["white_sheet"], folder)
+        parts["white_sheet"] = inside(path, f"{place}.white_sheet", parts["white_sheet"], folder)
     if "white_level" in parts:
         parts["white_level"] = parts["white_level"].value
     return SidecarFrame(image, values, **parts)
@@ -234,23 +162,6 @@ def _known_depth(path, index, table) -> KnownDepth:
         raise ValueError(f"{path}: {place}: {error}") from error
 
 
-def _inside(path, key, name, folder) -> Path:
-    """An image file that a key names, in or below a folder, links followed."""
-    try:
-        resolved, root = (folder / name).resolve(), folder.resolve()
-        exists = resolved.is_file()
-    except (RuntimeError, OSError) as error:  # a loop of links, a name that is too long
-        raise OSError(f"{path}: {key} ({shortened(name)}) cannot be opened ({_one_line(error)}); check the name") \
-            from error
-    if not resolved.is_relative_to(root):
-        raise ValueError(f"{path}: {key} ({shortened(name)}) lies outside the folder {folder}; move the image into "
-                         "it, or capture.toml beside the image")
-    if not exists:
-        where = "" if folder == path.parent else f" in {folder.name}"
-        raise OSError(f"{path}: {key} ({shortened(name)}): no such file{where}; check the name")
-    return folder / name
-
-
 def _check_frames(path, frames):
     """No file twice, one reference at most."""
     seen: dict[Path, int] = {}
@@ -263,7 +174,3 @@ def _check_frames(path, frames):
     if len(references) > 1:
         raise ValueError(f"{path}: frames[{references[0]}] and frames[{references[1]}] both have reference = true; "
                          "outputs are in the grid of one frame, remove one of them")
-
-
-def _one_line(error) -> str:
-    return " ".join(str(error).split())

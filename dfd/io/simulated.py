@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dfd.io.capturetext import CaptureText
 from dfd.io.dng import write_dng
 from dfd.io.folders import new_folder
 from dfd.io.images import write_tiff
@@ -17,7 +18,10 @@ from dfd.simulate import Simulation
 SCHEMA = "dfd-truth 1"
 """First entry of truth.json: its name and version."""
 
-_RAW_BLACK, _RAW_WHITE, _TIFF_WHITE = 512, 16383, 65535
+TIFF_WHITE = 65535
+"""White level of a 16-bit TIFF."""
+
+_RAW_BLACK, _RAW_WHITE = 512, 16383
 _TOGETHER = "dual_pixel"  # stem of the one file of both views
 
 
@@ -49,8 +53,14 @@ def _codes(mosaic):
 
 
 def _write_sixteen_bit(path, simulation, index):
-    planes = simulation.planes(index) * np.float32(_TIFF_WHITE)
-    write_tiff(path, np.clip(np.rint(planes), 0, _TIFF_WHITE).astype(np.uint16))
+    write_sixteen_bit(path, simulation.planes(index))
+
+
+def write_sixteen_bit(path, planes) -> Path:
+    """Write a linear picture, 0 = black, 1 = white, as a 16-bit TIFF; what is unknown (NaN) is saturated, which every reader
+    of dfd takes as unknown.  Raises OSError."""
+    codes = np.rint(np.nan_to_num(planes, nan=1.0) * np.float32(TIFF_WHITE))
+    return write_tiff(path, np.clip(codes, 0, TIFF_WHITE).astype(np.uint16))
 
 
 def _write_npy(path, simulation, index):
@@ -59,7 +69,7 @@ def _write_npy(path, simulation, index):
 
 FORMATS = {
     "dng": _Format(".dng", _write_raw, _RAW_WHITE - _RAW_BLACK, ()),
-    "tiff": _Format(".tiff", _write_sixteen_bit, _TIFF_WHITE, ("black_level = 0", f"white_level = {_TIFF_WHITE}")),
+    "tiff": _Format(".tiff", _write_sixteen_bit, TIFF_WHITE, ("black_level = 0", f"white_level = {TIFF_WHITE}")),
     "npy": _Format(".npy", _write_npy, 1.0, ("black_level = 0", "white_level = 1")),
 }
 """Name of every file format that a simulation can be written in."""
@@ -88,54 +98,19 @@ def write_simulation(simulation: Simulation, folder, *, format="dng", force=Fals
         else:
             for index, name in enumerate(names):
                 chosen.write(temporary / name, simulation, index)
-        (temporary / "capture.toml").write_text(_capture_toml(simulation, names, chosen), encoding="utf-8")
+        (temporary / "capture.toml").write_text(str(_capture_toml(simulation, names, chosen)), encoding="utf-8")
         record = _truth_record(simulation, names)
         write_tiff(temporary / "truth.tiff", (1 / simulation.truth).astype(np.float32), metadata=record)
         (temporary / "truth.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return Path(folder)
 
 
-def _capture_toml(simulation, names, chosen) -> str:
-    """The text of capture.toml: with it the capture is metric from any of the formats."""
-    lines = [f'kind = "{simulation.kind}"', 'distance_from = "pupil"']
-    if simulation.side:
-        lines.append(f'side = "{simulation.side}"')
-    lines += ["", "[camera]", *_camera_lines(simulation, chosen)]
-    for index, name in enumerate(names):
-        view = simulation.pupils[index] if len(names) > 1 and simulation.kind == "dual-pixel" else None
-        lines += ["", "[[frames]]", f'file = "{name}"', *_frame_lines(simulation, index, view)]
-    return "\n".join(lines) + "\n"
-
-
-def _camera_lines(simulation, chosen):
-    settings = simulation.settings[simulation.reference]
-    for name, key, scale in (("focal_length", "focal_length_mm", 1e3), ("pixel_pitch", "pixel_pitch_um", 1e6),
-                             ("image_distance", "image_distance_mm", 1e3)):
-        if getattr(settings, name):
-            yield f"{key} = {_number(getattr(settings, name).value * scale)}"
-    yield "linear = true"
-    yield from chosen.camera
-    yield 'psf = "disk"'
-    if simulation.kappa:
-        yield f"kappa = {_number(simulation.kappa)}"
-    if simulation.noise:
-        yield f"gain_e_per_dn = {_number(simulation.noise.gain / chosen.dn_range)}"
-        yield f"read_noise_e = {_number(simulation.noise.read_noise)}"
-
-
-def _frame_lines(simulation, index, view):
-    settings = simulation.settings[index]
-    for name, key, scale in (("focus_distance", "focus_distance_m", 1), ("power", "power_dpt", 1),
-                             ("f_number", "f_number", 1), ("pupil_diameter", "pupil_diameter_mm", 1e3),
-                             ("exposure", "exposure_s", 1), ("iso", "iso", 1)):
-        if getattr(settings, name):
-            yield f"{key} = {_number(getattr(settings, name).value * scale)}"
-    if index == simulation.reference:
-        yield "reference = true"
-    if view:
-        yield f'view = "{view}"'
-    if simulation.roles:
-        yield f'role = "{simulation.roles[index]}"'
+def _capture_toml(simulation, names, chosen) -> CaptureText:
+    """With it the capture is metric from any of the formats."""
+    views = simulation.pupils if len(names) > 1 and simulation.kind == "dual-pixel" else None
+    return CaptureText(simulation.kind, names, simulation.settings, simulation.reference, levels=chosen.camera,
+                       side=simulation.side, kappa=simulation.kappa, views=views, roles=simulation.roles,
+                       noise=simulation.noise, dn_range=chosen.dn_range)
 
 
 def _truth_record(simulation, names) -> dict:
@@ -155,8 +130,3 @@ def _truth_record(simulation, names) -> dict:
         "intrinsics_px": {"fx": lens.fx, "fy": lens.fx, "cx": (width - 1) / 2, "cy": (height - 1) / 2},
         "files": [*names, "capture.toml", "truth.tiff", "truth.json"],
     }
-
-
-def _number(value: float) -> str:
-    """Shortest decimal text that reads back as the same float, to 12 digits so that 50.000000000000007 is 50."""
-    return repr(float(f"{value:.12g}"))

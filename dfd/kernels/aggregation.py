@@ -32,7 +32,7 @@ def aggregate(cost, small, large, *, paths: int = 8):
     """
     if array_module(cost) is not np:
         return aggregate_arrays(cost, small, large, paths=paths)
-    jump = _jump(cost, small, large, paths)
+    jump = np.ascontiguousarray(_jump(cost, small, large, paths))
     cost = np.ascontiguousarray(cost, dtype=np.float32)
     total, moves = np.zeros(cost.shape, np.float32), np.array(_DIAGONALS[paths])
     for way in (1, -1):

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from dfd.kernels import sealed
+
 _CACHED = 16_384
 """Pixels of all rows of a window that are worked on at a time: five numbers each stay in the second cache."""
 
@@ -92,7 +94,8 @@ def solve_rows(images, rows, numbers: Numbers, *, window: int, form: int, values
     width = values.shape[1]
     blocks = -(-width // max(_CACHED // window, 256))
     columns = -(-width // blocks)
-    _strip(*images, *rows, columns, np.array(numbers, np.float32), (0,) * window, (0,) * (form + 1), values, sigma)
+    _strip(*map(sealed, images), *rows, columns, np.array(numbers, np.float32), (0,) * window, (0,) * (form + 1), values,
+           sigma)
 
 
 @numba.njit(**_JIT)

@@ -273,10 +273,12 @@ def gather(geometry, mapping, texels, levels, rays, classes, smoothing, optics, 
 
 
 @numba.njit(parallel=True, **_JIT)
-def chief_depth(geometry, fx, out):
-    """Depth [m] that the chief ray of each pixel centre meets, into out (H, W) float64; MISS where there is none."""
+def chief_depth(geometry, fx, ray, out):
+    """Depth [m] that the chief ray of each pixel centre meets, into out (H, W) float64; MISS where there is none.
+
+    ray   (4, 1): its pupil point x, y [m], and the direction x, y that it has beyond that of the pixel
+    """
     height, width = out.shape
-    centre = np.zeros((4, 1))
     for row in numba.prange(height):
         uy = (row - (height - 1) / 2.0) / fx
         owner = np.empty(1, np.int64)
@@ -284,4 +286,4 @@ def chief_depth(geometry, fx, out):
             ux = (column - (width - 1) / 2.0) / fx
             out[row, column] = MISS
             for i in range(geometry.shape[0]):
-                _meet(geometry, i, ux, uy, centre, 0, 1, out[row, column:column + 1], owner, 0)
+                _meet(geometry, i, ux, uy, ray, 0, 1, out[row, column:column + 1], owner, 0)

@@ -24,6 +24,7 @@ import numba
 import numpy as np
 
 from dfd.backend import array_module
+from dfd.kernels import sealed
 
 TAPS = 10
 FIRST = 1 - TAPS // 2
@@ -142,8 +143,8 @@ def _copy_row(row, origin, out, spread):
     begin, end = max(-origin, 0), min(len(row) - origin, len(out))
     for x in range(min(begin, len(out))):
         out[x] = row[_mirror(origin + x, len(row))]
-    if begin < end:
-        out[begin:end] = row[origin + begin:origin + end]
+    for x in range(begin, end):
+        out[x] = row[origin + x]
     for x in range(max(end, 0), len(out)):
         out[x] = row[_mirror(origin + x, len(row))]
     if spread:
@@ -249,7 +250,7 @@ def resample(image: np.ndarray, matrix: np.ndarray, shape: tuple[int, int]) -> n
     matrix   (3, 3) float64, output px -> input px, homogeneous
     """
     out = np.empty(shape, dtype=np.float32)
-    image = np.ascontiguousarray(image, dtype=np.float32)
+    image = sealed(np.ascontiguousarray(image, dtype=np.float32))
     if upright(matrix, shape):
         weights = phase_polynomials()
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

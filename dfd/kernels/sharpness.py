@@ -12,6 +12,8 @@ from itertools import pairwise
 import numba
 import numpy as np
 
+from dfd.kernels import sealed
+
 
 def measure_frames(images, order, variances, scales, responses, least_share, reach):
     """Sharpness of every frame at every scale, and the mean standard deviation of its noise.
@@ -31,7 +33,7 @@ def measure_frames(images, order, variances, scales, responses, least_share, rea
     for place, index in enumerate(order):
         image = images[index]
         for outer, inner in _pieces(image, reach):
-            part = np.ascontiguousarray(image[:, outer], dtype=np.float32)
+            part = sealed(np.ascontiguousarray(image[:, outer], dtype=np.float32))
             room = space[:8 * part.size].reshape(8, *part.shape)
             kept = slice(inner.start - outer.start, inner.stop - outer.start)
             whole = _known(part, room[0], room[5])

@@ -15,6 +15,7 @@ changes by 5 % per px).  Blur equalisation: Xian and Subbarao 2006; D is the sta
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, replace
 
@@ -107,6 +108,20 @@ def compare(one, other, optics, depths) -> Tiles | None:
     return _chosen(np.stack([equations.sums(depth) for depth in depths]), np.asarray(depths), equations.places)
 
 
+def _transfer(psf, coc, last):
+    """Transfer function and its slope at _TABLE radial frequencies up to `last` [rad/px]."""
+    return _kept(psf, coc, last) if isinstance(psf, Psf) else _made(psf, coc, last)
+
+
+def _made(psf, coc, last):
+    radial = np.linspace(0, last, _TABLE)
+    return psf.otf(coc, radial, 0.0), psf.otf_slope(coc, radial, 0.0)
+
+
+_kept = functools.lru_cache(maxsize=128)(_made)
+"""Every step of a search compares at the same depths again; 128 hold those of two frames."""
+
+
 class _Equations:
     """The tile sums of two images at any inverse depth."""
 
@@ -152,9 +167,9 @@ class _Equations:
         """What the spectra of a and b are multiplied by, along the radial frequencies: for the two halves of D, for T, for
         what a slope adds to D; T and the slope without their i w."""
         cocs = [item.lens.coc(inverse_depth) for item in self.optics]
-        h_a, h_b = (item.psf.otf(coc, self.radial, 0.0) for item, coc in zip(self.optics, cocs, strict=True))
-        by_a, by_b = (item.psf.otf_slope(coc, self.radial, 0.0) * item.lens.blur_rate
-                      for item, coc in zip(self.optics, cocs, strict=True))
+        (h_a, slope_a), (h_b, slope_b) = (_transfer(item.psf, float(coc), float(self.radial[-1])) for item, coc in
+                                          zip(self.optics, cocs, strict=True))
+        by_a, by_b = (slope * item.lens.blur_rate for slope, item in zip((slope_a, slope_b), self.optics, strict=True))
         power = h_a**2 + h_b**2
         scale = (1 - np.exp(-(self.radial**2) / (2 * _SMOOTH**2))) / np.sqrt(power + _FLOOR)
         latent = 1 / (power + self.ratio * self.radial**2 + 1e-6)

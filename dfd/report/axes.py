@@ -77,13 +77,20 @@ def axis_of(outcome) -> Axis:
     scale = outcome.result.scale
     if scale == "steps":
         return frame_axis(outcome.source.order)
+    return axis_for(scale, outcome.maps[0], solver=outcome.solver, origin=ORIGINS[outcome.origin])
+
+
+def axis_for(scale: str, numbers, *, solver: str = "", origin: str = ORIGINS["pupil"]) -> Axis:
+    """The axis of an (H, W) map of a scale, metric in metres; frame numbers without what they are counted by."""
+    if scale == "steps":
+        return Axis("frame number (not metres)")
     if scale == "affine":
-        return Axis(f"signed {affine_name(outcome.solver)} [px], positive = nearer (not metres)")
-    known = np.abs(sample(outcome.maps[0]))
+        return Axis(f"signed {affine_name(solver)} [px], positive = nearer (not metres)")
+    known = np.abs(sample(numbers))
     unit, name = metre_unit(float(np.median(known)) if known.size else 1.0)
     if scale == "stage":
         return Axis(f"position on the rail [{name}] (not a distance from the camera)", unit)
-    return Axis(f"distance from the {ORIGINS[outcome.origin]} [{name}]", unit, inverse=True)
+    return Axis(f"distance from the {origin} [{name}]", unit, inverse=True)
 
 
 def frame_axis(order: str) -> Axis:

@@ -96,17 +96,12 @@ def framed(painted: Painted) -> bytes:
 
 def _scale_bar(painted, width):
     """(_BAR, width, 3) uint8: the colours with their numbers, and the share of unknown pixels."""
-    axis, low, high, unknown = painted.axis, painted.low, painted.high, painted.unknown
+    unknown = painted.unknown
     figure = new_figure(width, _BAR)
     size = min(max(7.5, width / 110), 11)
     grey_width = 0.13 if unknown else 0.0
     bar = figure.add_axes((0.03, 44 / _BAR, 0.94 - grey_width, 18 / _BAR))
-    bar.imshow(np.linspace(0, 1, 256)[None, :], aspect="auto", cmap=painted.colours, extent=(low, high, 0, 1))
-    bar.set_yticks([])
-    bar.set_xticks(*axis.ticks(low, high, count=max(4, min(10, width // 90))))
-    bar.set_xlim(high, low) if axis.near_is_left else bar.set_xlim(low, high)
-    bar.tick_params(labelsize=size, length=3, colors=INK)
-    bar.set_xlabel(axis.label, fontsize=size, color=INK, labelpad=2)
+    draw_bar(bar, painted, size=size, count=max(4, min(10, width // 90)))
     if unknown:
         grey = figure.add_axes((0.985 - grey_width * 0.85, 44 / _BAR, grey_width * 0.85, 18 / _BAR))
         grey.set_facecolor(np.array(UNKNOWN) / 255)
@@ -117,15 +112,37 @@ def _scale_bar(painted, width):
     return np.asarray(figure.canvas.buffer_rgba())[..., :3]
 
 
+def draw_bar(axes, painted: Painted, *, size: float, count: int) -> None:
+    """The colours of a map with some `count` round numbers below and what they are, on empty axes; size in points."""
+    axis, low, high = painted.axis, painted.low, painted.high
+    axes.imshow(np.linspace(0, 1, 256)[None, :], aspect="auto", cmap=painted.colours, extent=(low, high, 0, 1))
+    axes.set_yticks([])
+    axes.set_xticks(*axis.ticks(low, high, count=count))
+    axes.set_xlim(high, low) if axis.near_is_left else axes.set_xlim(low, high)
+    axes.tick_params(labelsize=size, length=3, colors=INK)
+    axes.set_xlabel(axis.label, fontsize=size, color=INK, labelpad=2)
+
+
 def photo(linear, *, orientation: int = 1) -> tuple[bytes, float]:
     """(JPEG, gain) of an (H, W, 3) or (H, W, 1) linear image in sRGB; a dark image is shown `gain` times brighter."""
+    linear = shrink(np.asarray(linear, dtype=np.float32))
+    gain = gain_of(linear)
+    return _encode_pixels(orient(develop(linear, gain), orientation), "jpg", quality=90), gain
+
+
+def gain_of(linear) -> float:
+    """How many times brighter, 1 to 8, a dark linear image is to be shown; NaN = no data."""
+    known = linear[np.isfinite(linear)]
+    return min(max(0.85 / max(float(np.percentile(known, 99.5)), 1e-3), 1.0), 8.0) if known.size else 1.0
+
+
+def develop(linear, gain: float) -> np.ndarray:
+    """(H, W, 3) uint8 sRGB of an (H, W, 3) or (H, W, 1) float32 linear image, `gain` times brighter; no data is grey."""
     from dfd.io.results import linear_to_srgb
 
-    linear = shrink(np.asarray(linear, dtype=np.float32))
-    gain = min(max(0.85 / max(float(np.percentile(linear, 99.5)), 1e-3), 1.0), 8.0)
-    encoded = np.rint(255 * linear_to_srgb(linear * np.float32(gain))).astype(np.uint8)
-    picture = orient(np.broadcast_to(encoded, (*encoded.shape[:2], 3)), orientation)
-    return _encode_pixels(picture, "jpg", quality=90), gain
+    known = np.isfinite(linear)
+    encoded = np.rint(255 * linear_to_srgb(np.where(known, linear, np.float32(0)) * np.float32(gain))).astype(np.uint8)
+    return np.where(known.all(axis=-1, keepdims=True), encoded, np.array(UNKNOWN, np.uint8))
 
 
 def orient(picture, orientation: int):

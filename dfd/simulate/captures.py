@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dfd.capture import CAPTURES, Capture, View
-from dfd.noise import Noise
+from dfd.noise import Noise, expose
 from dfd.optics import ThinLens
 from dfd.psf import IDEAL_KAPPA, Psf
 from dfd.settings import CameraSettings, Value
 from dfd.simulate.presets import PRESETS, Preset
 from dfd.simulate.pupil import SAMPLES
-from dfd.simulate.render import expose, render, true_inverse_depth
+from dfd.simulate.render import render, true_inverse_depth
 from dfd.simulate.scenes import Scene, make_scene
 
 READ_NOISE = 3.0

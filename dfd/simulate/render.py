@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfd.noise import Noise
 from dfd.optics import ThinLens
 from dfd.simulate.pupil import SAMPLES, SMOOTHING, pupil_area, pupil_points
 from dfd.simulate.scenes import Scene
@@ -41,21 +40,42 @@ def render(scene: Scene, lenses, shape, *, pupils=None, samples=SAMPLES, progres
     return images
 
 
-def true_inverse_depth(scene: Scene, lens: ThinLens, shape) -> np.ndarray:
-    """(H, W) float32 dioptres of what the chief ray through each pixel centre meets; NaN where it meets nothing."""
+def render_views(scene: Scene, places, shape, *, fx: float, focus: float, samples: int = 31, progress=None) -> np.ndarray:
+    """(K, H, W, 3) float32 linear radiance 0..1, free of noise: what pinholes at several places of a pupil see.
+
+    places   (K, 2) x right, y down [m] from the middle of the pupil
+    fx       px;   focus   inverse distance [dioptre] of the plane that all views show in the same pixels
+    samples  rays per pixel, all through the pinhole and spread over the square of the pixel
+    """
+    from dfd.kernels.render import gather
+
+    geometry, mapping = _tables(scene)
+    texels, levels = _texel_table(scene)
+    offsets = pupil_points("full", samples)[:, 2:].T
+    classes = np.array([[0, offsets.shape[1]]], np.int64)
+    images = np.empty((len(places), *shape, 3), np.float32)
+    for index, place in enumerate(np.asarray(places, float)):
+        pinhole = np.broadcast_to(place[:, None], offsets.shape)
+        rays = np.ascontiguousarray(np.concatenate([pinhole, offsets / fx - pinhole * focus]))
+        reach = float(np.abs(place).max())  # of the pupil, for what a pixel may see; no area, so no blur
+        gather(geometry, mapping, texels, levels, rays, classes, SMOOTHING, (fx, focus, reach, 0.0), images[index])
+        if progress is not None:
+            progress(index + 1, len(places))
+    return images
+
+
+def true_inverse_depth(scene: Scene, lens: ThinLens, shape, *, place=(0.0, 0.0)) -> np.ndarray:
+    """(H, W) float32 dioptres of what the chief ray through each pixel centre meets; NaN where it meets nothing.
+
+    place   of a pinhole in the pupil, x right, y down [m], in place of its middle: a view of a light field whose zero
+            disparity is the focus of the lens
+    """
     from dfd.kernels.render import MISS, chief_depth
 
-    depth = np.empty(shape, np.float64)
-    chief_depth(_tables(scene)[0], lens.fx, depth)
+    depth, place = np.empty(shape, np.float64), np.asarray(place, float)
+    ray = np.concatenate([place, -place * lens.focus])[:, None]
+    chief_depth(_tables(scene)[0], lens.fx, ray, depth)
     return np.where(depth < MISS, 1 / depth, np.nan).astype(np.float32)
-
-
-def expose(images, noise: Noise, rng: np.random.Generator) -> np.ndarray:
-    """`images` (any shape, 0 = black, 1 = white) with Poisson-Gaussian noise: float32, neither clipped nor rounded."""
-    electrons = rng.poisson(np.maximum(images, 0) * noise.gain).astype(np.float32)
-    if noise.read_noise > 0:
-        electrons += np.float32(noise.read_noise) * rng.standard_normal(electrons.shape, dtype=np.float32)
-    return electrons / np.float32(noise.gain)
 
 
 def _tables(scene):

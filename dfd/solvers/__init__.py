@@ -176,19 +176,21 @@ SOLVERS: dict[str, Solver] = {
 }
 
 
-def choose(capture: Capture, name: str = "auto", limits: Limits = None) -> Solver:
+def choose(capture: Capture, name: str | Solver = "auto", limits: Limits = None) -> Solver:
     """The solver `name`, or the first row that takes a capture like this one; its images are not looked at.
+
+    name   auto, a name in SOLVERS, or a row of one's own
 
     Raises ValueError for an unknown name, a kind that no solver takes, or what the solver's check refuses, TypeError when
     the solver does not take the kind.
     """
     if name == "auto":
         return _first_that_fits(capture, limits)
-    if name not in SOLVERS:
+    if not isinstance(name, Solver) and name not in SOLVERS:
         raise ValueError(f"solver ({name!r}) must be auto or one of {', '.join(SOLVERS)}")
-    solver = SOLVERS[name]
+    solver = name if isinstance(name, Solver) else SOLVERS[name]
     if not solver.takes(capture):
-        raise TypeError(f"solver {name!r} takes {' or '.join(solver.kinds)}, not {capture.kind}; use --solver auto")
+        raise TypeError(f"solver {solver.name!r} takes {' or '.join(solver.kinds)}, not {capture.kind}; use --solver auto")
     solver.check(capture, limits)
     return solver
 

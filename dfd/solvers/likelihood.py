@@ -26,21 +26,12 @@ from dfd.capture import Capture, DualPixelPair
 from dfd.depthmap import DepthMap
 from dfd.psf import IDEAL_KAPPA, Psf
 from dfd.solvers import coarse, fieldsweep
+from dfd.solvers.basinchoice import choose_basins
 from dfd.solvers.disparity_curve import contrast_of
 from dfd.solvers.disparity_levels import SMOOTH
 from dfd.solvers.grid import MARGIN, check_optics, labels_of, largest_coc, lensed, used_views, varies
-from dfd.solvers.locate import HALVES, SHARPEST, WINDOW, Basins, locate
+from dfd.solvers.locate import HALVES, SHARPEST, WINDOW, locate
 from dfd.solvers.sweep import Sweep, border_of
-
-_SMALL, _LARGE, _CLIP = 2.0, 24.0, 250.0
-"""Price of a step by one label from pixel to pixel, of any other, and the most a label can cost: all in mean squares of the
-channels, that is in units of the noise."""
-
-_PATHS = 4
-
-_TOLERANT = 0.25
-"""Price of a label, per unit of the logarithm of what it leaves unexplained over what the best leaves, noise included: the
-likelihood where the variance is not known, which is that of the model's own error."""
 
 _REACH = 22
 """Px that the windows reach, and aggregation noticeably, beyond the blur."""
@@ -50,13 +41,6 @@ _SLOPES = 4
 
 _BATCH = 8
 """Labels whose planes are put into the volume at a time."""
-
-_APART_PX, _AMBIGUOUS, _NEARLY = 3.0, 9.0, 0.1
-"""A basin so far [px of coc] from the best is another; where windows of _POOLED px leave it less likely by less than this
-(-2 log likelihood) and this much of the noise per pixel (a label may miss the bottom of its basin), it may be right."""
-
-_POOLED, _POOL_STD = 4, 1.0
-"""Side [px] of the blocks over which basins are compared, and std [blocks] of the window around each."""
 
 _LEAST_PX = 32
 """Shorter side of an image below which windows and borders are all that there is."""
@@ -173,7 +157,7 @@ def _solve(statistic, capture, labels):
     xp = array_module(capture.images)
     sweep = statistic(capture, labels)
     cost, slope, noise, expected = _volumes(sweep, labels)
-    basins, ambiguous = _choose(cost, expected, labels, _rate(capture), statistic.tolerant)
+    basins, ambiguous = choose_basins(cost, expected, labels, _rate(capture), statistic.tolerant)
     del cost
     value, sigma = locate(basins, *_at(slope, noise, basins.label), labels, sweep.gaps(labels), rate=_rate(capture),
                           correlation=sweep.correlation, blur=sweep.least_blur,
@@ -236,50 +220,6 @@ def _at(slope, noise, label):
     xp = array_module(slope)
     nearest = xp.clip(label // _SLOPES, 0, slope.shape[2] - 1)
     return xp.take_along_axis(slope, nearest[:, :, None], axis=2)[:, :, 0], noise[nearest]
-
-
-def _choose(cost, expected, labels, rate, tolerant):
-    """(Basins, (H, W) bool: another basin is as likely).  `cost` is written to."""
-    from dfd.kernels.aggregation import aggregate
-    from dfd.kernels.basins import winner
-
-    xp = array_module(cost)
-    lowest = cost.min(axis=2, keepdims=True)
-    cost -= lowest
-    if tolerant:
-        total = aggregate(xp.log1p(cost / (lowest + 1)) * np.float32(_TOLERANT), _SMALL, _LARGE, paths=_PATHS)
-    else:
-        xp.minimum(cost, np.float32(_CLIP), out=cost)
-        total = aggregate(cost, _SMALL, _LARGE, paths=_PATHS)
-    steps = np.diff(labels)
-    even = np.isclose(steps, steps.min(), rtol=0.1)
-    apart = math.ceil(_APART_PX / (rate * steps.min()))
-    label, offset, _, _ = winner(total, apart=apart)
-    inside = xp.asarray(np.concatenate([[False], even[1:] & even[:-1], [False]]))[xp.maximum(label, 0)] & (label >= 0)
-    chosen = xp.clip(label, 1, len(labels) - 2)
-    below, own, above = (xp.take_along_axis(cost, (chosen + k)[:, :, None], axis=2)[:, :, 0] for k in (-1, 0, 1))
-    excess = lowest[:, :, 0] + own - expected(chosen)
-    return (Basins(xp.where(inside, label, -1), offset, below - own, above - own, excess),
-            _ambiguous(cost, apart))
-
-
-def _ambiguous(cost, apart):
-    """(H, W) bool: in a window around the pixel, before any aggregation, another basin is nearly as likely as the best.
-
-    Aggregation adds up the smallest differences of all neighbours, so its sums tell nothing of that.
-    """
-    from dfd.kernels.basins import winner
-
-    xp = array_module(cost)
-    height, width, labels = cost.shape
-    rows, columns = height // _POOLED, width // _POOLED
-    blocks = cost[:rows * _POOLED, :columns * _POOLED].reshape(rows, _POOLED, columns, _POOLED, labels).mean(axis=(1, 3))
-    pooled = imaging.gaussian(xp.ascontiguousarray(blocks.transpose(2, 0, 1)), _POOL_STD)
-    _, _, least, second = winner(xp.ascontiguousarray(pooled.transpose(1, 2, 0)), apart=apart)
-    independent = 4 * math.pi * (_POOLED * _POOL_STD) ** 2
-    found = second - least < _NEARLY + _AMBIGUOUS / independent
-    found = xp.repeat(xp.repeat(found, _POOLED, axis=0), _POOLED, axis=1)
-    return xp.pad(found, ((0, height - found.shape[0]), (0, width - found.shape[1])), mode="edge")
 
 
 def _missing(sweep):

@@ -25,6 +25,7 @@ import numpy as np
 from dfd import imaging
 from dfd.backend import array_module, scipy_module, to_numpy
 from dfd.capture import Capture
+from dfd.psf import are_halves
 from dfd.refine import fill
 from dfd.solvers.grid import largest_coc, used_views
 
@@ -191,9 +192,19 @@ class Sweep:
                        for index, view in zip(used, views, strict=True)] for place in places]
             return Radial(self._at[rows], tables, step)
         xp = array_module(self._radius)
-        values = [[self._otf(view, float(view.lens.coc(place)), rows) / self._std[index]
-                   for index, view in zip(used, views, strict=True)] for place in places]
+        values = [[otf / self._std[index] for index, otf in zip(used, self._otfs(views, place, rows), strict=True)]
+                  for place in places]
         return Sampled(xp.stack([xp.stack(row) for row in values]).astype(np.complex64), step)
+
+    def _otfs(self, views, place, rows):
+        """Transfer functions of the views at a hypothesis; those of the two halves of one pupil are conjugates."""
+        cocs, found = [float(view.lens.coc(place)) for view in views], []
+        for view, coc in zip(views, cocs, strict=True):
+            if len(found) == 1 and coc == cocs[0] and are_halves(views[0].psf, view.psf):
+                found.append(array_module(found[0]).conj(found[0]))
+            else:
+                found.append(self._otf(view, coc, rows))
+        return found
 
     def _otf(self, view, coc, rows):
         return view.psf.otf(coc, self._wy[rows], self._wx)
