@@ -324,7 +324,7 @@ def test_simulate_takes_the_camera_that_suits_the_kind_and_lists_all(tmp_path, c
 
 def test_help_names_the_unit_of_every_number(capsys):
     units = {"depth": ("[m]", "[m from the origin]", "0..1", "at most 1024"), "info": ("lens profile",),
-             "compare": ("pixels", "metres per unit"), "simulate": ("[px]", "[electrons]"),
+             "compare": ("pixels", "metres per unit", "[px]", "[dioptre]"), "simulate": ("[px]", "[electrons]"),
              "demo": ("DIR",), "solvers": ("--json",), "lightfield": ("[view steps]", "[m from the pupil]", "[electrons]"),
              "plan": ("[m from the entrance pupil]", "[mm]", "[um]", "[electrons]", "[electrons rms]", "share of white")}
     commands = typer.main.get_command(app).commands

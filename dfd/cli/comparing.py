@@ -20,7 +20,8 @@ def compare(
     resize: Annotated[bool, typer.Option(
         "--resize", help="bring the result to the pixel grid of the reference: nearest, or median of the known")] = False,
     scale: Annotated[float | None, typer.Option(
-        metavar="M", help="metres (or dioptres, or px) per unit of a plain reference file; integers need it")] = None,
+        metavar="M", help="metres per unit of a plain reference file (dioptres or px with --quantity); integers need it"
+    )] = None,
     quantity: Annotated[Quantity | None, typer.Option(
         help="numbers of a plain reference file: depth [m], inverse-depth [dioptre], disparity [px, positive = nearer]"
     )] = None,
