@@ -478,9 +478,13 @@ def test_from_the_sensor_every_depth_is_larger_by_the_image_distance(plain, fold
     offset = simulation.lenses[FRAMES // 2].image_distance
     assert outcome.origin_offset == pytest.approx(offset, abs=1e-9)
     depth, before = tifffile.imread(tmp_path / "out" / "depth.tiff"), tifffile.imread(plain[0] / "depth.tiff")
-    inside = (before + offset >= 0.70) & (before + offset <= 0.85)
-    np.testing.assert_array_equal(np.isfinite(depth), inside)
-    np.testing.assert_allclose(depth[inside], before[inside] + offset, atol=1e-6)
+    expected = before + offset
+    inside = (expected >= 0.70) & (expected <= 0.85)
+    clear = np.isnan(expected) | (np.minimum(abs(expected - 0.70), abs(expected - 0.85)) > 1e-6)  # float32 rounds at a limit
+    np.testing.assert_array_equal(np.isfinite(depth)[clear], inside[clear])
+    assert clear.mean() > 0.999 and inside.any() and not inside.all()
+    both = inside & clear
+    np.testing.assert_allclose(depth[both], expected[both], atol=1e-6)
     parameters = json.loads((tmp_path / "out" / "result.json").read_text())["solver"]["parameters"]
     assert (parameters["near_m"], parameters["far_m"]) == (0.70, 0.85)
     agree(read_map(tmp_path / "out"), outcome.result, median=1e-6, most=1e-3, both=0.2)
