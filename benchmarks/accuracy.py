@@ -24,7 +24,7 @@ from dfd.noise import Noise, expose
 from dfd.optics import ThinLens
 from dfd.psf import Psf
 from dfd.refine import fill
-from dfd.simulate import make_scene, render, true_inverse_depth
+from dfd.simulate import FINE_SAMPLES, make_scene, render, true_inverse_depth
 from dfd.solvers import SOLVERS
 
 SHAPE, BORDER, NOISE = (120, 160), 10, 0.005
@@ -153,7 +153,7 @@ def pair():
     lenses = pair_lenses()
     for seed in PAIR_SEEDS:
         scene = make_scene("slant-sphere", seed=seed, nearest=1.0, farthest=1.3, shape=PAIR_SHAPE, fx=lenses[0].fx)
-        clean = render(scene, lenses, PAIR_SHAPE) @ np.array([0.25, 0.5, 0.25], np.float32)
+        clean = render(scene, lenses, PAIR_SHAPE, samples=FINE_SAMPLES) @ np.array([0.25, 0.5, 0.25], np.float32)
         truth = true_inverse_depth(scene, lenses[0], PAIR_SHAPE)
         for electrons in (20000, 2000):
             noise, rng = Noise(electrons, 3.0), np.random.default_rng([seed, electrons])

@@ -23,7 +23,7 @@ from dfd.evaluate import compare
 from dfd.noise import Noise, expose
 from dfd.optics import ThinLens
 from dfd.psf import Psf
-from dfd.simulate import make_scene, render, simulate_capture, true_inverse_depth
+from dfd.simulate import FINE_SAMPLES, SAMPLES, make_scene, render, simulate_capture, true_inverse_depth
 from dfd.solvers import SOLVERS
 
 SIZE = (200, 300)
@@ -49,7 +49,8 @@ class Own:
         """(K, H, W) images without noise, and the true inverse depth."""
         lenses = self.lenses()
         made = make_scene(scene, seed=seed, nearest=1.0, farthest=1.3, shape=SIZE, fx=lenses[0].fx)
-        return render(made, lenses, SIZE) @ LUMINANCE, true_inverse_depth(made, lenses[0], SIZE)
+        samples = FINE_SAMPLES if self.kind is AperturePair else SAMPLES
+        return render(made, lenses, SIZE, samples=samples) @ LUMINANCE, true_inverse_depth(made, lenses[0], SIZE)
 
     def lenses(self):
         """K lenses in the pixel grid of the first."""

@@ -54,7 +54,7 @@ def rendered_plane(distance, noise, seed, psf):
     scene = make_scene("plane", seed=seed, nearest=0.9 * distance, farthest=distance, shape=SHAPE, fx=lenses[0].fx)
     truth = true_inverse_depth(scene, lenses[0], SHAPE)
     if psf.model == "disk":
-        images = render(scene, lenses, SHAPE) @ np.array([0.25, 0.5, 0.25], np.float32)
+        images = render(scene, lenses, SHAPE, samples=FINE_SAMPLES) @ np.array([0.25, 0.5, 0.25], np.float32)
     else:
         pinhole = ThinLens(lenses[0].focal_length, 1e-6, lenses[0].image_distance, lenses[0].pixel_pitch)
         sharp = render(scene, [pinhole], SHAPE)[0] @ np.array([0.25, 0.5, 0.25])

@@ -161,15 +161,13 @@ def simulate(
     """Render a capture of a textured scene by ray tracing, with its exact depth."""
     from dfd.io.results import check_target
     from dfd.io.simulated import write_simulation
-    from dfd.simulate import FINE_SAMPLES, SAMPLES, simulate_capture
+    from dfd.simulate import simulate_capture
 
     check_target(output, force=force, marker="truth.json")
-    quad = kind is Kind.DIFFERENTIAL_QUAD or (kind is Kind.AUTO and preset == "cod")  # small differences of wide blurs
     with Progress() as progress:
         simulation = simulate_capture(
             None if kind is Kind.AUTO else kind.value, scene=scene, preset=preset, size=_size(size),
-            noise=noise, seed=seed, frames=frames, samples=FINE_SAMPLES if quad else SAMPLES,
-            progress=lambda *at: progress("render", *at))
+            noise=noise, seed=seed, frames=frames, progress=lambda *at: progress("render", *at))
         write_simulation(simulation, output, format=file_format.value, force=force)
     joined = " in one file" if simulation.kind == "dual-pixel" and file_format is Format.DNG else ""
     say(f"{output}: {len(simulation.lenses)} {file_format.value} frames{joined} of scene {scene}, capture.toml, truth.tiff")
