@@ -17,7 +17,7 @@ from dfd.capture import Capture, View
 from dfd.noise import Noise, expose
 from dfd.optics import ThinLens
 from dfd.psf import Psf
-from dfd.simulate import make_scene, render, true_inverse_depth
+from dfd.simulate import FINE_SAMPLES, make_scene, render, true_inverse_depth
 from dfd.solvers import SOLVERS
 from dfd.solvers.focal_flow import solve_motion
 

@@ -170,6 +170,7 @@ def run(inputs, folder, *, kind="auto", solver="auto", lens=None, device="auto",
         noise_from=prepared.noise_from, lens_map=measured,
         warnings=prepared.warnings + remarks + told + _emptiness(result, 0.0 if row.sparse else _HARDLY), inputs=inputs,
     )
+    del finished, solved, confidence, voted, picture  # maps of the size of the picture; the outcome holds what is written
     record = write_results(folder, outcome, force=force, extras=extras)
     return replace(outcome, timings=record["timings_s"])
 
