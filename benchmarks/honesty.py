@@ -71,7 +71,7 @@ OWN = {
     "focus pair, f/8 at 1.0 and 1.3 m *": Own(FocalStack, ((1.0, 8), (1.3, 8))),
     "5 frames, f/5.6, 1.0 to 1.3 m *": Own(FocalStack, tuple((distance, 5.6) for distance in (1, 1.06, 1.13, 1.21, 1.3))),
 }
-PRESET = {"views, 3 foci and 2 apertures": "views", "differential quad, 10 dioptres": "differential-quad",
+PRESET = {"views, 3 foci and 2 apertures": "views", "differential quad (cod)": "differential-quad",
           "dual pixel, f/4 12 um": "dual-pixel", "16 frames, 50 mm f/2.8": "focal-stack"}
 """Captures of `dfd simulate`, by kind."""
 
