@@ -78,6 +78,10 @@ def test_the_same_reference_in_every_quantity(place, capsys, arguments):
 def test_integers_take_scale_and_quantity_together(place, capsys):
     for extra in ((), ("--quantity", "depth")):
         assert told(capsys, "result.npz", "d.png", "--scale", "0.001", *extra)["mae_m"] <= 0.0005
+    assert told(capsys, "d.png", "depth.npy", "--result-scale", "0.001")["mae_m"] <= 0.0005
+    both = told(capsys, "d.png", "d.png", "--result-scale", "0.001", "--scale", "0.002")
+    assert both["mean_relative_error"] == pytest.approx(0.5, abs=1e-9)
+    refused(place, capsys, ("compare", "d.png", "depth.npy", "--scale", "0.001"), "d.png: holds integers", "--result-scale")
 
 
 def test_a_folder_tells_px_per_dioptre_and_intrinsics(place, capsys):
@@ -127,6 +131,15 @@ def test_the_table_says_what_was_done_first_and_gives_units(place, capsys):
 def test_resize_reaches_the_affine_invariant_scores(place, capsys):
     figures = told(capsys, "small.npy", "depth.npy", "--resize", "--affine-invariant")
     assert figures["resize"]["method"] == "nearest" and figures["affine_invariant"]["n"] == 30 * 46
+
+
+def test_mask_and_border_reach_the_affine_invariant_scores(place, capsys):
+    mask = np.ones(SHAPE, np.uint8)
+    mask[:10] = 0
+    np.save("keep.npy", mask)
+    for extra, kept in ((("--mask", "keep.npy"), 20 * 46), (("--border", 3), 24 * 40),
+                        (("--mask", "keep.npy", "--border", 3), 17 * 40)):
+        assert told(capsys, "result.npz", "depth.npy", "--affine-invariant", *extra)["affine_invariant"]["n"] == kept
 
 
 def test_a_figure_is_a_png_beside_the_table(place, capsys):

@@ -91,6 +91,36 @@ def test_an_infinite_reference_enters_the_dioptres_only():
     assert figures["mae_dpt"] == pytest.approx(0.125, abs=1e-12)
 
 
+def test_where_the_reference_is_infinite_all_but_an_infinite_depth_is_bad():
+    figures = compare(np.array([[2.0, 0.5, np.nan, np.inf]]), np.array([[2.0, np.inf, np.inf, np.inf]]))
+    assert figures["bad_1_percent"] == figures["bad_5_percent"] == 0.5
+    assert figures["delta_1"] == 1.0 and figures["density"] == 0.75
+    assert compare(np.array([[0.5, np.nan]]), np.array([[np.inf, np.inf]]))["bad_1_percent"] == 1.0
+
+
+def test_a_result_beyond_infinity_counts_as_infinitely_far():
+    """-0.1 dioptre where 1 m is true, beside three right pixels: no depth in metres, and not within 1.25."""
+    figures = compare(depth_map([[1.0, 1.0, 1.0, -0.1]]), np.ones((1, 4)))
+    assert figures["delta_1"] == 0.75 and figures["bad_5_percent"] == 0.25
+    assert figures["n_metres"] == 3 and figures["mae_m"] == 0.0 and figures["rmse_log"] == 0.0
+    assert figures["mae_dpt"] == pytest.approx(1.1 / 4, abs=1e-6)
+
+
+def test_p90_of_relative_errors_and_the_range_of_relative_references():
+    truth = np.ones((1, 101))
+    assert compare(truth + np.arange(101.0) / 100, truth)["p90_relative_error"] == pytest.approx(0.9, abs=1e-9)
+    reference = np.linspace(0, 1, 1001)[None].copy()
+    reference[0, -1] = 1000.0  # one outlier: the 99th percentile does not see it
+    figures = compare(depth_map(np.where(reference > 500, reference, reference + 0.02), scale="steps"), reference)
+    assert figures["bad_1_percent"] == pytest.approx(1000 / 1001, abs=1e-6) and figures["bad_5_percent"] == 0.0
+
+
+def test_an_infinite_sigma_covers_nothing_and_is_not_counted():
+    sigma = np.array([[0.1, 0.1, np.inf, np.inf]], np.float32)
+    figures = compare(depth_map([[1.05, 1.5, 1.5, 1.5]], sigma), depth_map(np.ones((1, 4))))
+    assert figures["coverage_1_sigma"] == 0.5
+
+
 def test_a_result_at_infinity_is_bad_where_the_reference_is_finite():
     figures = compare(np.array([[np.inf, 2.0]]), np.array([[2.0, 2.0]]))
     assert figures["bad_5_percent"] == 0.5 and figures["n_metres"] == 1

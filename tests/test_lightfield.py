@@ -16,6 +16,8 @@ from dfd.kernels.shiftadd import _on_arrays as shift_add_arrays
 from dfd.kernels.shiftadd import delay, shift_add
 from dfd.lightfield.aperture import diameter, half_distance
 from dfd.lightfield.check import check_signs
+from dfd.lightfield.ghosts import ghosts
+from dfd.noise import Noise
 from dfd.psf import IDEAL_KAPPA
 
 BOXES = ViewCamera(0.006, 0.1, 0.035 / 512, 1 / 1.15)
@@ -228,15 +230,36 @@ def test_a_whole_shift_copies_pixels_and_leaves_out_what_no_view_shows(rng):
 
 
 def test_noise_is_that_of_the_views_and_seeded():
-    from dfd.noise import Noise
-
     field, _ = plane(0.0, 3, shape=(100, 120))
     noise = Noise(2000, 3.0)
     clean, noisy = field.focal_stack([0.8, 0.9]), field.focal_stack([0.8, 0.9], noise=noise, seed=4)
     inner = np.s_[:, 5:-5, 5:-5]
     assert np.var((noisy.images - clean.images)[inner]) == pytest.approx(float(noise.variance(0.5)), rel=0.05)
     assert noisy.views[0].noise == noise
+    one, other = (noisy.images - clean.images)[inner]
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.1, "every frame has a noise of its own"
     np.testing.assert_array_equal(noisy.images, field.focal_stack([0.8, 0.9], noise=noise, seed=4).images)
+
+
+def test_noise_leaves_what_is_unknown_unknown():
+    field, _ = plane(0.0, 3, shape=(60, 70))
+    views = field.views.copy()
+    views[:, 20:24, 30:36] = np.nan
+    images = replace(field, views=views).dual_pixel(0.8, noise=Noise(2000, 3.0)).images
+    assert np.isnan(images[:, 21:23, 31:35]).all() and np.isfinite(images[:, 6:14, 6:20]).all()
+
+
+@pytest.mark.parametrize("pupils", [(1.5, 3.0), (3.0, 3.0), (3.0,), (3.0, 2.0, 1.5)])
+def test_pupils_of_a_pair_are_two_the_wide_one_first(pupils):
+    field, _ = plane(0.3, 3)
+    with pytest.raises(ValueError, match="must be two, the wide one first"):
+        field.aperture_pair(0.4, pupils=pupils, side="near")
+
+
+def test_megabytes_are_written_out():
+    field = LightField(np.zeros((9, 200, 300, 1), np.float32), *np.mgrid[-1:2, -1:2].reshape(2, 9)[::-1].astype(float))
+    assert ghosts(field, 3.0).endswith("makes it 0.47 px with 361 views, 87 MB")
+    assert ghosts(field, 4.0).endswith("makes it 0.48 px with 625 views, 150 MB")
 
 
 def test_without_camera_metric_depth_is_refused_and_disparity_offered():
@@ -433,8 +456,6 @@ def test_captures_warn_of_ghosts_and_say_what_would_help():
 
 
 def test_the_advice_keeps_within_memory():
-    from dfd.lightfield.ghosts import ghosts
-
     views = np.broadcast_to(np.float32(0), (9, 4000, 6000, 1))
     u, v = ([k % 3 - 1 for k in range(9)], [k // 3 - 1 for k in range(9)])
     large = LightField(views, u, v)

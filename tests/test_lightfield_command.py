@@ -1,6 +1,7 @@
 """`dfd lightfield` end to end: what it says first, captures with exact optics, and one line for what cannot be."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +126,17 @@ def test_frames_hold_the_light_of_the_views_and_nan_stays_unknown(scene, tmp_pat
     assert np.nanmax(np.abs(capture.images * ratio - expected)) < 5e-3
 
 
+def test_depth_that_a_camera_cannot_see_is_told(scene, tmp_path, capsys):
+    text = (scene / "parameters.cfg").read_text()
+    (tmp_path / "far.cfg").write_text(re.sub(r"(focus_distance_m\s*=\s*)\S+", r"\g<1>5", text))
+    for options, told in ((("--camera", tmp_path / "far.cfg"), True), ((), False)):
+        assert dfd("lightfield", scene, "-o", tmp_path / f"out{told}", "--frames", 3, *options) == 0
+        unknown = np.isnan(read_map(tmp_path / f"out{told}").values).mean()
+        found = re.search(r"warning: (\d+\.\d)% of the known disparities lie beyond infinity", capsys.readouterr().out)
+        assert bool(found) == told == bool(unknown > 0.01)
+        assert not told or float(found[1]) == pytest.approx(100 * unknown, abs=0.1)
+
+
 def test_f_number_and_pupil_are_two_ways_to_say_one_thing(scene, tmp_path):
     camera = small().camera
     number = camera.thin_lens(camera.focus, 2.0).f_number
@@ -206,7 +218,7 @@ def refused(capsys, *arguments):
     (("--kind", "dual-pixel", "--focus", "0.6,0.7"), "is focused once; give one distance in metres"),
     (("--frames", "3", "--focus", "0.6,0.7"), "--frames (3) and --focus (2 distances) disagree"),
     (("--kind", "aperture-pair", "--focus", "0.7"), "lies within the scene"),
-    (("--densify", "4"), "count (4) of views to a side must be odd"),
+    (("--densify", "4"), "--densify (4) must be odd"),
     (("--camera", "boxes"), "--camera (boxes) must be files, assumed, or the path of a parameters.cfg"),
     (("--camera", "gone.cfg"), "gone.cfg: no such file; check the path"),
     (("--grid", "3by3"), "--grid (3by3) must be ROWSxCOLUMNS"),

@@ -243,6 +243,15 @@ def test_an_array_that_cannot_be_written_leaves_nothing_although_the_report_is_d
     assert done == [True] and leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize("error", [OSError("181503 requested and 102296 written"), OSError(errno.ENOSPC, "No space left")])
+def test_a_full_disk_is_named_by_whatever_writes_a_folder(tmp_path, error):
+    with pytest.raises(OSError, match=r"new: the disk is full; free some space, or choose another -o DIR"), \
+            new_folder(tmp_path / "new") as folder:
+        (folder / "part").write_text("half")
+        raise error
+    assert leftovers(tmp_path) == []
+
+
 def test_force_keeps_the_old_folder_when_the_new_run_fails(tmp_path):
     write_results(tmp_path / "out", make_outcome())
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}

@@ -22,6 +22,8 @@ def compare(
     scale: Annotated[float | None, typer.Option(
         metavar="M", help="metres per unit of a plain reference file (dioptres or px with --quantity); integers need it"
     )] = None,
+    result_scale: Annotated[float | None, typer.Option(
+        metavar="M", help="the same for a plain result file")] = None,
     quantity: Annotated[Quantity | None, typer.Option(
         help="numbers of a plain reference file: depth [m], inverse-depth [dioptre], disparity [px, positive = nearer]"
     )] = None,
@@ -58,7 +60,8 @@ def compare(
     if focus is not None and not any(disparity.values()):
         raise ValueError(f"--focus ({focus:g} dioptre) makes a disparity metric; name the file that holds one with "
                          "--quantity disparity or --result-quantity disparity")
-    found = read_map(result, quantity=result_quantity and result_quantity.value, **disparity[result_quantity])
+    found = read_map(result, scale=result_scale, quantity=result_quantity and result_quantity.value,
+                     **disparity[result_quantity])
     known = read_map(reference, scale=scale, quantity=quantity and quantity.value, **disparity[quantity])
     pixels, intrinsics = _camera(reference, result, known.shape, found.shape)
     pixels, intrinsics = px_per_dioptre or pixels, intrinsics if fx is None else _centred(fx, known.shape)

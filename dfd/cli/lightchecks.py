@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from dfd.io.lightfield import find_layout
 from dfd.io.viewgrids import LENSLET
 
 _MOST_BYTES, _LEAST_WELL, _MOST_WELL = 16e9, 100.0, 1e9  # of the frames; full well [electrons] that a sensor may have
+_LOST = 0.01  # share of the known disparities beyond infinity that is worth a word
 _FREE = ("focal-stack", "dual-pixel")  # kinds that need no range of the scene where the focus is given
 _TABLE = "name a disparity file in [disparity] of a lightfield.toml"
 
@@ -38,8 +41,10 @@ def check_layout(path, layout: str, grid: str | None, central: int | None) -> st
     return found
 
 
-def check_asked(kind: str, frames: int | None, focus: list[float] | None, noise: float) -> None:
+def check_asked(kind: str, frames: int | None, focus: list[float] | None, noise: float, densify: int | None) -> None:
     """Raises ValueError for numbers that no capture of a kind can have.  focus   [m];   noise   full well [electrons]"""
+    if densify is not None and densify % 2 == 0:
+        raise ValueError(f"--densify ({densify}) must be odd, so that one of the views is the reference; give {densify + 1}")
     if noise and not _LEAST_WELL <= noise <= _MOST_WELL:
         raise ValueError(f"--noise ({noise:g} electrons of full well) must be 0 for none, or {_LEAST_WELL:g} to "
                          f"{_MOST_WELL:g}; a small sensor has 5000, a large one 50000")
@@ -91,6 +96,9 @@ def check_scene(field, kind: str, *, frames, pupils, focus, densify) -> None:
     if pupils is not None and len(pupils) != (2 if kind == "aperture-pair" else 1):
         raise ValueError(f"{len(pupils)} pupils given, kind {kind} takes {2 if kind == 'aperture-pair' else 1}; separate "
                          "two by a comma, widest first")
+    if kind == "aperture-pair" and pupils is not None and not pupils[0] > pupils[1]:
+        raise ValueError(f"pupils of {pupils[0]:.4g} and {pupils[1]:.4g} view steps: an aperture pair has the wide one "
+                         "first, that is the larger --pupil or the smaller --f-number")
     count, (height, width) = len(focus) if focus else frames or 0, field.shape
     if 4.0 * count * height * width > _MOST_BYTES:
         raise ValueError(f"{'--focus' if focus else '--frames'} ({count}) makes frames of {width} x {height} px, "
@@ -101,6 +109,18 @@ def check_scene(field, kind: str, *, frames, pupils, focus, densify) -> None:
         if near < focus[0] < far:
             raise ValueError(f"--focus ({focus[0]:g} m) lies within the scene ({near:.4g} to {far:.4g} m): an aperture pair "
                              f"cannot tell the sides of its focus apart; choose below {near:.4g} or above {far:.4g} m")
+
+
+def lost(field) -> str | None:
+    """The warning of depth that a camera cannot see, from the share of known disparities beyond infinity."""
+    if field.camera is None or not field.knows_depth:
+        return None
+    known = np.isfinite(field.disparity)
+    share = float((field.camera.inverse_depth(field.disparity[known]) <= 0).mean())
+    if share <= _LOST:
+        return None
+    return (f"{share:.1%} of the known disparities lie beyond infinity for this camera: their depth is unknown in the "
+            "truth; is the sign reversed (--flip uv), or the camera another one (--camera)?")
 
 
 def beyond(field, kind: str, focus: list[float] | None) -> str | None:

@@ -93,7 +93,7 @@ def lightfield(
     from dfd.lightfield.check import check_signs
 
     distances = None if focus is None else shots.numbers("--focus", focus, "metres, such as 0.9,1.1")
-    checks.check_asked(kind.value, frames, distances, noise)
+    checks.check_asked(kind.value, frames, distances, noise, densify)
     views = _pair(grid)
     if output is not None:
         check_target(output, force=force, marker="truth.json")
@@ -119,7 +119,8 @@ def lightfield(
         capture = shots.shoot(field, kind.value, frames=frames, pupils=pupils, focus=distances, full_well=noise, seed=seed)
     step = shots.motion(field, capture) if field.knows_depth else None
     write_light_capture(capture, field, output, signs=found["signs"], force=force)
-    told = [checks.beyond(field, kind.value, distances), None if step is None else shots.warning_of(field, step)]
+    told = [checks.lost(field), checks.beyond(field, kind.value, distances),
+            None if step is None else shots.warning_of(field, kind.value, step)]
     told = [text for text in told if text]
     if as_json:
         say(json.dumps(found | {"written": str(output), "kind": kind.value, "frames": len(capture), "motion_px": step,

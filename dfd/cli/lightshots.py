@@ -61,6 +61,10 @@ def prepared(field, kind: str, pupils, count: int | None, *, f_number: str | Non
     field = replace(field, views=field.grey[..., None])
     if pupils is not None:
         widest = max(pupils) * (1 + _PUPIL_STEP if kind == "differential-quad" else 1)
+        if widest > field.extent * (1 + 1e-9):
+            raise ValueError(f"a pupil of {max(pupils):.4g} view steps is {1 + _PUPIL_STEP:g} times as wide in one of "
+                             f"four images, and the views fill {field.extent:g}; take at most "
+                             f"{field.extent / (1 + _PUPIL_STEP):.4g} (--pupil, or a larger --f-number)")
         field = field.narrowed((2 * math.ceil((widest / field.spacing - 1) / 2 * (1 - 1e-9)) + 1) * field.spacing)
         least = _HELD / (1 - _PUPIL_STEP if kind == "differential-quad" else 1)
         _check_held(field, min(pupils), least * (field.extent / count if count else field.spacing), f_number)
@@ -109,9 +113,10 @@ def motion(field, capture) -> float:
                           range_before_infinity(field.disparity, field.camera))
 
 
-def warning_of(field, step: float) -> str | None:
+def warning_of(field, kind: str, step: float) -> str | None:
     """The warning of a motion between neighbouring views that is too large, with the number of views that would do."""
-    return ghosts(field, step, call="--densify {}", otherwise="; or keep to a smaller range with --focus")
+    otherwise = "; or keep to a smaller range with --focus" if kind == "focal-stack" else ""
+    return ghosts(field, step, call="--densify {}", otherwise=otherwise)
 
 
 def numbers(option, text, example) -> list[float]:

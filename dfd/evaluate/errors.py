@@ -35,7 +35,11 @@ def error_figures(estimate, truth, scale) -> dict:
 
 
 def _metre_figures(estimate, truth):
-    """Figures of depths where that of the reference is finite, in pieces: what is left whole are errors to be ranked."""
+    """Figures of depths where that of the reference is finite, in pieces: what is left whole are errors to be ranked.
+
+    Where the reference is infinite, only an infinite depth is not bad.
+    """
+    everywhere, missed = truth.size, np.count_nonzero((truth <= 0) & ~(estimate <= 0))
     estimate, truth = taken(truth > 0, estimate, truth)
     gap, relative, kept = np.empty(truth.size), np.empty(truth.size), 0
     counts, sums = np.zeros(len(_BAD) + len(_WITHIN), dtype=int), np.zeros(3)
@@ -51,7 +55,8 @@ def _metre_figures(estimate, truth):
         sums += np.dot(logarithm, logarithm), np.abs(logarithm).sum(), np.dot(np.abs(error), share)
         gap[kept:kept + error.size], relative[kept:kept + error.size] = error, share
         kept += error.size
-    shares = counts / truth.size if truth.size else [None] * counts.size
+    bad, within = counts[:len(_BAD)], counts[len(_BAD):]
+    shares = [*((bad + missed) / everywhere), *(within / truth.size if truth.size else [None] * len(_WITHIN))]
     figures = dict(zip((*_BAD, *_WITHIN), shares, strict=True)) | {"n_metres": kept, **_errors(gap[:kept], "m")}
     if not kept:
         return figures | dict.fromkeys(_RELATIVE)

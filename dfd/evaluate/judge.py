@@ -48,7 +48,8 @@ def compare(result, reference, *, mask=None, align="none", border=0, resize=Fals
     rmse_X, mae_X                 sqrt(<(e - t)^2>), <|e - t|>
     median_abs_X, p90_abs_X       50th and 90th percentile of |e - t|
     mean_error_X, median_error_X  signed, e - t: positive = nearer in dioptres, farther in metres
-    bad_1_percent, bad_5_percent  share of reference pixels off by more than 1 or 5 % of r, or unknown (metric);
+    bad_1_percent, bad_5_percent  share of reference pixels off by more than 1 or 5 % of r, or unknown (metric; where r is
+                                  infinite, all but infinite d);
                                   for the other scales, of the reference's 1st to 99th percentile range
     metric only, where d and r are both finite (n_metres pixels):
     rmse_m, mae_m, ...            the same six figures of d - r

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -54,7 +55,7 @@ def new_folder(folder, *, force: bool = False, marker: str = _MARKER):
     """Yield an empty temporary folder that becomes `folder` when the block ends without an exception.
 
     On any exception, Ctrl-C included, the temporary folder and the parents made for it are removed; with `force` the
-    old folder stays as it was until the new one is complete.  Raises OSError as `check_target` does.
+    old folder stays as it was until the new one is complete.  Raises OSError as `check_target` does, and for a full disk.
     """
     target = check_target(folder, force=force, marker=marker)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
@@ -67,12 +68,24 @@ def new_folder(folder, *, force: bool = False, marker: str = _MARKER):
                           "choose another -o DIR") from error
         yield temporary
         _move_in(temporary, target, folder, force)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         for parent in parents:
             with suppress(OSError):
                 parent.rmdir()
+        if isinstance(error, OSError) and is_full(error):
+            raise DiskFull(f"{folder}: the disk is full; free some space, or choose another -o DIR") from error
         raise
+
+
+class DiskFull(OSError):
+    """A disk, a quota or a limit of file size stopped the writing; nothing was left."""
+
+
+def is_full(error: OSError) -> bool:
+    """Whether that is what an error says; NumPy tells it in words only."""
+    return (isinstance(error, DiskFull) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            or "requested and" in str(error))
 
 
 def _check_existing(target, folder, force, marker):

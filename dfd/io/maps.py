@@ -153,8 +153,8 @@ def _in_units(values, path, scale):
     if values.dtype.kind not in "iu":
         raise OSError(f"{path}: {values.dtype} numbers are not a depth map; save floats, or integers with --scale")
     if scale is None:
-        raise ValueError(f"{path}: holds integers ({values.dtype}), whose unit is unknown; pass --scale, the metres "
-                         "per unit (0.001 for millimetres)")
+        raise ValueError(f"{path}: holds integers ({values.dtype}), whose unit is unknown; pass --scale, of a "
+                         "result --result-scale, the metres per unit (0.001 for millimetres)")
     return np.where(values == 0, np.nan, values * float(scale))
 
 

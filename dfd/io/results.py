@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dfd.depthmap import DepthMap
-from dfd.io.folders import check_target, new_folder
+from dfd.io.folders import DiskFull, check_target, is_full, new_folder
 from dfd.io.images import write_tiff
 from dfd.io.points import write_cloud
 from dfd.io.record import UNITS, make_record, quantity, strict
@@ -130,11 +129,11 @@ def write_results(folder, outcome: Outcome, *, force: bool = False,
     try:
         return _write_all(folder, outcome, force, extras)
     except OSError as error:
-        if not _is_full(error):
+        if not is_full(error):
             raise
         least, most = output_bytes(outcome.result.values.size, metric=outcome.result.scale == "metric",
                                    pictures=outcome.all_in_focus is not None)
-        raise OSError(f"{folder}: the disk is full; the results need {least / 1e9:.2g} to {most / 1e9:.2g} GB, "
+        raise DiskFull(f"{folder}: the disk is full; the results need {least / 1e9:.2g} to {most / 1e9:.2g} GB, "
                       f"{free_bytes(folder) / 1e9:.2g} GB are free; free some space, or choose another -o DIR") from error
 
 
@@ -162,11 +161,6 @@ def free_bytes(folder) -> int:
     while not place.exists():
         place = place.parent
     return shutil.disk_usage(place).free
-
-
-def _is_full(error):
-    """Whether a disk, a quota or a limit of file size is what stopped the writing; NumPy tells it in words only."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "requested and" in str(error)
 
 
 def _write_all(folder, outcome, force, extras):

@@ -50,10 +50,13 @@ def aperture_pair(lightfield, focus, *, pupils=None, side=None, noise=None, seed
 
     pupils   (wide, narrow) diameters [view steps], default all views and 1 / 2.75 of their width
     side     near | far: where the scene lies, from focus; default: from the known disparity, which must all lie there
-    Raises ValueError as `focal_stack`, and for a scene that lies on both sides while `side` is None.
+    Raises ValueError as `focal_stack`, for pupils in another order, and for a scene on both sides while `side` is None.
     """
     camera = lightfield.need_camera()
-    pupils = (lightfield.extent, lightfield.extent / _NARROW) if pupils is None else pupils
+    pupils = (lightfield.extent, lightfield.extent / _NARROW) if pupils is None else tuple(pupils)
+    if len(pupils) != 2 or not pupils[0] > pupils[1]:
+        raise ValueError(f"pupils {tuple(float(f'{pupil:.4g}') for pupil in pupils)} of an aperture pair must be two, the "
+                         "wide one first")
     side = _side(lightfield, focus) if side is None else side
     images, views = [], []
     for pupil in pupils:

@@ -26,7 +26,8 @@ def ghosts(lightfield, step: float, *, call: str = "densify({})", otherwise: str
         return None
     count, made = enough_views(lightfield, step)
     size = 4.0 * count**2 * math.prod(lightfield.views.shape[1:])
-    cost = f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{size / 1e6:.2g} MB"
+    unit, name = (1e9, "GB") if size >= 1e9 else (1e6, "MB")
+    cost = f"{float(f'{size / unit:.2g}'):g} {name}"
     said = (f"points move up to {step:.3g} px between neighbouring views (at most {GUARD:g} px without ghosts that look "
             "like texture)")
     if made >= step:
