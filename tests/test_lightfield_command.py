@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from commandline import dfd
 from lightfolders import SIZE, small, write_views
 
 import dfd as library
-from dfd.cli.commands import app
 from dfd.cli.lightfield import Layout, Shot
-from dfd.console.run import call
 from dfd.io.hci import write_hci
 from dfd.io.lightfield import LAYOUTS, read_light_field
 from dfd.io.maps import read_map
@@ -21,10 +20,6 @@ LENGTH = 1e-9
 """Relative: capture.toml holds 12 digits."""
 
 CODE = 1 / 65535
-
-
-def dfd(*arguments):
-    return call(app, [str(item) for item in arguments], name="dfd")
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from commandline import dfd
 from lightfolders import SIZE, small, write_views
 
 import dfd as library
-from dfd.cli.commands import app
-from dfd.console.run import call
 from dfd.io.hci import write_hci
 from dfd.io.pfm import write_pfm
 from dfd.io.png import write_png
@@ -20,10 +19,6 @@ from dfd.noise import Noise
 LYTRO = (("--kind", "dual-pixel"), ("--densify", "9"), ("--focus", "0.7"), ("--pupil", "2"), ("--f-number", "4"),
          ("--noise", "5000"), ("--camera", "assumed"), ("--frames", "4"), ("--flip", "uv"), ("--grid", "3x3"),
          ("--central", "7"), ("--layout", "hci"), ("--seed", "2"))
-
-
-def dfd(*arguments):
-    return call(app, [str(item) for item in arguments], name="dfd")
 
 
 @pytest.fixture
